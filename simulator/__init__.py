@@ -1,0 +1,40 @@
+"""A discrete-event performance simulator for machine-learning systems.
+
+import simulator
+result = simulator.replay("traces/azure-like-conversation.csv.gz",
+                          model="meta-llama/Llama-3.1-70B", device="nvidia-h100-sxm-80gb",
+                          tensor_parallel=4, replicas=8)
+result.summary["latency_ms"]["ttft"]["p99"], result.requests, result.timeseries
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from simulator.api import replay
+    from simulator.experiment import Result, run
+    from simulator.scenario import Scenario, load_scenario
+
+__version__ = "0.1.0"
+
+__all__ = ["InputError", "Result", "Scenario", "__version__", "load_scenario", "replay", "run"]
+
+_HOMES = {
+    "replay": "simulator.api",
+    "run": "simulator.experiment",
+    "Result": "simulator.experiment",
+    "Scenario": "simulator.scenario",
+    "load_scenario": "simulator.scenario",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the public names when they are first used, so that importing the package costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'simulator' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
