@@ -1,0 +1,67 @@
+"""Number formats with their true bytes: the payload and its share of the scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.errors import unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """A stored number format.
+
+    `bits` is the payload of one element; every `group` elements share `scale_bits` bits of scales and
+    zero points. `compute` names the format whose arithmetic units work on it.
+    """
+
+    name: str
+    bits: float
+    compute: str
+    scale_bits: float = 0.0
+    group: int = 1
+    source: str = "IEEE 754 or the format's own definition"
+
+    @property
+    def bytes(self) -> float:
+        """Bytes of one stored element, its share of the scales included."""
+        return (self.bits + self.scale_bits / self.group) / 8.0
+
+
+DTYPES: dict[str, DType] = {
+    d.name: d
+    for d in (
+        DType("fp32", 32, "fp32"),
+        DType("fp16", 16, "fp16"),
+        DType("bf16", 16, "bf16"),
+        DType("fp8", 8, "fp8", source="OCP FP8, one fp32 scale a tensor (negligible)"),
+        DType("fp8_block", 8, "fp8", 32, 128 * 128, "DeepSeek-V3 report, 3.3: one fp32 scale a 128x128 block"),
+        DType("int8", 8, "int8", 16, 4096, "SmoothQuant: one fp16 scale an output channel, about 4096 long"),
+        DType("int4", 4, "bf16", 20, 128, "AWQ/GPTQ, weight-only: fp16 scale and 4-bit zero a group of 128"),
+        DType("mxfp4", 4, "bf16", 8, 32, "OCP MX 1.0: one 8-bit scale a block of 32"),
+        DType("nvfp4", 4, "nvfp4", 8, 16, "NVIDIA NVFP4: one fp8 scale a block of 16"),
+    )
+}
+
+_ALIASES = {
+    "float32": "fp32",
+    "float16": "fp16",
+    "half": "fp16",
+    "bfloat16": "bf16",
+    "fp8_e4m3": "fp8",
+    "fp8_e5m2": "fp8",
+    "float8": "fp8",
+    "int4_wo": "int4",
+    "fp4": "nvfp4",
+}
+
+
+def dtype(name: str | DType) -> DType:
+    """The `DType` of this name (or the usual framework alias of it). Raises `InputError` if unknown."""
+    if isinstance(name, DType):
+        return name
+    key = str(name).lower().removeprefix("torch.")
+    key = _ALIASES.get(key, key)
+    if key not in DTYPES:
+        raise unknown_name("dtype", name, DTYPES)
+    return DTYPES[key]
