@@ -1,0 +1,1 @@
+"""Devices, links, nodes and the timing law: how long an operator takes where."""
