@@ -1,0 +1,125 @@
+"""What a batching policy sees and may change: waiting, prefilling and decoding sequences over one KV cache."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from simulator.policies.decode_set import FOREVER, DecodeSet
+from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one iteration, under vLLM's names."""
+
+    max_num_seqs: int = 256
+    max_num_batched_tokens: int = 8192
+
+
+@dataclass(slots=True)
+class Batch:
+    """One iteration: prompt tokens to compute by sequence, and whether the decode set takes a step.
+
+    For an iteration without prompt tokens, `steps` is how many decode steps this decision holds for if no
+    sequence finishes and none arrives. `arrivals_matter` is False where an arrival could not change it
+    (nothing can be admitted until a sequence finishes), which spares the engine from asking again.
+    """
+
+    chunks: list[tuple[Sequence, int]] = field(default_factory=list)
+    decode: bool = True
+    steps: int = FOREVER
+    arrivals_matter: bool = True
+
+
+class ServingState:
+    """The sequences of one engine, and the moves between their states.
+
+    A policy may read everything. It changes things only through the methods here, so that the counts, the
+    cache and the decode set stay consistent. `reserved` blocks are already taken for the next decode step;
+    `prompt_backlog` counts prompt tokens submitted and not yet computed.
+    """
+
+    def __init__(self, kv: PagedKVCache, decoding: DecodeSet, limits: Limits) -> None:
+        self.kv = kv
+        self.decoding = decoding
+        self.limits = limits
+        self.waiting: deque[Sequence] = deque()
+        self.prefilling: dict[Sequence, None] = {}
+        self.now = 0.0
+        self.preemptions = 0
+        self.hit_tokens = 0
+        self.lookup_tokens = 0
+        self.reserved = 0
+        self.prompt_backlog = 0
+        self.last_decode_end = -1.0
+        self._admissions = 0
+
+    @property
+    def running(self) -> int:
+        """Sequences that hold blocks."""
+        return len(self.prefilling) + len(self.decoding)
+
+    def admit(self, sequence: Sequence, tokens: int, *, hit: int = 0, spare: int = 0, whole: bool = True) -> bool:
+        """Start a waiting sequence on `hit` cached blocks and its next `tokens` tokens, if the blocks suffice.
+
+        The caller has taken it out of `waiting`, or does so after.
+        """
+        if not self.kv.admit(sequence, tokens, hit=hit, spare=spare, whole=whole):
+            return False
+        self.prompt_backlog -= sequence.computed
+        if sequence.preemptions == 0:
+            self.lookup_tokens += sequence.target
+            self.hit_tokens += sequence.computed
+            sequence.cached_tokens = sequence.computed
+        if sequence.scheduled < 0:
+            sequence.scheduled = self.now
+        sequence.admitted = self._admissions
+        self._admissions += 1
+        self.prefilling[sequence] = None
+        return True
+
+    def reserve_decode_step(self) -> None:
+        """Take the blocks that the decode set's next step fills; the caller has seen to it that they are free."""
+        self.reserved = self.decoding.blocks_needed()
+        if self.reserved:
+            self.kv.take(self.reserved)
+
+    def newest(self) -> Sequence | None:
+        """The running sequence that was admitted last."""
+        prompt = next(reversed(self.prefilling), None)
+        decode = self.decoding.last()
+        if prompt is None or decode is None:
+            return prompt or decode
+        return prompt if prompt.admitted > decode.admitted else decode
+
+    def preempt(self, sequence: Sequence) -> None:
+        """Give up a running sequence's blocks and put it back at the head of the queue, to be computed again."""
+        if sequence in self.prefilling:
+            del self.prefilling[sequence]
+            self.prompt_backlog += sequence.computed
+        else:
+            if self.reserved and self.decoding.needs_block(sequence):
+                self.reserved -= 1
+                sequence.blocks += 1
+            self.decoding.leave(sequence)
+            sequence.last_token = max(sequence.last_token, self.last_decode_end)
+            sequence.target = sequence.prompt_tokens + sequence.generated
+            self.prompt_backlog += sequence.target
+        self.kv.release(sequence, resumable=True)
+        sequence.preemptions += 1
+        self.preemptions += 1
+        self.waiting.appendleft(sequence)
+
+
+class BatchingPolicy(Protocol):
+    """Decides each iteration of an engine."""
+
+    def next_batch(self, state: ServingState) -> Batch:
+        """The next iteration. Sequences of `chunks` are in `state.prefilling`, with room for their tokens.
+
+        A batch with no chunks, and no decoding or `decode` False, lets the engine wait for an arrival.
+        """
+        ...

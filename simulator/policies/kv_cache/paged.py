@@ -1,0 +1,192 @@
+"""The paged KV cache with prefix reuse, as vLLM V1 keeps it (PagedAttention, arXiv:2309.06180).
+
+Blocks are not objects here: a cache of a million blocks is a few counters and one queue. What a block holds
+matters only as part of an extent, a run of blocks with one identity (a prefix hash of the trace).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+from simulator.policies.sequence import Sequence
+
+
+class _Blank:
+    """Identity of a run of free blocks that hold nothing worth finding again."""
+
+    __slots__ = ()
+
+
+class PagedKVCache:
+    """Fixed blocks of `block_tokens` tokens, shared between sequences with equal prefixes.
+
+    `free` counts the blocks that no sequence holds. They wait in one queue, least recently released first;
+    some still hold a known extent, which a hit takes back out of the queue and an allocation that reaches it
+    forgets. A sequence releases its last blocks first, so prefixes outlive what follows them. An extent of
+    several blocks is held as a whole and forgotten block by block from its end. Of two copies of one extent
+    only the first can be found.
+    """
+
+    def __init__(self, *, blocks: int, block_tokens: int = 16, prefix_caching: bool = True) -> None:
+        self.blocks = blocks
+        self.block_tokens = block_tokens
+        self.prefix_caching = prefix_caching
+        self.free = blocks
+        self._idle: OrderedDict[Hashable, int] = OrderedDict()
+        self._known: dict[Hashable, int] = {}
+        self._holders: dict[Hashable, int] = {}
+        self._push_blank(blocks)
+
+    @property
+    def used(self) -> int:
+        """Blocks that sequences hold."""
+        return self.blocks - self.free
+
+    def blocks_for(self, tokens: int) -> int:
+        """Blocks that `tokens` tokens fill, the last one perhaps in part."""
+        return -(-tokens // self.block_tokens)
+
+    def hit_blocks(self, sequence: Sequence) -> int:
+        """Leading blocks of a sequence that are cached; at least one token is always left to compute."""
+        if not self.prefix_caching or not sequence.extents:
+            return 0
+        most = (sequence.target - 1) // self.block_tokens
+        hit = 0
+        for key, size in sequence.extents:
+            found = min(self._known.get(key, 0), size, most - hit)
+            hit += found
+            if found < size:
+                break
+        return hit
+
+    def admit(self, sequence: Sequence, tokens: int, *, hit: int = 0, spare: int = 0, whole: bool = True) -> bool:
+        """Give a waiting sequence its `hit` cached blocks and room for `tokens` tokens more, or change nothing.
+
+        With `whole`, room for all of `sequence.target` must be free (vLLM's `scheduler_reserve_full_isl`),
+        though only what `tokens` need is taken. `spare` blocks must stay free besides (the watermark).
+        """
+        reach = hit * self.block_tokens + tokens
+        wanted = self.blocks_for(max(reach, sequence.target) if whole else reach) - hit
+        held, revived = self._extents_of(sequence, hit)
+        if wanted + revived + spare > self.free:
+            return False
+        for key in held:
+            self._hold(key)
+        sequence.held = held
+        sequence.held_blocks = sequence.blocks = hit
+        sequence.next_extent = sequence.extent_start = 0
+        sequence.computed = hit * self.block_tokens
+        return self.grow(sequence, tokens)
+
+    def grow(self, sequence: Sequence, tokens: int) -> bool:
+        """Room for `tokens` tokens after the computed ones, or False with nothing changed."""
+        reach = sequence.computed + tokens
+        more = self.blocks_for(reach) - sequence.blocks
+        if more > self.free:
+            return False
+        if more > 0:
+            self.take(more)
+            sequence.blocks += more
+        self._register(sequence, reach // self.block_tokens)
+        return True
+
+    def take(self, count: int) -> None:
+        """Take `count` free blocks, the least recently released first; what they held is forgotten."""
+        self.free -= count
+        idle, known = self._idle, self._known
+        while count:
+            key = next(iter(idle))
+            held = idle[key]
+            if held > count:
+                idle[key] = held - count
+                if key in known:
+                    known[key] = held - count
+                return
+            count -= held
+            del idle[key]
+            known.pop(key, None)
+
+    def release(self, sequence: Sequence, *, resumable: bool = False) -> None:
+        """Give back all blocks of a sequence; with `resumable`, it may find its own tokens again later."""
+        full = sequence.computed // self.block_tokens
+        self._register(sequence, full)
+        private = sequence.blocks - sequence.held_blocks
+        kept = self._private_full_blocks(sequence, full) if resumable and self.prefix_caching else 0
+        self._push_blank(private - kept)
+        if kept:
+            extents = sequence.extents = list(sequence.extents or ())
+            own = (sequence, len(extents))
+            extents.append((own, kept))
+            self._idle[own] = self._known[own] = kept
+        self.free += private
+        for key in reversed(sequence.held):
+            self._let_go(key)
+        sequence.held = []
+        sequence.blocks = sequence.held_blocks = sequence.computed = 0
+
+    def _extents_of(self, sequence: Sequence, hit: int) -> tuple[list[Hashable], int]:
+        """Identities of the extents that the first `hit` blocks lie in, and their blocks now free."""
+        held: list[Hashable] = []
+        revived = 0
+        for key, size in sequence.extents or ():
+            if hit <= 0:
+                break
+            hit -= size
+            held.append(key)
+            if key not in self._holders:
+                revived += self._known[key]
+        return held, revived
+
+    def _register(self, sequence: Sequence, full_blocks: int) -> None:
+        """Make the sequence's extents up to its first `full_blocks` blocks findable."""
+        extents = sequence.extents
+        if not extents or not self.prefix_caching:
+            return
+        index, start = sequence.next_extent, sequence.extent_start
+        while index < len(extents):
+            key, size = extents[index]
+            reached = min(full_blocks - start, size)
+            if reached <= 0:
+                break
+            known = self._known.get(key, 0)
+            if reached > known and (known == 0 or key in sequence.held):
+                if known == 0:
+                    self._holders[key] = 1
+                    sequence.held.append(key)
+                self._known[key] = reached
+                sequence.held_blocks += reached - known
+            if reached < size:
+                break
+            index += 1
+            start += size
+        sequence.next_extent, sequence.extent_start = index, start
+
+    def _private_full_blocks(self, sequence: Sequence, full_blocks: int) -> int:
+        """Full blocks after the named extents, if those are all held (else what follows cannot be found)."""
+        named = sequence.extent_start
+        complete = sequence.next_extent == len(sequence.extents or ()) and sequence.held_blocks == named
+        return full_blocks - named if complete else 0
+
+    def _hold(self, key: Hashable) -> None:
+        holders = self._holders.get(key, 0)
+        self._holders[key] = holders + 1
+        if not holders:
+            self.free -= self._idle.pop(key)
+
+    def _let_go(self, key: Hashable) -> None:
+        holders = self._holders[key] - 1
+        if holders:
+            self._holders[key] = holders
+            return
+        del self._holders[key]
+        self._idle[key] = self._known[key]
+        self.free += self._known[key]
+
+    def _push_blank(self, count: int) -> None:
+        if count <= 0:
+            return
+        last = next(reversed(self._idle), None)
+        if not isinstance(last, _Blank):
+            last = _Blank()
+        self._idle[last] = self._idle.get(last, 0) + count

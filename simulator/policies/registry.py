@@ -1,0 +1,51 @@
+"""Policies by name. A name is one of these, or `module:Class` from the user's own code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+from simulator.errors import InputError, unknown_name
+
+POLICIES: dict[str, dict[str, str]] = {
+    "batching": {
+        "vllm-v1": "simulator.policies.batching:VllmV1",
+        "vllm-v0": "simulator.policies.batching:PrefillFirst",
+        "orca": "simulator.policies.batching:Orca",
+        "static": "simulator.policies.batching:Static",
+    },
+    "router": {
+        "round-robin": "simulator.policies.routing:RoundRobin",
+        "random": "simulator.policies.routing:Random",
+        "least-outstanding": "simulator.policies.routing:LeastOutstanding",
+        "shortest-queue": "simulator.policies.routing:ShortestQueue",
+    },
+}
+
+
+def policy_class(kind: str, name: str) -> type[Any]:
+    """The class of a policy of this kind. Raises `InputError` if there is none."""
+    if ":" not in name and name not in POLICIES[kind]:
+        raise unknown_name(f"{kind} policy", name, POLICIES[kind], remedy="(or module:Class of your own)")
+    module_name, _, class_name = POLICIES[kind].get(name, name).partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{kind} policy {name!r} cannot be imported: {error}") from None
+    if not callable(found):
+        raise InputError(f"{kind} policy {name!r} is not a class")
+    return found  # type: ignore[no-any-return]
+
+
+def build_policy(kind: str, name: str, options: dict[str, Any], **given: Any) -> Any:
+    """An instance of the policy with the user's `options`; `given` is passed where the class asks for it."""
+    found = policy_class(kind, name)
+    accepted = {p.name: p for p in inspect.signature(found).parameters.values()}
+    for option in options:
+        if option not in accepted or option in given:
+            raise unknown_name(f"option of {kind} policy {name}", option, set(accepted) - set(given))
+    try:
+        return found(**options, **{k: v for k, v in given.items() if k in accepted})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{kind} policy {name}: {error}") from None
