@@ -1,0 +1,1 @@
+"""The engine moves the clock: SimPy processes for arrivals, replicas and their iterations, and the recorder."""

@@ -1,0 +1,213 @@
+"""A whole serving run: requests arrive, are routed, and replicas serve them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+from simpy.events import Event
+
+from simulator.engine.clock import ARRIVAL, Clock
+from simulator.engine.recorder import Recorder
+from simulator.engine.replica import Replica
+from simulator.engine.step_timer import StepTimer
+from simulator.errors import InputError
+from simulator.policies.batching.state import BatchingPolicy, Limits
+from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.routing import Router
+from simulator.policies.sequence import Extent, Sequence
+from simulator.workloads.requests import PrefixHashes, Requests, RequestSource
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a trace's requests are offered.
+
+    Open loop (`concurrency` None): at their arrival times. Closed loop: `concurrency` clients, each sending
+    the next request as one of its own finishes, arrival times ignored. With `sessions_wait`, a turn of a
+    session is sent no earlier than its `think_s` after the turn before it has finished.
+    """
+
+    concurrency: int | None = None
+    sessions_wait: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """What every replica is built from; factories are called once a replica (policies once a lane)."""
+
+    timer: StepTimer
+    limits: Limits
+    kv: Callable[[], PagedKVCache]
+    policy: Callable[[], BatchingPolicy]
+
+
+class Cluster:
+    """`replicas` equal replicas behind a router. `run` serves a source to its end."""
+
+    def __init__(
+        self,
+        spec: ReplicaSpec,
+        *,
+        replicas: int,
+        router: Router,
+        recorder: Recorder,
+        load: Load | None = None,
+        fast_forward: bool = True,
+        skip_unservable: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.recorder = recorder
+        self.router = router
+        self.load = load or Load()
+        self.spec = spec
+        self.rejected: list[tuple[int, str]] = []
+        self.submitted = 0
+        self._skip_unservable = skip_unservable
+        self._on_progress = on_progress
+        self._ingestion = spec.timer.overheads.ingestion
+        self._source: Iterator[Sequence] = iter(())
+        self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
+        self._think: dict[int, float] = {}
+        self.replicas = [
+            Replica(
+                self.clock,
+                number,
+                kv=spec.kv(),
+                limits=spec.limits,
+                policy=spec.policy,
+                timer=spec.timer,
+                recorder=recorder,
+                fast_forward=fast_forward,
+                on_finish=self._finished,
+            )
+            for number in range(replicas)
+        ]
+        self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
+        self._block_tokens = self.replicas[0].kv.block_tokens
+
+    def run(self, source: RequestSource) -> None:
+        """Serve every request of the source; returns when the last has finished."""
+        self._source = self._sequences(source)
+        if self.load.concurrency is None:
+            self.clock.process(self._arrivals())
+        else:
+            for _ in range(self.load.concurrency):
+                self._next_client_request()
+        self.clock.run()
+
+    def _arrivals(self) -> Generator[Event, None, None]:
+        """Open loop: each request at its time."""
+        clock, ingestion = self.clock, self._ingestion
+        for sequence in self._source:
+            yield clock.at(sequence.arrival + ingestion, ARRIVAL)
+            if self.load.sessions_wait and sequence.session >= 0:
+                self._submit_turn(sequence)
+            else:
+                self._submit(sequence)
+
+    def _submit(self, sequence: Sequence) -> None:
+        replica = (
+            self.replicas[self.router.choose(sequence, self.replicas)] if len(self.replicas) > 1 else self.replicas[0]
+        )
+        self.submitted += 1
+        if self._on_progress is not None and self.submitted % 512 == 0:
+            self._on_progress(self.submitted)
+        replica.submit(sequence)
+
+    def _submit_turn(self, sequence: Sequence) -> None:
+        """Submit a session's turn now, or when the turn before it has finished."""
+        queue = self._busy_sessions.get(sequence.session)
+        if queue is None:
+            self._busy_sessions[sequence.session] = deque()
+            self._submit(sequence)
+        else:
+            queue.append((sequence, self._think.pop(sequence.index, 0.0)))
+
+    def _finished(self, sequence: Sequence, time: float) -> None:
+        if self.load.concurrency is not None:
+            self._next_client_request()
+        elif sequence.session in self._busy_sessions:
+            queue = self._busy_sessions[sequence.session]
+            if queue:
+                self.clock.process(self._after_thinking(*queue.popleft()))
+            else:
+                del self._busy_sessions[sequence.session]
+
+    def _after_thinking(self, sequence: Sequence, think: float) -> Generator[Event, None, None]:
+        sequence.arrival = self.clock.now + think
+        yield self.clock.at(sequence.arrival + self._ingestion, ARRIVAL)
+        self._submit(sequence)
+
+    def _next_client_request(self) -> None:
+        sequence = next(self._source, None)
+        if sequence is not None:
+            self.clock.process(self._after_thinking(sequence, 0.0))
+
+    def _sequences(self, source: RequestSource) -> Iterator[Sequence]:
+        """The source's requests one by one, without those that can never be served."""
+        index = 0
+        for chunk in source.chunks():
+            for sequence in self._of_chunk(chunk, index):
+                if sequence.final_tokens <= self.capacity_tokens:
+                    yield sequence
+                else:
+                    self._refuse(sequence)
+            index += len(chunk)
+
+    def _of_chunk(self, chunk: Requests, first: int) -> Iterator[Sequence]:
+        extents = _ExtentBuilder(chunk.prefix, self._block_tokens) if chunk.prefix is not None else None
+        columns = (
+            chunk.arrival_s.tolist(), chunk.prompt_tokens.tolist(), chunk.output_tokens.tolist(),
+            [-1] * len(chunk) if chunk.session is None else chunk.session.tolist(),
+            [0] * len(chunk) if chunk.priority is None else chunk.priority.tolist(),
+            [0] * len(chunk) if chunk.tenant is None else chunk.tenant.tolist(),
+        )  # fmt: skip
+        for i, (arrival, prompt, output, session, priority, tenant) in enumerate(zip(*columns, strict=True)):
+            if self.load.sessions_wait and chunk.think_s is not None:
+                self._think[first + i] = float(chunk.think_s[i])
+            yield Sequence(
+                first + i, arrival, prompt, output,
+                extents=None if extents is None else extents.of(i, prompt + output),
+                session=session, priority=priority, tenant=tenant,
+            )  # fmt: skip
+
+    def _refuse(self, sequence: Sequence) -> None:
+        reason = (
+            f"request {sequence.index} needs {sequence.final_tokens:,} tokens of KV cache ({sequence.prompt_tokens:,} prompt + "
+            f"{sequence.output_tokens:,} output), and a replica holds {self.capacity_tokens:,}"
+        )
+        if not self._skip_unservable:
+            raise InputError(f"{reason}: use more or larger devices a replica, or --on-error skip")
+        self.rejected.append((sequence.index, reason))
+
+
+class _ExtentBuilder:
+    """Turns prefix hashes of `block_tokens` tokens into extents of whole KV blocks."""
+
+    def __init__(self, prefix: PrefixHashes, kv_block_tokens: int) -> None:
+        self._prefix = prefix
+        self._size = kv_block_tokens
+        given = prefix.block_tokens
+        if given % kv_block_tokens and kv_block_tokens % given:
+            raise InputError(
+                f"block_size {kv_block_tokens} and the trace's {given} tokens a prefix hash: one must divide the other"
+            )
+
+    def of(self, index: int, tokens: int) -> list[Extent]:
+        """(identity, KV blocks) of one request's hashed blocks, as far as its `tokens` tokens fill them."""
+        ids = self._prefix.of(index).tolist()
+        given, size = self._prefix.block_tokens, self._size
+        if given < size:
+            ids = ids[size // given - 1 :: size // given]
+            return [(key, 1) for key in ids]
+        if given == size:
+            return [(key, 1) for key in ids]
+        each = given // size
+        extents = [(key, each) for key in ids]
+        over = len(ids) * each - tokens // size
+        if over > 0 and extents:
+            extents[-1] = (ids[-1], max(each - over, 0))
+        return [e for e in extents if e[1] > 0]

@@ -1,0 +1,93 @@
+"""From a validated scenario to a cluster that can run: model, devices, layout, memory, policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.engine.memory import MemoryPlan, plan_memory
+from simulator.engine.step_timer import StepTimer
+from simulator.errors import InputError
+from simulator.hardware.calibration import Calibration, calibration_for
+from simulator.hardware.device import Device, device
+from simulator.hardware.fabric import Fabric, fabric_of
+from simulator.hardware.law import TimingLaw
+from simulator.hardware.node import Node, node
+from simulator.policies.batching.state import Limits
+from simulator.workloads.dtypes import DTYPES, DType, dtype
+from simulator.workloads.models import model
+from simulator.workloads.parallelism import Parallelism, Precision
+from simulator.workloads.transformer import Transformer
+
+_SIXTEEN_BIT = ("bf16", "fp16")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One model on some layout of devices, ready to be timed."""
+
+    model: Transformer
+    device: Device
+    fabric: Fabric
+    parallel: Parallelism
+    precision: Precision
+    limits: Limits
+    calibration: Calibration
+    memory: MemoryPlan
+    timer: StepTimer
+    law: TimingLaw
+
+
+def native_precision(
+    model: Transformer,
+    weights: str | None = None,
+    activations: str | None = None,
+    kv_cache: str | None = None,
+    experts: str | None = None,
+) -> Precision:
+    """The formats given, and for the others those of the published checkpoint; activations are 16 bits wide."""
+    published = dtype(model.dtype)
+    half = published if published.name in _SIXTEEN_BIT else DTYPES["bf16"]
+    active = dtype(activations) if activations else half
+    stored = dtype(weights) if weights else (half if published.name == "fp32" else published)
+    expert: DType | None = dtype(experts) if experts else None
+    if stored.name == "mxfp4" and weights is None:
+        stored, expert = active, expert or stored
+    return Precision(stored, active, dtype(kv_cache) if kv_cache else active, expert)
+
+
+def deploy(
+    model_or_name: str | Transformer,
+    device_or_name: str | Device,
+    *,
+    parallel: Parallelism | None = None,
+    precision: Precision | None = None,
+    limits: Limits | None = None,
+    node_name: str | None = None,
+    memory_utilization: float = 0.9,
+    block_tokens: int = 16,
+    blocks: int | None = None,
+) -> Deployment:
+    """Put a model on devices. Raises `InputError` if it is unknown, cannot be laid out so, or does not fit."""
+    loaded = model_or_name if isinstance(model_or_name, Transformer) else model(model_or_name)
+    on = device_or_name if isinstance(device_or_name, Device) else device(device_or_name)
+    layout = parallel or Parallelism()
+    layout.check(loaded)
+    formats = precision or native_precision(loaded)
+    bounds = limits or Limits()
+    fabric = fabric_of(on, _node(on, node_name))
+    calibration = calibration_for(on)
+    law = TimingLaw(on, calibration, fabric)
+    memory = plan_memory(
+        loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks
+    )
+    timer = StepTimer(loaded, layout, formats, law)
+    return Deployment(loaded, on, fabric, layout, formats, bounds, calibration, memory, timer, law)
+
+
+def _node(on: Device, name: str | None) -> Node | None:
+    if name is None:
+        return node(on.node) if on.node else None
+    found = node(name)
+    if found.device != on.id:
+        raise InputError(f"node {found.name} holds {found.device}, not {on.id}: choose a node of that device")
+    return found

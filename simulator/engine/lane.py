@@ -1,0 +1,202 @@
+"""One batch in flight: the process that decides an iteration, waits for it, and records what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from simpy.events import Event, Process
+from simpy.exceptions import Interrupt
+
+from simulator.engine.clock import ENGINE, Clock
+from simulator.engine.recorder import Recorder
+from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
+from simulator.policies.batching.state import Batch, BatchingPolicy, ServingState
+from simulator.policies.sequence import Sequence
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Run:
+    """Iterations decided on together: `ends` are the absolute times at which each ends, `durations` their lengths."""
+
+    batch: Batch
+    start: float
+    ends: Floats | list[float]
+    durations: Floats
+    decoding: int
+    contexts: list[tuple[int, int]]
+    chunks: Chunks
+
+    @property
+    def steps(self) -> int:
+        return len(self.ends)
+
+    def cut(self, now: float) -> None:
+        """Keep only the steps up to the first that ends at `now` or later."""
+        steps = int(np.searchsorted(self.ends, now, side="left")) + 1
+        self.ends = self.ends[:steps]
+        self.durations = self.durations[:steps]
+
+
+class Lane:
+    """The iteration loop of one engine, as a SimPy process.
+
+    A pipeline of several stages has as many lanes as stages, which share the queue, the cache and the
+    stages. `fast_forward` joins decode steps that no decision can change into one event; without it every
+    step is an event of its own, with the same times to the last bit.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        state: ServingState,
+        policy: BatchingPolicy,
+        timer: StepTimer,
+        recorder: Recorder,
+        *,
+        number: int,
+        replica: int,
+        stage_free: list[float],
+        fast_forward: bool,
+        on_finish: Callable[[Sequence, float], None],
+        on_release: Callable[[], None],
+    ) -> None:
+        self.clock = clock
+        self.state = state
+        self.policy = policy
+        self.timer = timer
+        self.recorder = recorder
+        self.replica = replica
+        self.priority = ENGINE + number
+        self.stage_free = stage_free
+        self.fast_forward = fast_forward and len(stage_free) == 1
+        self.on_finish = on_finish
+        self.on_release = on_release
+        self.current: Run | None = None
+        self._wake: Event | None = None
+        self._joined: dict[Sequence, None] = {}
+        self.process: Process = clock.process(self.loop())
+
+    def loop(self) -> Generator[Event, None, None]:
+        """Decide, wait, record, again; sleep when there is nothing to do."""
+        while True:
+            self.state.now = self.clock.now
+            batch = self.policy.next_batch(self.state)
+            if not batch.chunks and not (batch.decode and len(self.state.decoding)):
+                self._wake = self.clock.event()
+                yield self._wake
+                continue
+            run = self.current = self._plan(batch)
+            try:
+                yield self.clock.at(run.ends[-1], self.priority)
+            except Interrupt:
+                run.cut(self.clock.now)
+                run.batch.arrivals_matter = False
+                yield self.clock.at(run.ends[-1], self.priority)
+            self.current = None
+            self._commit(run)
+
+    def notice(self) -> None:
+        """Something arrived, or blocks came free: wake up, or stop at the end of the step now running."""
+        if self._wake is not None:
+            wake, self._wake = self._wake, None
+            wake._ok = True
+            wake._value = None
+            self.clock.schedule(wake, priority=self.priority)  # type: ignore[arg-type]
+        elif self.current is not None and self.current.batch.arrivals_matter and self.current.steps > 1:
+            self.current.batch.arrivals_matter = False
+            self.process.interrupt()
+
+    def _plan(self, batch: Batch) -> Run:
+        state, start = self.state, self.clock.now
+        decoding = len(state.decoding) if batch.decode else 0
+        contexts = state.decoding.contexts() if decoding else []
+        if not batch.chunks and len(self.stage_free) == 1:
+            durations = self.timer.decode_seconds(decoding, contexts, self._steps(batch))
+            times = np.empty(len(durations) + 1)
+            times[0] = start
+            times[1:] = durations
+            return Run(batch, start, np.add.accumulate(times)[1:], durations, decoding, contexts, NO_CHUNKS)
+        chunks = self.timer.chunks([(s.computed, n) for s, n in batch.chunks])
+        if len(self.stage_free) == 1:
+            end = start + self.timer.step_seconds(decoding, contexts, chunks)
+        else:
+            end = self._through_stages(start, self.timer.stage_seconds(decoding, contexts, chunks))
+        return Run(batch, start, [end], np.array([end - start]), decoding, contexts, chunks)
+
+    def _steps(self, batch: Batch) -> int:
+        """Decode steps until something can change: a finish, a full window, a missing block, the policy's word."""
+        if not self.fast_forward:
+            return 1
+        state = self.state
+        steps = min(batch.steps, state.decoding.steps_to_change())
+        return max(1, state.decoding.steps_within(state.kv.free + state.reserved, steps))
+
+    def _through_stages(self, time: float, seconds: list[float]) -> float:
+        """Pass the iteration through the pipeline, each stage serving one lane after the other."""
+        for stage, duration in enumerate(seconds):
+            time = max(time, self.stage_free[stage]) + duration
+            self.stage_free[stage] = time
+        return time
+
+    def _commit(self, run: Run) -> None:
+        state, end = self.state, float(run.ends[-1])
+        self._record(run, end)
+        finished: list[Sequence] = []
+        if run.decoding:
+            state.kv.take(state.decoding.blocks_needed(run.steps) - state.reserved)
+            state.reserved = 0
+            self._count_tokens(run, end)
+            finished = state.decoding.advance(run.steps)
+        for sequence, tokens in run.batch.chunks:
+            sequence.computed += tokens
+            state.prompt_backlog -= tokens
+            if sequence.computed < sequence.target:
+                continue
+            del state.prefilling[sequence]
+            sequence.generated += 1
+            if sequence.first_token < 0:
+                sequence.first_token = end
+            else:
+                self.recorder.inter_token.add(np.array([end - sequence.last_token]), 1)
+            sequence.last_token = end
+            if sequence.remaining_output:
+                state.decoding.join(sequence)
+                self._joined[sequence] = None
+            else:
+                finished.append(sequence)
+        for sequence in finished:
+            state.kv.release(sequence)
+            self.recorder.finish(sequence, end)
+            self.on_finish(sequence, end)
+        if finished:
+            self.on_release()
+
+    def _count_tokens(self, run: Run, end: float) -> None:
+        """Gaps between tokens: the step itself, or for its first step more where decoding had stalled."""
+        since, members = self.state.last_decode_end, self.state.decoding.members
+        joined = [s.last_token for s in self._joined if s in members]
+        old = run.decoding - len(joined)
+        count = self.recorder.inter_token.add
+        if (old == 0 or since == run.start) and all(time == run.start for time in joined):
+            count(run.durations, run.decoding)
+        else:
+            count(float(run.ends[0]) - np.array([since] * old + joined), 1)
+            if run.steps > 1:
+                count(run.durations[1:], run.decoding)
+        self.state.last_decode_end = end
+        self._joined = {}
+
+    def _record(self, run: Run, end: float) -> None:
+        state = self.state
+        flops, moved = self.timer.attention_work(run.contexts, run.steps, run.chunks)
+        self.recorder.iteration(
+            (
+                run.start, end, self.replica, run.steps, run.decoding, run.chunks.tokens, run.chunks.sequences,
+                flops, moved, state.running, len(state.waiting), state.kv.used,
+            )
+        )  # fmt: skip

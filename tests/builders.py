@@ -1,0 +1,146 @@
+"""Small models, loads and clusters for tests of the engine and its policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simulator.engine.cluster import Cluster, Load, ReplicaSpec
+from simulator.engine.recorder import Recorder
+from simulator.engine.step_timer import StepTimer
+from simulator.hardware.calibration import StepOverheads, calibration_for
+from simulator.hardware.device import device
+from simulator.hardware.fabric import fabric_of
+from simulator.hardware.law import TimingLaw
+from simulator.policies.batching import VllmV1
+from simulator.policies.batching.state import BatchingPolicy, Limits
+from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.routing import RoundRobin, Router
+from simulator.workloads.graph import Span
+from simulator.workloads.parallelism import Parallelism, Precision
+from simulator.workloads.requests import PrefixHashes, Requests
+from simulator.workloads.transformer import Attention, Experts, FeedForward, Layer, Transformer
+
+
+def tiny_model(*, window: int | None = None, chunked: bool = False, experts: bool = False) -> Transformer:
+    """Two layers of full attention, with a window or chunk on every second one if asked."""
+    ffn = Experts(8, 2, FeedForward(128)) if experts else FeedForward(512)
+    full = Layer(Attention(4, 2, 32, 32), ffn)
+    local = Layer(Attention(4, 2, 32, 32, window, chunked), ffn) if window else full
+    return Transformer("tiny", "Tiny", 128, 1000, (full, local), 4096)
+
+
+def timer_of(model: Transformer, *, parallel: Parallelism | None = None, name: str = "nvidia-l4-24gb") -> StepTimer:
+    found = device(name)
+    law = TimingLaw(found, calibration_for(found), fabric_of(found, None))
+    return StepTimer(model, parallel or Parallelism(), Precision(), law)
+
+
+@dataclass
+class FixedTimer:
+    """Every iteration takes `seconds`, whatever is in it."""
+
+    seconds: float
+    spans: tuple[Span, ...] = (Span(),)
+    overheads: StepOverheads = field(default_factory=StepOverheads)
+    stages: tuple[None, ...] = (None,)
+    chunks = StepTimer.chunks
+
+    def step_seconds(self, *_: object) -> float:
+        return self.seconds
+
+    def decode_seconds(self, decoding: int, contexts: object, steps: int) -> np.ndarray:
+        return np.full(steps, self.seconds)
+
+    def attention_work(self, *_: object) -> tuple[float, float]:
+        return 0.0, 0.0
+
+
+@dataclass
+class Rows:
+    """A request source of rows given in full, in chunks of `size`."""
+
+    requests: Requests
+    size: int = 1 << 30
+    name: str = "rows"
+
+    def chunks(self) -> Iterator[Requests]:
+        r = self.requests
+        for start in range(0, len(r), self.size):
+            cut = slice(start, start + self.size)
+            prefix = r.prefix
+            if prefix is not None:
+                bounds = prefix.offsets[start : start + self.size + 1]
+                prefix = PrefixHashes(bounds - bounds[0], prefix.ids[bounds[0] : bounds[-1]], prefix.block_tokens)
+            yield Requests(
+                r.arrival_s[cut],
+                r.prompt_tokens[cut],
+                r.output_tokens[cut],
+                prefix=prefix,
+                session=None if r.session is None else r.session[cut],
+                think_s=None if r.think_s is None else r.think_s[cut],
+            )
+
+
+def rows(
+    arrivals: list[float],
+    prompts: list[int],
+    outputs: list[int],
+    *,
+    hashes: list[list[int]] | None = None,
+    block_tokens: int = 4,
+    sessions: list[int] | None = None,
+    think: list[float] | None = None,
+) -> Rows:
+    prefix = None
+    if hashes is not None:
+        offsets = np.cumsum([0, *(len(h) for h in hashes)])
+        prefix = PrefixHashes(offsets, np.array([i for h in hashes for i in h], dtype=np.int64), block_tokens)
+    return Rows(
+        Requests(
+            np.array(arrivals, dtype=np.float64),
+            np.array(prompts, dtype=np.int64),
+            np.array(outputs, dtype=np.int64),
+            prefix=prefix,
+            session=None if sessions is None else np.array(sessions, dtype=np.int64),
+            think_s=None if think is None else np.array(think, dtype=np.float64),
+        )
+    )
+
+
+def serve(
+    source: Rows,
+    *,
+    timer: StepTimer | FixedTimer,
+    policy: Callable[[], BatchingPolicy] = VllmV1,
+    blocks: int = 1000,
+    block_tokens: int = 4,
+    max_num_seqs: int = 8,
+    max_num_batched_tokens: int = 32,
+    prefix_caching: bool = True,
+    replicas: int = 1,
+    router: Router | None = None,
+    load: Load | None = None,
+    fast_forward: bool = True,
+) -> tuple[Cluster, Recorder]:
+    """Serve a source to its end."""
+    recorder = Recorder()
+    spec = ReplicaSpec(
+        timer=timer,  # type: ignore[arg-type]
+        limits=Limits(max_num_seqs, max_num_batched_tokens),
+        kv=lambda: PagedKVCache(blocks=blocks, block_tokens=block_tokens, prefix_caching=prefix_caching),
+        policy=policy,
+    )
+    cluster = Cluster(
+        spec,
+        replicas=replicas,
+        router=router or RoundRobin(),
+        recorder=recorder,
+        load=load,
+        fast_forward=fast_forward,
+        skip_unservable=True,
+    )
+    cluster.run(source)
+    return cluster, recorder
