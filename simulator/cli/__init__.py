@@ -1,0 +1,53 @@
+"""The `simulator` command. Each command lives in its own module; heavy imports wait until one runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from simulator.cli import explain, listing, replay, trace
+from simulator.errors import InputError
+
+BAD_INPUT = 2
+
+app = typer.Typer(
+    name="simulator",
+    help="Simulate how models run on devices: replay request traces through LLM deployments, step by step or fast.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+app.command("replay")(replay.replay)
+app.command("run")(replay.run_scenario)
+app.command("explain")(explain.explain)
+app.command("list")(listing.list_)
+app.command("show")(listing.show)
+app.add_typer(trace.app, name="trace")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code is 0, or 2 after one line on stderr for input that cannot be used."""
+    try:
+        app(arguments, standalone_mode=False)
+    except InputError as error:
+        return _refuse(str(error))
+    except TyperException as error:
+        formatted = getattr(error, "format_message", error.__str__)
+        message = str(formatted())
+        return _refuse(" ".join(message.split()) or "see simulator --help")
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def _refuse(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return BAD_INPUT

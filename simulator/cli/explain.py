@@ -1,0 +1,86 @@
+"""`simulator explain`: where the time of one iteration goes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    model: Annotated[str, typer.Option(help="Model name, or path to a Hugging Face config.json.")],
+    device: Annotated[str, typer.Option(help="Device name, or path to a device YAML file.")],
+    tensor_parallel: Annotated[int, typer.Option(help="Devices that share each layer.")] = 1,
+    pipeline_parallel: Annotated[int, typer.Option(help="Stages that the layers are cut into.")] = 1,
+    data_parallel: Annotated[int, typer.Option(help="Attention groups inside a replica (MoE models).")] = 1,
+    expert_parallel: Annotated[int, typer.Option(help="Devices that whole experts are spread over.")] = 1,
+    weights: Annotated[str | None, typer.Option(help="Number format of the weights, e.g. fp8 or int4.")] = None,
+    kv_cache: Annotated[str | None, typer.Option("--kv-cache", help="Number format of the KV cache.")] = None,
+    prefill_tokens: Annotated[int, typer.Option(help="New prompt tokens in the iteration, as one chunk.")] = 0,
+    cached_tokens: Annotated[int, typer.Option(help="Tokens of that prompt that are cached already.")] = 0,
+    decode_sequences: Annotated[int, typer.Option(help="Sequences that decode in the iteration.")] = 0,
+    context: Annotated[int, typer.Option(help="Cached tokens of each decoding sequence.")] = 1024,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
+) -> None:
+    """Explain one iteration operator by operator: seconds, bound (compute, memory, launch, network, host), share.
+
+    Example: simulator explain --model meta-llama/Llama-3.1-8B --device nvidia-l4-24gb --decode-sequences 16
+    """
+    from simulator.engine.breakdown import iteration_parts
+    from simulator.engine.deployment import deploy, native_precision
+    from simulator.errors import InputError
+    from simulator.report.files import write_json
+    from simulator.report.table import print_rows
+    from simulator.workloads.models import model as load_model
+    from simulator.workloads.parallelism import Parallelism
+
+    for name, value in (
+        ("--prefill-tokens", prefill_tokens),
+        ("--cached-tokens", cached_tokens),
+        ("--decode-sequences", decode_sequences),
+        ("--context", context),
+    ):
+        if not 0 <= value <= 100_000_000:
+            raise InputError(f"{name} is {value}: give a number from 0 to 100,000,000")
+    if not prefill_tokens and not decode_sequences:
+        raise InputError("nothing to explain: give --prefill-tokens, --decode-sequences or both")
+    deployment = deploy(
+        model,
+        device,
+        parallel=Parallelism(tensor_parallel, pipeline_parallel, data_parallel, expert_parallel),
+        precision=native_precision(load_model(model), weights, None, kv_cache),
+    )
+    prefill = [(cached_tokens, prefill_tokens)] if prefill_tokens else []
+    parts = iteration_parts(deployment, prefill=prefill, decode=[context] * decode_sequences)
+    total = sum(p.seconds for p in parts)
+    if json_file is not None:
+        write_json(
+            json_file,
+            {
+                "model": deployment.model.name,
+                "device": deployment.device.id,
+                "calibration": deployment.calibration.name,
+                "total_s": total,
+                "parts": [asdict(p) for p in parts],
+            },
+        )
+    rows = [
+        {
+            "stage": p.stage,
+            "operator": p.name,
+            "calls": p.count,
+            "time (us)": f"{p.seconds * 1e6:,.1f}",
+            "share": f"{p.share:.1%}",
+            "bound": p.bound,
+            "GFLOP": f"{p.flops / 1e9:,.2f}",
+            "MB": f"{p.bytes / 1e6:,.2f}",
+        }
+        for p in parts
+    ]
+    print_rows(
+        f"one iteration of {deployment.model.name} on {deployment.parallel.devices} x {deployment.device.id}: "
+        f"{total * 1e3:.3f} ms ({deployment.calibration.name})",
+        rows,
+    )

@@ -1,0 +1,46 @@
+"""`simulator list` and `simulator show`: what there is, each with its source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+KINDS = "devices, models, policies, workloads, scenarios, links, nodes or dtypes"
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
+
+
+def list_(kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")], json_file: Json = None) -> None:
+    """List devices, models, policies, workloads, scenarios, links, nodes or dtypes.
+
+    Example: simulator list devices
+    """
+    from simulator.report import catalogue
+    from simulator.report.files import write_json
+    from simulator.report.table import print_rows
+
+    plural = catalogue.kind_of(kind)
+    rows = catalogue.rows(plural)
+    if json_file is not None:
+        write_json(json_file, rows)
+    print_rows(plural, rows)
+
+
+def show(
+    kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")],
+    name: Annotated[str, typer.Argument(help="Its name, or the path of a file of that kind.")],
+    json_file: Json = None,
+) -> None:
+    """Show one device, model, policy, workload, scenario, link, node or dtype in full, with its source.
+
+    Example: simulator show device nvidia-h100-sxm-80gb
+    """
+    from simulator.report import catalogue
+    from simulator.report.files import write_json
+    from simulator.report.table import print_facts
+
+    facts = catalogue.facts(catalogue.kind_of(kind), name)
+    if json_file is not None:
+        write_json(json_file, facts)
+    print_facts(name, facts)

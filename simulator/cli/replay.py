@@ -1,0 +1,143 @@
+"""`simulator replay` and `simulator run`: simulate a load and write what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from simulator.scenario import Scenario
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any scenario field, e.g. max_num_seqs=128.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder for summary.json, requests.parquet and report.html.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the summary as JSON to FILE.")]
+Timeline = Annotated[bool, typer.Option("--timeline", help="Also write timeline.json, which opens in Perfetto.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")]
+
+
+def replay(
+    trace: Annotated[Path, typer.Argument(help="Request trace: CSV, JSONL or Parquet, plain, .gz or .zst.")],
+    model: Annotated[str, typer.Option(help="Model name, or path to a Hugging Face config.json.")],
+    device: Annotated[str, typer.Option(help="Device name, or path to a device YAML file.")],
+    tensor_parallel: Annotated[int, typer.Option(help="Devices that share each layer.")] = 1,
+    pipeline_parallel: Annotated[int, typer.Option(help="Stages that the layers are cut into.")] = 1,
+    data_parallel: Annotated[int, typer.Option(help="Attention groups inside a replica (MoE models).")] = 1,
+    expert_parallel: Annotated[int, typer.Option(help="Devices that whole experts are spread over.")] = 1,
+    replicas: Annotated[int, typer.Option(help="Copies of the model behind the router.")] = 1,
+    policy: Annotated[str, typer.Option(help="Batching policy by name, or module:Class.")] = "vllm-v1",
+    router: Annotated[str, typer.Option(help="Router by name, or module:Class.")] = "round-robin",
+    concurrency: Annotated[
+        int | None, typer.Option(help="Closed loop: this many clients, arrival times ignored.")
+    ] = None,
+    settings: Settings = None,
+    limit: Annotated[int | None, typer.Option(help="Replay only the first N requests.")] = None,
+    speed_up: Annotated[float, typer.Option(help="Divide arrival times by this.")] = 1.0,
+    trace_format: Annotated[str | None, typer.Option("--format", help="Trace format, where it cannot be told.")] = None,
+    on_error: Annotated[str, typer.Option(help="Damaged trace rows: stop, or skip and count them.")] = "stop",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    step_by_step: Annotated[
+        bool, typer.Option("--step-by-step", help="Simulate every step (the slow reference).")
+    ] = False,
+    timeline: Timeline = False,
+    out: Out = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Replay a request trace through a deployment and report latency, throughput, energy and cost.
+
+    Example: simulator replay traces/azure-like-conversation.csv.gz --model meta-llama/Llama-3.1-70B
+    --device nvidia-h100-sxm-80gb --tensor-parallel 4 --replicas 8 --out out/
+    """
+    from simulator.scenario import apply_overrides, scenario_from
+
+    values: dict[str, Any] = {
+        "model": model,
+        "device": device,
+        "replicas": replicas,
+        "parallel": {
+            "tensor": tensor_parallel,
+            "pipeline": pipeline_parallel,
+            "data": data_parallel,
+            "expert": expert_parallel,
+        },
+        "batching": {"policy": policy},
+        "router": {"policy": router},
+        "load": {
+            "trace": str(trace),
+            "format": trace_format,
+            "on_error": on_error,
+            "limit": limit,
+            "speed_up": speed_up,
+            "concurrency": concurrency,
+        },
+        "seed": seed,
+        "fast_forward": not step_by_step,
+    }
+    apply_overrides(values, settings or [])
+    _simulate(scenario_from(values), out=out, json_file=json_file, timeline=timeline, quiet=quiet)
+
+
+def run_scenario(
+    scenario: Annotated[Path, typer.Argument(help="Scenario file in YAML.")],
+    settings: Settings = None,
+    timeline: Timeline = False,
+    out: Out = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a whole scenario file.
+
+    Example: simulator run simulator/scenarios/serving/azure-70b.yaml --out out/ --set replicas=4
+    """
+    from simulator.scenario import load_scenario
+
+    _simulate(load_scenario(scenario, settings or []), out=out, json_file=json_file, timeline=timeline, quiet=quiet)
+
+
+def _simulate(scenario: Scenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
+    from simulator.experiment import run
+    from simulator.report import files
+
+    folder = None if out is None else files.output_folder(out)
+    with progress() as on_progress:
+        result = run(scenario, on_progress=on_progress, keep_iterations=True)
+    summary = result.summary
+    if folder is not None:
+        from simulator.report.html import write_report
+
+        files.write_requests(folder / "requests.parquet", result)
+        write_report(folder / "report.html", result)
+        if timeline:
+            from simulator.report.timeline import write_timeline
+
+            write_timeline(folder / "timeline.json", result)
+        files.write_json(folder / "summary.json", summary)
+    if json_file is not None:
+        files.write_json(json_file, summary)
+    if not quiet:
+        from simulator.report.table import print_summary
+
+        print_summary(summary)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int], None] | None]:
+    """A line on a terminal with the requests served so far and their rate; nothing elsewhere."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} requests"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("simulating", total=None)
+        yield lambda count: bar.update(task, completed=count)

@@ -1,0 +1,1 @@
+"""Metrics, tables, files, figures and pages made from a result."""
