@@ -183,7 +183,9 @@ def test_little_law_holds(seed: int) -> None:
     """The time average of requests in the system is their arrival rate times their mean time in it."""
     rng = np.random.default_rng(seed)
     source = rows(
-        np.cumsum(rng.exponential(0.01, 50)).tolist(), rng.integers(1, 40, 50).tolist(), rng.integers(1, 40, 50).tolist()
+        np.cumsum(rng.exponential(0.01, 50)).tolist(),
+        rng.integers(1, 40, 50).tolist(),
+        rng.integers(1, 40, 50).tolist(),
     )
     _, recorder = serve(source, timer=TIMERS["full"])
     c = recorder.requests()

@@ -20,9 +20,7 @@ LAYOUTS = {
     "one": deploy(tiny_model(window=40), device("nvidia-l4-24gb")),
     "sharded": deploy(tiny_model(window=40), device("nvidia-h100-sxm-80gb"), parallel=Parallelism(tensor=2)),
     "staged": deploy(tiny_model(), device("nvidia-h100-sxm-80gb"), parallel=Parallelism(pipeline=2)),
-    "experts": deploy(
-        tiny_model(experts=True), device("nvidia-a100-sxm-80gb"), parallel=Parallelism(data=4, expert=4)
-    ),
+    "experts": deploy(tiny_model(experts=True), device("nvidia-a100-sxm-80gb"), parallel=Parallelism(data=4, expert=4)),
 }
 
 
@@ -38,9 +36,7 @@ def timed(deployment: Deployment, prefill: list[tuple[int, int]], decode: list[i
     decode=st.lists(st.integers(1, 500), max_size=20),
 )
 @settings(max_examples=60, deadline=None)
-def test_explanation_accounts_for_all_of_a_step(
-    layout: str, prefill: list[tuple[int, int]], decode: list[int]
-) -> None:
+def test_explanation_accounts_for_all_of_a_step(layout: str, prefill: list[tuple[int, int]], decode: list[int]) -> None:
     if prefill or decode:
         parts = iteration_parts(LAYOUTS[layout], prefill=prefill, decode=decode)
         assert sum(p.seconds for p in parts) == pytest.approx(timed(LAYOUTS[layout], prefill, decode), rel=1e-9)

@@ -1,0 +1,176 @@
+"""Measure the performance budget: seconds and peak memory of replays, import and help, and how cost grows.
+
+Each row runs in a process of its own, so that peak memory is the row's alone; the best of `--repeats` counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LLAMA_70B = "meta-llama/Llama-3.1-70B"
+H100 = "nvidia-h100-sxm-80gb"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the budget: what is measured, the limits, and a peer's figure where one is published."""
+
+    name: str
+    seconds: float
+    megabytes: float | None = None
+    peers: str = ""
+
+
+ROWS = {
+    "vllm-300": Row("300-request vLLM run, after import", 0.10, None, "LLMServingSim 2.0: 156 s"),
+    "azure": Row(
+        "19,366-request Azure trace, 8 x 4 H100, after import",
+        2.0,
+        500,
+        "Vidur: 426 requests/s, 1.4 GB, 21 min training",
+    ),
+    "azure-command": Row("the same as a whole command, report included", 0.0),
+    "million": Row("1,000,000 synthetic requests over 64 replicas", 90.0, 2000),
+    "half-million": Row("500,000 of the same (linear growth)", 45.0),
+    "import": Row("import simulator", 0.35),
+    "help": Row("simulator --help", 0.5),
+    "step-by-step": Row("Azure trace, first 2,000 requests, every step an event", 0.0),
+    "fast-forward": Row("the same with fast-forward", 0.0),
+}
+
+
+def replay(trace: Path, **settings: Any) -> dict[str, Any]:
+    """Seconds of one replay after everything is imported, and what it served."""
+    import simulator
+    from simulator.experiment import run
+
+    assert run is not None
+    arguments: dict[str, Any] = {"model": LLAMA_70B, "device": H100, "tensor_parallel": 4, "replicas": 8} | settings
+    started = time.perf_counter()
+    result = simulator.replay(trace, **arguments)
+    summary = result.summary
+    seconds = time.perf_counter() - started
+    return {
+        "seconds": seconds,
+        "requests": summary["requests"]["finished"],
+        "iterations": len(result.iteration_columns["start_s"]),
+        "steps": int(result.iteration_columns["steps"].sum()),
+    }
+
+
+def million(count: int) -> dict[str, Any]:
+    """Seconds to serve `count` generated requests over 64 replicas, generation included."""
+    from simulator.experiment import run
+    from simulator.scenario import scenario_from
+
+    scenario = scenario_from(
+        {
+            "model": LLAMA_70B,
+            "device": H100,
+            "replicas": 64,
+            "parallel": {"tensor": 4},
+            "load": {
+                "generator": {
+                    "arrivals": {"process": "poisson", "rate": 64.0},
+                    "prompt_tokens": {"law": "lognormal", "median": 1020, "p90": 2500, "max": 8192},
+                    "output_tokens": {"law": "lognormal", "median": 129, "p90": 420, "max": 2048},
+                    "requests": count,
+                    "seed": 0,
+                }
+            },
+        }
+    )
+    started = time.perf_counter()
+    result = run(scenario)
+    finished = result.summary["requests"]["finished"]
+    return {"seconds": time.perf_counter() - started, "requests": finished}
+
+
+def command(*arguments: str) -> dict[str, Any]:
+    """Seconds of a whole process."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=ROOT)
+    return {"seconds": time.perf_counter() - started}
+
+
+def measure(key: str, measured: Path) -> dict[str, Any]:
+    """Run one row in this process; peak memory is that of the process (or of its child)."""
+    azure = measured / "traces" / "AzureLLMInferenceTrace_conv.csv.gz"
+    run_of_300 = measured / "serving" / "vllm-rtxpro6000-llama-3.1-8b" / "requests.jsonl"
+    out = ROOT / "out" / "benchmark"
+    jobs: dict[str, Callable[[], dict[str, Any]]] = {
+        "vllm-300": lambda: replay(
+            run_of_300,
+            model="meta-llama/Llama-3.1-8B",
+            device="nvidia-rtx-pro-6000-96gb",
+            tensor_parallel=1,
+            replicas=1,
+            settings={"max_num_seqs": 128, "max_num_batched_tokens": 2048},
+        ),
+        "azure": lambda: replay(azure),
+        "azure-command": lambda: command(
+            *f"-m simulator replay {azure} --model {LLAMA_70B} --device {H100} --tensor-parallel 4".split(),
+            *f"--replicas 8 --out {out}".split(),
+        ),
+        "million": lambda: million(1_000_000),
+        "half-million": lambda: million(500_000),
+        "import": lambda: command("-c", "import simulator"),
+        "help": lambda: command("-m", "simulator", "--help"),
+        "step-by-step": lambda: replay(azure, limit=2000, settings={"fast_forward": False}),
+        "fast-forward": lambda: replay(azure, limit=2000),
+    }
+    found = jobs[key]()
+    who = resource.RUSAGE_CHILDREN if key in ("azure-command", "import", "help") else resource.RUSAGE_SELF
+    return found | {"megabytes": resource.getrusage(who).ru_maxrss / 1024}
+
+
+def best(key: str, measured: Path, repeats: int) -> dict[str, Any]:
+    """The quickest of `repeats` runs, each in a fresh process."""
+
+    def runs() -> Iterator[dict[str, Any]]:
+        for _ in range(repeats):
+            arguments = [sys.executable, __file__, "--row", key, "--measured", str(measured)]
+            done = subprocess.run(arguments, check=True, capture_output=True, text=True, cwd=ROOT)
+            yield json.loads(done.stdout.splitlines()[-1])
+
+    return min(runs(), key=lambda found: float(found["seconds"]))
+
+
+def main() -> None:
+    """Measure all rows, or the one that a child process is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--measured", type=Path, default=ROOT.parent / "shared" / "measured")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--row", choices=list(ROWS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.row:
+        print(json.dumps(measure(options.row, options.measured)))
+        return
+    needs_data = {"vllm-300", "azure", "azure-command", "step-by-step", "fast-forward"}
+    print(f"{'row':58} {'seconds':>9} {'budget':>7} {'MB':>7} {'budget':>7}  notes")
+    for key in options.only:
+        row = ROWS[key]
+        if key in needs_data and not options.measured.exists():
+            print(f"{row.name:58} left out: {options.measured} is absent")
+            continue
+        found = best(key, options.measured, 1 if "million" in key else options.repeats)
+        notes = ", ".join(f"{found[k]:,} {k}" for k in ("requests", "iterations", "steps") if k in found)
+        limit = f"{row.seconds:.2f}" if row.seconds else ""
+        most = f"{row.megabytes:.0f}" if row.megabytes else ""
+        peers = f" ({row.peers})" if row.peers else ""
+        print(f"{row.name:58} {found['seconds']:9.3f} {limit:>7} {found['megabytes']:7.0f} {most:>7}  {notes}{peers}")
+
+
+if __name__ == "__main__":
+    main()
