@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +69,17 @@ def request_source(load: LoadSpec) -> RequestSource:
         return open_trace(
             load.trace, format=load.format, on_error=load.on_error, limit=load.limit, speed_up=load.speed_up
         )
+    from simulator.workloads.catalogue import load_generator
     from simulator.workloads.generators import generate
 
-    spec = dict(load.generator or {})
+    spec = load.generator if isinstance(load.generator, dict) else load_generator(load.generator or "")
+    generated = generate(spec)
+    changed: dict[str, Any] = {}
     if load.limit is not None:
-        spec["requests"] = min(load.limit, int(spec.get("requests", load.limit)))
-    return generate(spec)
+        changed["requests"] = min(load.limit, generated.requests)
+    if load.speed_up != 1.0:
+        changed["speed_up"] = load.speed_up
+    return replace(generated, **changed)
 
 
 def deployment_of(scenario: Scenario) -> Deployment:

@@ -86,13 +86,15 @@ class RouterSpec(_Part):
 class LoadSpec(_Part):
     """The requests: a `trace` file or a `generator`, offered open-loop, or by `concurrency` clients.
 
+    A generator is a mapping (arrivals, lengths, ...) or the name of a load of `simulator list workloads`.
+
     `sessions` is "times" (turns arrive at their times) or "wait" (not before the turn before has finished).
     """
 
     trace: str | None = None
     format: str | None = None
     on_error: Literal["stop", "skip"] = "stop"
-    generator: dict[str, Any] | None = None
+    generator: dict[str, Any] | str | None = None
     limit: Count | None = None
     speed_up: Positive = 1.0
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] | None = None

@@ -7,7 +7,8 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from simulator.cli import explain, listing, replay, trace
+from simulator.cli import explain, listing, replay
+from simulator.cli.trace import app as trace_app
 from simulator.errors import InputError
 
 BAD_INPUT = 2
@@ -24,7 +25,7 @@ app.command("run")(replay.run_scenario)
 app.command("explain")(explain.explain)
 app.command("list")(listing.list_)
 app.command("show")(listing.show)
-app.add_typer(trace.app, name="trace")
+app.add_typer(trace_app, name="trace")
 
 
 def main(arguments: list[str] | None = None) -> int:

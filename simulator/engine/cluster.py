@@ -170,7 +170,7 @@ class Cluster:
                 self._think[first + i] = float(chunk.think_s[i])
             yield Sequence(
                 first + i, arrival, prompt, output,
-                extents=None if extents is None else extents.of(i, prompt + output),
+                extents=None if extents is None else extents.of(i, prompt, output),
                 session=session, priority=priority, tenant=tenant,
             )  # fmt: skip
 
@@ -196,18 +196,20 @@ class _ExtentBuilder:
                 f"block_size {kv_block_tokens} and the trace's {given} tokens a prefix hash: one must divide the other"
             )
 
-    def of(self, index: int, tokens: int) -> list[Extent]:
-        """(identity, KV blocks) of one request's hashed blocks, as far as its `tokens` tokens fill them."""
+    def of(self, index: int, prompt_tokens: int, output_tokens: int) -> list[Extent]:
+        """(identity, KV blocks) of one request's hashed blocks, as far as its tokens fill them.
+
+        Ids beyond the prompt's name the answer as well, which a later turn of the conversation repeats.
+        """
         ids = self._prefix.of(index).tolist()
         given, size = self._prefix.block_tokens, self._size
+        beyond = len(ids) * given >= prompt_tokens + given
+        full = (prompt_tokens + output_tokens if beyond else prompt_tokens) // size
         if given < size:
             ids = ids[size // given - 1 :: size // given]
-            return [(key, 1) for key in ids]
-        if given == size:
-            return [(key, 1) for key in ids]
-        each = given // size
-        extents = [(key, each) for key in ids]
-        over = len(ids) * each - tokens // size
-        if over > 0 and extents:
-            extents[-1] = (ids[-1], max(each - over, 0))
-        return [e for e in extents if e[1] > 0]
+        each = max(1, given // size)
+        whole, rest = divmod(full, each)
+        extents: list[Extent] = [(key, each) for key in ids[:whole]]
+        if rest and whole < len(ids):
+            extents.append((ids[whole], rest))
+        return extents

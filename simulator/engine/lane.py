@@ -120,7 +120,8 @@ class Lane:
             times = np.empty(len(durations) + 1)
             times[0] = start
             times[1:] = durations
-            return Run(batch, start, np.add.accumulate(times)[1:], durations, decoding, contexts, NO_CHUNKS)
+            ends = np.add.accumulate(times, out=times)[1:]
+            return Run(batch, start, ends, durations, decoding, contexts, NO_CHUNKS)
         chunks = self.timer.chunks([(s.computed, n) for s, n in batch.chunks])
         if len(self.stage_free) == 1:
             end = start + self.timer.step_seconds(decoding, contexts, chunks)

@@ -22,6 +22,7 @@ from simulator.workloads.transformer import Transformer
 
 Floats = NDArray[np.float64]
 _PROBE = float(1 << 20)
+_CLEARLY = 1.0 + 1e-6
 
 
 class Table:
@@ -61,6 +62,16 @@ class _DecodePiece:
     compute0: Table
     memory: Table
     memory0: Table
+
+    def seconds(self, n: int, attended: Floats, least: int, most: int) -> Floats:
+        """Seconds for each of the `attended` totals, which lie from `least` to `most`.
+
+        A roof that is clearly the higher at both ends is the higher in between, since both are straight.
+        """
+        c, c0, m, m0 = self.compute[n], self.compute0[n], self.memory[n], self.memory0[n]
+        if (c * least + c0) * _CLEARLY < m * least + m0 and (c * most + c0) * _CLEARLY < m * most + m0:
+            return attended * m + m0
+        return np.maximum(attended * c + c0, attended * m + m0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,18 +266,18 @@ class StepTimer:
         if steps > len(self._arange):
             self._arange = np.arange(2 * steps, dtype=np.float64)
         index = self._arange[:steps]
-        total = np.full(steps, self.host_seconds(decoding))
+        fixed = self.host_seconds(decoding)
+        total: Floats | None = None
         for stage in self.stages:
-            total += stage.token_seconds[decoding] + stage.head_seconds[decoding] + stage.decode_overhead
-            for p in stage.decode:
-                start, growth = contexts[p.span]
-                x = index * growth
-                x += start
-                memory = x * p.memory[decoding]
-                memory += p.memory0[decoding]
-                x *= p.compute[decoding]
-                x += p.compute0[decoding]
-                total += np.maximum(memory, x, out=x)
+            fixed += stage.token_seconds[decoding] + stage.head_seconds[decoding] + stage.decode_overhead
+            for piece in stage.decode:
+                start, growth = contexts[piece.span]
+                attended = index * growth
+                attended += start
+                seconds = piece.seconds(decoding, attended, start, start + growth * (steps - 1))
+                total = seconds if total is None else total + seconds
+        assert total is not None
+        total += fixed
         return total
 
     def attention_work(self, contexts: Sequence[tuple[int, int]], steps: int, chunks: Chunks) -> tuple[float, float]:

@@ -94,6 +94,8 @@ class DecodeSet:
     def blocks_needed(self, steps: int = 1) -> int:
         """New KV blocks that the next `steps` steps take in all."""
         size = self.block_tokens
+        if steps == 1:
+            return self._block_phase[self.step % size]
         cycles, rest = divmod(steps, size)
         needed = cycles * len(self.members)
         start = self.step % size

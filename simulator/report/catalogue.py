@@ -85,9 +85,9 @@ def _policies() -> list[Row]:
 
 
 def _workloads() -> list[Row]:
-    from simulator.workloads.catalogue import workloads
+    from simulator.workloads.catalogue import load_facts, load_names
 
-    return workloads()
+    return [{k: load_facts(name)[k] for k in ("workload", "about", "source")} for name in load_names()]
 
 
 def _scenarios() -> list[Row]:
@@ -217,10 +217,9 @@ def _dtype_facts(name: str) -> Row:
 
 
 def _workload_facts(name: str) -> Row:
-    for row in _workloads():
-        if row["workload"] == name:
-            return row
-    raise unknown_name("workload", name, [r["workload"] for r in _workloads()])
+    from simulator.workloads.catalogue import load_facts
+
+    return load_facts(name)
 
 
 def _first_line(found: type[Any]) -> str:

@@ -58,7 +58,9 @@ class TraceFile:
             if left == 0:
                 break
         if not found:
-            left_out = f" ({sum(complaints.by_reason.values()):,} damaged rows left out)" if complaints.by_reason else ""
+            left_out = (
+                f" ({sum(complaints.by_reason.values()):,} damaged rows left out)" if complaints.by_reason else ""
+            )
             raise InputError(f"no request in the trace{left_out}", file=self.path)
 
 
@@ -139,7 +141,9 @@ def _header(line: str, form: Format, path: Path) -> list[str]:
         raise InputError(f"column {twice[0]!r} is there twice", file=path, line=1)
     for name in form.required:
         if name not in names:
-            raise InputError(f"column {name!r} is missing: a {form.name} trace has {', '.join(form.required)}", file=path, line=1)
+            raise InputError(
+                f"column {name!r} is missing: a {form.name} trace has {', '.join(form.required)}", file=path, line=1
+            )
     return names
 
 

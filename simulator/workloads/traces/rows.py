@@ -58,9 +58,7 @@ class Cursor:
     last: float = 0.0
 
 
-def to_requests(
-    columns: Columns, form: Format, complaints: Complaints, cursor: Cursor, *, max_tokens: int
-) -> Requests:
+def to_requests(columns: Columns, form: Format, complaints: Complaints, cursor: Cursor, *, max_tokens: int) -> Requests:
     """Check a run of rows and keep the good ones, in order."""
     good = np.ones(len(columns), dtype=bool)
     check = _Checker(columns, complaints, good)
@@ -134,7 +132,9 @@ class _Checker:
         if name not in self.columns.values:
             return None
         values = self._optional(name)
-        self.reject((values != np.floor(values)) | (np.abs(values) > 2**53), name, f"{name} is wrong", "expected a whole number")
+        self.reject(
+            (values != np.floor(values)) | (np.abs(values) > 2**53), name, f"{name} is wrong", "expected a whole number"
+        )
         return np.where(np.isnan(values), -1.0, values) if name == "session" else np.nan_to_num(values)
 
     def optional_seconds(self, name: str) -> Floats | None:
@@ -181,7 +181,9 @@ def _hashes(
         known = sizes[check.good]
         if len(known):
             size = int(known[0])
-            check.reject(sizes != size, "block_tokens", "block_tokens differ", f"expected {size}, as in the rows before")
+            check.reject(
+                sizes != size, "block_tokens", "block_tokens differ", f"expected {size}, as in the rows before"
+            )
     found: list[list[int]] = []
     for i, raw in enumerate(columns.values[form.hashes]):
         ids = _ids(plain(raw))

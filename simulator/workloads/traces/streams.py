@@ -34,7 +34,7 @@ class Block:
 
 
 def container(path: Path) -> str:
-    """"plain", "gzip", "zstd" or "parquet", by the first bytes. Raises `InputError` for what cannot be read."""
+    """ "plain", "gzip", "zstd" or "parquet", by the first bytes. Raises `InputError` for what cannot be read."""
     if path.is_dir():
         raise InputError("a folder: give the trace file in it", file=path)
     try:

@@ -30,7 +30,11 @@ def write_requests(path: str | Path, source: RequestSource) -> int:
     os.close(handle)
     temporary = Path(name)
     try:
-        count = _write_parquet(temporary, source) if kind == "parquet" else _write_text(temporary, kind, compression, source)
+        count = (
+            _write_parquet(temporary, source)
+            if kind == "parquet"
+            else _write_text(temporary, kind, compression, source)
+        )
         temporary.chmod(0o644)
         temporary.replace(target)
         return count

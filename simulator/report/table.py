@@ -1,0 +1,191 @@
+"""Tables on the terminal; plain text of full width where the output is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+LATENCIES = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E", "queue_wait": "queue wait"}
+COLUMNS = {"mean": "mean", "p50": "P50", "p90": "P90", "p95": "P95", "p99": "P99", "max": "max"}
+OVERLOAD_REQUESTS = 10
+OVERLOAD_SHARE = 0.05
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The headline figures of a run, its latencies, and what the times rest on."""
+    console = _console()
+    table = _table(console, _title(summary["deployment"]), ("", "left"), ("", "right"), ("", "left"))
+    table.show_header = False
+    for name, value, unit in headline(summary):
+        table.add_row(name, value, unit)
+    console.print(table)
+    latencies = _table(console, "latency (ms)", ("", "left"), *((c, "right") for c in COLUMNS.values()))
+    for key, label in LATENCIES.items():
+        found = summary["latency_ms"][key]
+        if found:
+            latencies.add_row(label, *(f"{found[c]:,.2f}" for c in COLUMNS))
+    console.print(latencies)
+    warning = overload(summary)
+    if warning:
+        console.print(warning, style="bold", markup=False)
+    deployment = summary["deployment"]
+    console.print(f"times: {deployment['calibration']}. {deployment['calibration_source']}", style="dim", markup=False)
+
+
+def headline(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Name, value and unit of each headline figure, in reading order."""
+    return list(_headline(summary))
+
+
+def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    requests, throughput, goodput = s["requests"], s["throughput"], s["goodput"]
+    left_out = [
+        f"{requests[k]:,} {w}" for k, w in (("rejected", "rejected"), ("skipped_rows", "rows skipped")) if requests[k]
+    ]
+    yield "requests", f"{requests['finished']:,}", ", ".join(["finished", *left_out])
+    yield "makespan", f"{s['makespan_s']:,.2f}", "s"
+    yield "request throughput", f"{throughput['requests_per_s']:,.3f}", "requests/s"
+    yield "prompt throughput", f"{throughput['prompt_tokens_per_s']:,.1f}", "tokens/s"
+    yield "output throughput", f"{throughput['output_tokens_per_s']:,.1f}", "tokens/s"
+    bounds = ", ".join(f"{k.removesuffix('_ms').upper()} <= {v:g} ms" for k, v in goodput["objectives"].items())
+    yield (
+        "goodput",
+        f"{goodput['requests_per_s']:,.3f}",
+        f"requests/s ({goodput['share']:.2%} meet {bounds or 'no objective'})",
+    )
+    yield "preemptions", f"{s['preemptions']:,}", ""
+    cache = s["prefix_cache"]
+    yield (
+        "prefix-cache hit rate",
+        f"{cache['hit_rate']:.2%}",
+        f"{cache['hit_tokens']:,} of {cache['prompt_tokens']:,} prompt tokens",
+    )
+    if "kv_cache" in s:
+        kv, use = s["kv_cache"], s["utilisation"]
+        yield (
+            "KV-cache utilisation",
+            f"{kv['mean_utilisation']:.2%}",
+            f"mean, {kv['max_utilisation']:.2%} at most, of {kv['blocks']:,} blocks",
+        )
+        yield "busy", f"{use['busy']:.2%}", "of the time"
+        yield "MFU", f"{use['mfu']:.2%}", f"{use['mfu_while_busy']:.2%} while busy"
+        yield (
+            "memory bandwidth in use",
+            f"{use['memory_bandwidth']:.2%}",
+            f"{use['memory_bandwidth_while_busy']:.2%} while busy",
+        )
+        energy, cost = s["energy"], s["cost"]
+        yield (
+            "energy",
+            f"{energy['total_j'] / 3.6e6:,.3f}",
+            f"kWh, {energy['j_per_output_token']:,.2f} J an output token, mean power {energy['mean_power_w'] / 1e3:,.2f} kW",
+        )
+        if cost["total_usd"] is not None:
+            yield "cost", f"{cost['total_usd']:,.2f}", f"USD at {cost['usd_per_device_hour']:.2f} USD a device-hour"
+            yield (
+                "cost per million tokens",
+                f"{cost['usd_per_million_tokens']:,.3f}",
+                f"USD; {cost['usd_per_million_output_tokens']:,.3f} a million output tokens",
+            )
+    backlog = s["backlog"]
+    yield (
+        "backlog at last arrival",
+        f"{backlog['requests_at_last_arrival']:,}",
+        f"requests, growing by {backlog['growth_requests_per_s']:+,.3f} a second",
+    )
+
+
+def overload(summary: dict[str, Any]) -> str:
+    """A sentence if the backlog kept growing while requests arrived, else nothing."""
+    backlog, rate = summary["backlog"], summary["throughput"]["requests_per_s"]
+    growth = backlog["growth_requests_per_s"]
+    if backlog["requests_at_last_arrival"] <= OVERLOAD_REQUESTS or growth <= OVERLOAD_SHARE * rate:
+        return ""
+    return (
+        f"overloaded: {backlog['requests_at_last_arrival']:,} requests were unfinished at the last arrival and the backlog "
+        f"grew by {growth:,.2f} a second; latencies grow with the length of the trace"
+    )
+
+
+def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
+    """A table of rows with equal keys."""
+    console = _console()
+    if not rows:
+        console.print(f"{title}: none", markup=False)
+        return
+    numeric = {k for k in rows[0] if all(_is_number(row[k]) for row in rows)}
+    table = _table(console, title, *((k, "right" if k in numeric else "left") for k in rows[0]))
+    for row in rows:
+        table.add_row(*(" ".join(str(value).split()) for value in row.values()))
+    console.print(table)
+
+
+def print_facts(name: str, facts: dict[str, Any]) -> None:
+    """Nested facts, one a line."""
+    console = _console()
+    console.print(name, style="bold", markup=False, highlight=False)
+    for line in _lines(facts, 1):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(facts: dict[str, Any], depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            yield f"{indent}{key}:"
+            yield from _lines(value, depth + 1)
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+            yield f"{indent}{key}:"
+            for item in value:
+                first, *rest = _lines(item, depth + 2)
+                yield f"{indent}  - {first.strip()}"
+                yield from rest
+        else:
+            yield f"{indent}{key}: {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return str(value).strip()
+
+
+def _is_number(value: Any) -> bool:
+    return str(value).replace(",", "").replace(".", "").replace("%", "").strip().isdigit()
+
+
+def _title(deployment: dict[str, Any]) -> str:
+    layout = ", ".join(f"{k} parallel {v}" for k, v in deployment["parallel"].items() if v > 1)
+    replicas = f"{deployment['replicas']} replica{'s' if deployment['replicas'] > 1 else ''}"
+    return f"{deployment['model']} on {deployment['devices']} x {deployment['device']} ({replicas}{', ' if layout else ''}{layout}; {deployment['policy']})"
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        return Console()
+    return Console(width=1000, no_color=True, force_terminal=False, soft_wrap=True)
+
+
+def _table(console: Console, title: str, *columns: tuple[str, str]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    plain = not console.is_terminal
+    table = Table(title=Text(title), title_justify="left", box=box.ASCII if plain else box.SIMPLE_HEAD)
+    for name, justify in columns:
+        table.add_column(name, justify=justify, no_wrap=plain)  # type: ignore[arg-type]
+    return table

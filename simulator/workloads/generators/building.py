@@ -1,0 +1,189 @@
+"""From a plain mapping, as YAML gives it, to a synthetic load."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.errors import InputError, unknown_name
+from simulator.workloads.generators import arrivals, lengths
+from simulator.workloads.generators.source import Generated, Prefix, Sessions
+
+PROCESSES: dict[str, type[Any]] = {
+    "poisson": arrivals.Poisson,
+    "gamma": arrivals.Gamma,
+    "weibull": arrivals.Weibull,
+    "constant": arrivals.Constant,
+    "burst": arrivals.Burst,
+    "mmpp": arrivals.MMPP,
+    "diurnal": arrivals.Diurnal,
+    "staged": arrivals.Staged,
+}
+LAWS: dict[str, type[Any]] = {
+    "fixed": lengths.Fixed,
+    "uniform": lengths.Uniform,
+    "lognormal": lengths.LogNormal,
+    "empirical": lengths.Empirical,
+}
+_FIELDS = (
+    "arrivals",
+    "prompt_tokens",
+    "output_tokens",
+    "requests",
+    "seed",
+    "correlation",
+    "prefix",
+    "sessions",
+    "name",
+)
+MOST_REQUESTS = 1_000_000_000
+
+
+def generate(spec: Mapping[str, Any]) -> Generated:
+    """Build a load from a mapping such as
+
+    {"arrivals": {"process": "gamma", "rate": 5.0, "cv": 2.0},
+     "prompt_tokens": {"law": "lognormal", "median": 1020, "p90": 2500, "max": 8192},
+     "output_tokens": {"law": "fixed", "tokens": 128}, "requests": 2000, "seed": 0}
+
+    with optional "correlation" (of the lengths, -1 to 1), "prefix" {groups, tokens} and "sessions" {turns,
+    think_s, seconds_per_token, users, max_tokens}. An empirical law may take its table from a `trace` file.
+    Raises `InputError` naming the field that is unknown, missing or out of range.
+    """
+    _known("generator", spec, _FIELDS)
+    for name in ("arrivals", "prompt_tokens", "output_tokens"):
+        if name not in spec:
+            raise InputError(f"generator lacks {name!r}")
+    process = _arrivals(_mapping("arrivals", spec["arrivals"]))
+    staged = isinstance(process, arrivals.Staged)
+    most = (
+        sum(round(rate * duration) for rate, duration in process.stages)
+        if isinstance(process, arrivals.Staged)
+        else None
+    )
+    if "requests" not in spec and not staged:
+        raise InputError("generator lacks 'requests', the number of them")
+    return Generated(
+        arrivals=process,
+        prompt_tokens=_law("prompt_tokens", spec["prompt_tokens"]),
+        output_tokens=_law("output_tokens", spec["output_tokens"]),
+        requests=_whole("requests", spec.get("requests", most), 1, MOST_REQUESTS),
+        seed=_whole("seed", spec.get("seed", 0), 0, 2**63 - 1),
+        correlation=_between("correlation", spec.get("correlation", 0.0), -1.0, 1.0),
+        prefix=_prefix(spec["prefix"]) if spec.get("prefix") is not None else None,
+        sessions=_sessions(spec["sessions"]) if spec.get("sessions") is not None else None,
+        name=str(spec.get("name", "generated")),
+    )
+
+
+def _arrivals(values: dict[str, Any]) -> arrivals.Arrivals:
+    process = values.pop("process", None)
+    if process not in PROCESSES:
+        raise unknown_name("arrivals.process", process, PROCESSES)
+    if process == "staged":
+        stages = values.get("stages")
+        if not isinstance(stages, list) or not all(
+            isinstance(s, dict) and set(s) == {"rate", "duration"} for s in stages
+        ):
+            raise InputError("arrivals.stages: give a list of {rate, duration}")
+        values["stages"] = tuple((s["rate"], s["duration"]) for s in stages)
+    for name in ("rates", "dwell_s"):
+        if name in values:
+            values[name] = _tuple(f"arrivals.{name}", values[name])
+    built: arrivals.Arrivals = _built("arrivals", PROCESSES[process], values)
+    return built
+
+
+def _law(name: str, given: object) -> lengths.Lengths:
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = {"law": "fixed", "tokens": given}
+    values = _mapping(name, given)
+    law = values.pop("law", None)
+    if law not in LAWS:
+        raise unknown_name(f"{name}.law", law, LAWS)
+    if law == "empirical" and "trace" in values:
+        return _from_trace(name, values)
+    for key in ("quantile", "tokens"):
+        if law == "empirical" and key in values:
+            values[key] = _tuple(f"{name}.{key}", values[key])
+    built: lengths.Lengths = _built(name, LAWS[law], values)
+    return built
+
+
+def _from_trace(name: str, values: dict[str, Any]) -> lengths.Lengths:
+    import numpy as np
+
+    from simulator.workloads.traces import open_trace
+
+    _known(name, values, ("trace",))
+    column = "output_tokens" if name == "output_tokens" else "prompt_tokens"
+    found = [getattr(chunk, column) for chunk in open_trace(str(values["trace"])).chunks()]
+    return lengths.from_values(np.concatenate(found))
+
+
+def _prefix(given: object) -> Prefix:
+    values = _mapping("prefix", given)
+    _known("prefix", values, ("groups", "tokens"))
+    return Prefix(
+        _whole("prefix.groups", values.get("groups"), 1, 10**9),
+        _whole("prefix.tokens", values.get("tokens"), 1, lengths.LONGEST),
+    )
+
+
+def _sessions(given: object) -> Sessions:
+    values = _mapping("sessions", given)
+    _known("sessions", values, ("turns", "think_s", "seconds_per_token", "users", "max_tokens"))
+    return Sessions(
+        turns=_law("sessions.turns", values.get("turns", 1)),
+        think_s=_between("sessions.think_s", values.get("think_s", 10.0), 0.0, 1e9),
+        seconds_per_token=_between("sessions.seconds_per_token", values.get("seconds_per_token", 0.02), 0.0, 1e6),
+        users=_whole("sessions.users", values.get("users", 0), 0, 10**7),
+        max_tokens=_whole("sessions.max_tokens", values.get("max_tokens", 131_072), 1, lengths.LONGEST),
+    )
+
+
+def _built(name: str, cls: type[Any], values: dict[str, Any]) -> Any:
+    parameters = inspect.signature(cls).parameters
+    _known(name, values, parameters)
+    missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in values]
+    if missing:
+        raise InputError(f"{name} lacks {missing[0]!r}")
+    try:
+        return cls(**values)
+    except InputError as error:
+        message = error.message
+        raise InputError(message if message.startswith(name) else f"{name}: {message}") from None
+    except TypeError:
+        wrong = next((k for k, v in values.items() if isinstance(v, str | list | dict | bool)), name)
+        raise InputError(f"{name}.{wrong} is {values.get(wrong)!r}: give a number") from None
+
+
+def _mapping(name: str, given: object) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise InputError(f"{name} is {str(given)[:60]!r}: give a mapping")
+    return dict(given)
+
+
+def _known(name: str, values: Mapping[str, Any], known: Any) -> None:
+    for key in values:
+        if key not in known:
+            raise unknown_name(f"{name} field", key, list(known))
+
+
+def _tuple(name: str, given: object) -> tuple[Any, ...]:
+    if not isinstance(given, list | tuple):
+        raise InputError(f"{name} is {given!r}: give a list of numbers")
+    return tuple(given)
+
+
+def _whole(name: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"{name} is {value!r}: give a whole number from {least:,} to {most:,}")
+    return value
+
+
+def _between(name: str, value: object, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise InputError(f"{name} is {value!r}: give a number from {least:g} to {most:g}")
+    return float(value)
