@@ -78,6 +78,7 @@ class Rows:
                 r.arrival_s[cut],
                 r.prompt_tokens[cut],
                 r.output_tokens[cut],
+                ids=None if r.ids is None else r.ids[cut],
                 prefix=prefix,
                 session=None if r.session is None else r.session[cut],
                 think_s=None if r.think_s is None else r.think_s[cut],

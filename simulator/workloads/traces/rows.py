@@ -70,7 +70,7 @@ def to_requests(columns: Columns, form: Format, complaints: Complaints, cursor: 
         arrival = arrival - (cursor.origin or 0.0)
     else:
         arrival = check.numbers(form.arrival, decimals) / (1000.0 if form.arrival_unit == "ms" else 1.0)
-    check.bounds(form.arrival, arrival, 0.0, MAX_SECONDS, "a time of at least 0 seconds")
+        check.bounds(form.arrival, arrival, 0.0, MAX_SECONDS, "a time of at least 0 seconds")
     prompt = check.whole(form.prompt, 1, max_tokens)
     if form.zero_output_fails:
         raw = check.numbers(form.output, decimals)
