@@ -19,7 +19,7 @@ OVERLOAD_SHARE = 0.05
 def print_summary(summary: dict[str, Any]) -> None:
     """The headline figures of a run, its latencies, and what the times rest on."""
     console = _console()
-    table = _table(console, _title(summary["deployment"]), ("", "left"), ("", "right"), ("", "left"))
+    table = _table(console, deployment_title(summary["deployment"]), ("", "left"), ("", "right"), ("", "left"))
     table.show_header = False
     for name, value, unit in headline(summary):
         table.add_row(name, value, unit)
@@ -165,7 +165,7 @@ def _is_number(value: Any) -> bool:
     return str(value).replace(",", "").replace(".", "").replace("%", "").strip().isdigit()
 
 
-def _title(deployment: dict[str, Any]) -> str:
+def deployment_title(deployment: dict[str, Any]) -> str:
     layout = ", ".join(f"{k} parallel {v}" for k, v in deployment["parallel"].items() if v > 1)
     replicas = f"{deployment['replicas']} replica{'s' if deployment['replicas'] > 1 else ''}"
     return f"{deployment['model']} on {deployment['devices']} x {deployment['device']} ({replicas}{', ' if layout else ''}{layout}; {deployment['policy']})"

@@ -1,0 +1,46 @@
+"""The report: one self-contained HTML page, no network and no scripts needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulator.report.figures import all_figures
+from simulator.report.files import write_text
+from simulator.report.table import COLUMNS, LATENCIES, deployment_title, headline, overload
+
+if TYPE_CHECKING:
+    from simulator.experiment import Result
+
+TEMPLATE = Path(__file__).with_name("template.html")
+
+
+def write_report(path: Path, result: Result) -> None:
+    """Write the page of a run to `path`, whole or not at all; the same result gives the same bytes."""
+    write_text(path, report(result))
+
+
+def report(result: Result) -> str:
+    """The page of a run as text. Everything that comes from the user is escaped."""
+    import yaml
+    from jinja2 import Environment
+
+    summary, scenario = result.summary, result.scenario
+    deployment = summary["deployment"]
+    latency = summary["latency_ms"]
+    template = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        title=scenario.name or deployment_title(deployment),
+        subtitle=f"{deployment_title(deployment)}; {summary['requests']['finished']:,} requests in {summary['makespan_s']:,.1f} s",
+        overload=overload(summary),
+        latency_columns=list(COLUMNS.values()),
+        latency_rows=[
+            (label, [f"{latency[key][c]:,.2f}" for c in COLUMNS]) for key, label in LATENCIES.items() if latency[key]
+        ],
+        headline=headline(summary),
+        has_iterations="utilisation" in summary,
+        figures=all_figures(result),
+        memory=[(k.replace("_", " "), f"{v:,.3f}") for k, v in deployment["memory_per_device_gb"].items()],
+        calibration=f"{deployment['calibration']}: {deployment['calibration_source']}",
+        scenario=yaml.safe_dump(scenario.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True),
+    )
