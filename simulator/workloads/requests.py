@@ -59,7 +59,8 @@ class Requests:
 class RequestSource(Protocol):
     """Anything that yields requests chunk by chunk, in arrival order, so that a trace need not fit in memory."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def chunks(self) -> Iterator[Requests]:
         """Requests in arrival order; each call starts again from the first."""
