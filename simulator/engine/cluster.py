@@ -176,8 +176,9 @@ class Cluster:
 
     def _refuse(self, sequence: Sequence) -> None:
         reason = (
-            f"request {sequence.index} needs {sequence.final_tokens:,} tokens of KV cache ({sequence.prompt_tokens:,} prompt + "
-            f"{sequence.output_tokens:,} output), and a replica holds {self.capacity_tokens:,}"
+            f"request {sequence.index} needs {sequence.final_tokens:,} tokens of KV cache "
+            f"({sequence.prompt_tokens:,} prompt + {sequence.output_tokens:,} output), "
+            f"and a replica holds {self.capacity_tokens:,}"
         )
         if not self._skip_unservable:
             raise InputError(f"{reason}: use more or larger devices a replica, or --on-error skip")

@@ -86,8 +86,9 @@ def plan_memory(
     most = max(0, int(free * parallel.data / plan.block_bytes))
     if blocks > most:
         raise InputError(
-            f"kv_cache.blocks {blocks:,} of {plan.block_bytes / 1e6:.3g} MB do not fit beside {plan.weights / 1e9:.4g} GB "
-            f"of weights in the {plan.capacity / 1e9:.4g} GB of {device.id}: at most {most:,} do"
+            f"kv_cache.blocks {blocks:,} of {plan.block_bytes / 1e6:.3g} MB do not fit beside "
+            f"{plan.weights / 1e9:.4g} GB of weights "
+            f"in the {plan.capacity / 1e9:.4g} GB of {device.id}: at most {most:,} do"
         )
     return MemoryPlan(
         plan.capacity, plan.usable, plan.weights, plan.activations, plan.runtime, plan.block_bytes, blocks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 INK = "#102030"
 PALETTE = ("#2f7fd8", "#e07b39", "#2f9e62", "#a855c7", "#c0392b")
 POINTS = 400
+Location = Literal["best", "upper left", "upper right", "lower left", "lower right"]
 
 
 def all_figures(result: Result) -> list[tuple[str, str, str]]:
@@ -38,7 +39,7 @@ def all_figures(result: Result) -> list[tuple[str, str, str]]:
             ("Power", "All devices together, idle power included.", power(result)),
             (
                 "Roofline",
-                "Iterations by arithmetic intensity and rate of one device; the larger a mark, the more time went there.",
+                "Iterations by arithmetic intensity and rate of one device; the larger a mark, the more time it took.",
                 roofline(result),
             ),
             ("Where the time goes", "Share of the replicas' time by kind of iteration.", shares(result)),
@@ -119,9 +120,15 @@ def roofline(result: Result) -> str:
     axes.plot(x, np.minimum(x * bandwidth, peak) / 1e12, color=INK, linewidth=1.2)
     axes.annotate(f"{peak / 1e12:,.0f} TFLOP/s", (ridge * 1.3, peak / 1e12), color=INK, fontsize=8, va="bottom")
     axes.annotate(
-        f"{bandwidth / 1e12:,.2f} TB/s", (low * 1.3, low * 1.3 * bandwidth / 1e12), color=INK, fontsize=8, va="bottom", ha="left",
-        xytext=(0, 10), textcoords="offset points",
-    )  # fmt: skip
+        f"{bandwidth / 1e12:,.2f} TB/s",
+        (low * 1.3, low * 1.3 * bandwidth / 1e12),
+        color=INK,
+        fontsize=8,
+        va="bottom",
+        ha="left",
+        xytext=(0, 10),
+        textcoords="offset points",
+    )
     axes.set(xscale="log", yscale="log", xlabel="FLOP a byte moved", ylabel="TFLOP/s of one device")
     return _svg(figure, axes, location="lower right")
 
@@ -149,7 +156,7 @@ def _clusters(x: Floats, y: Floats, weight: Floats, cells: int = 24) -> tuple[Fl
         return np.minimum((logs - logs.min()) / span * cells, cells - 1).astype(np.int64)
 
     index = cell(x) * cells + cell(y)
-    total = np.bincount(index, weight, cells * cells)
+    total = np.bincount(index, weight, cells * cells).astype(np.float64)
     used = total > 0
     return (
         np.bincount(index, x * weight, cells * cells)[used] / total[used],
@@ -183,7 +190,7 @@ def _figure(height: float = 2.9) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _svg(figure: Figure, axes: Axes, *, legend: bool = True, location: str = "best") -> str:
+def _svg(figure: Figure, axes: Axes, *, legend: bool = True, location: Location = "best") -> str:
     """The figure as an `<svg>` element whose bytes depend on nothing but its content."""
     import matplotlib as mpl
 

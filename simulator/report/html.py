@@ -28,10 +28,11 @@ def report(result: Result) -> str:
     summary, scenario = result.summary, result.scenario
     deployment = summary["deployment"]
     latency = summary["latency_ms"]
+    requests, title = summary["requests"]["finished"], deployment_title(deployment)
     template = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
-        title=scenario.name or deployment_title(deployment),
-        subtitle=f"{deployment_title(deployment)}; {summary['requests']['finished']:,} requests in {summary['makespan_s']:,.1f} s",
+        title=scenario.name or title,
+        subtitle=f"{title}; {requests:,} requests in {summary['makespan_s']:,.1f} s",
         overload=overload(summary),
         latency_columns=list(COLUMNS.values()),
         latency_rows=[

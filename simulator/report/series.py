@@ -34,7 +34,7 @@ def binned_mean(edges: Floats, start: Floats, end: Floats, value: Floats) -> Flo
     order = np.argsort(times, kind="stable")
     times, level = times[order], np.cumsum(changes[order])
     area = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(times))])
-    return np.diff(np.interp(edges, times, area)) / np.diff(edges)
+    return np.asarray(np.diff(np.interp(edges, times, area)) / np.diff(edges), dtype=np.float64)
 
 
 def waiting_and_running(result: Result, edges: Floats) -> tuple[Floats, Floats]:

@@ -83,7 +83,8 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield (
             "energy",
             f"{energy['total_j'] / 3.6e6:,.3f}",
-            f"kWh, {energy['j_per_output_token']:,.2f} J an output token, mean power {energy['mean_power_w'] / 1e3:,.2f} kW",
+            f"kWh, {energy['j_per_output_token']:,.2f} J an output token, "
+            f"mean power {energy['mean_power_w'] / 1e3:,.2f} kW",
         )
         if cost["total_usd"] is not None:
             yield "cost", f"{cost['total_usd']:,.2f}", f"USD at {cost['usd_per_device_hour']:.2f} USD a device-hour"
@@ -107,8 +108,8 @@ def overload(summary: dict[str, Any]) -> str:
     if backlog["requests_at_last_arrival"] <= OVERLOAD_REQUESTS or growth <= OVERLOAD_SHARE * rate:
         return ""
     return (
-        f"overloaded: {backlog['requests_at_last_arrival']:,} requests were unfinished at the last arrival and the backlog "
-        f"grew by {growth:,.2f} a second; latencies grow with the length of the trace"
+        f"overloaded: {backlog['requests_at_last_arrival']:,} requests were unfinished at the last arrival and the "
+        f"backlog grew by {growth:,.2f} a second; latencies grow with the length of the trace"
     )
 
 
@@ -166,9 +167,11 @@ def _is_number(value: Any) -> bool:
 
 
 def deployment_title(deployment: dict[str, Any]) -> str:
-    layout = ", ".join(f"{k} parallel {v}" for k, v in deployment["parallel"].items() if v > 1)
-    replicas = f"{deployment['replicas']} replica{'s' if deployment['replicas'] > 1 else ''}"
-    return f"{deployment['model']} on {deployment['devices']} x {deployment['device']} ({replicas}{', ' if layout else ''}{layout}; {deployment['policy']})"
+    """One line that says what serves: model, devices, replicas, layout, policy."""
+    d = deployment
+    replicas = f"{d['replicas']} replica{'s' if d['replicas'] > 1 else ''}"
+    layout = ", ".join([replicas, *(f"{k} parallel {v}" for k, v in d["parallel"].items() if v > 1)])
+    return f"{d['model']} on {d['devices']} x {d['device']} ({layout}; {d['policy']})"
 
 
 def _console() -> Console:

@@ -315,6 +315,7 @@ def test_importing_loads_nothing_heavy() -> None:
     import subprocess
     import sys
 
-    code = "import sys, simulator, simulator.cli; print([m for m in ('numpy', 'pandas', 'matplotlib', 'pyarrow') if m in sys.modules])"
+    heavy = ("numpy", "pandas", "matplotlib", "pyarrow")
+    code = f"import sys, simulator, simulator.cli; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert shown.stdout.strip() == "[]"

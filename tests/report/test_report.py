@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -150,7 +151,7 @@ def test_timeline_is_a_chrome_trace(result: Result, tmp_path: Path) -> None:
     assert busy == pytest.approx((it["end_s"] - it["start_s"]).sum())
     for track in {(e["pid"], e["tid"]) for e in slices}:
         own = sorted((e["ts"], e["dur"]) for e in slices if (e["pid"], e["tid"]) == track)
-        assert all(a[0] + a[1] <= b[0] + 1e-3 for a, b in zip(own, own[1:], strict=False))
+        assert all(a[0] + a[1] <= b[0] + 1e-3 for a, b in pairwise(own))
     begun = [e for e in events if e["ph"] == "b"]
     assert len(begun) == sum(e["ph"] == "e" for e in events) == 4 * len(result.request_columns["index"])
 

@@ -156,10 +156,21 @@ def test_skipping_counts_by_reason_and_keeps_the_rest(tmp_path: Path) -> None:
     assert len(trace.skipped_examples) == 4
 
 
+def test_an_optional_cell_may_be_blank_but_not_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("arrival_s,prompt_tokens,output_tokens,priority\n0,5,6,\n1,5,6,high\n2,5,6,3\n3,5,6,0.5\n")
+    trace = open_trace(path, on_error="skip")
+    (found,) = trace.chunks()
+    assert found.arrival_s.tolist() == [0.0, 2.0]
+    assert found.priority is not None
+    assert found.priority.tolist() == [0, 3]
+    assert sum(trace.skipped_by_reason.values()) == 2
+
+
 def test_nothing_left_after_skipping_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(OWN + "0,x,6\n")
-    with pytest.raises(InputError, match="no request in the trace .1 damaged rows left out."):
+    with pytest.raises(InputError, match=r"no request in the trace .1 damaged rows left out."):
         list(open_trace(path, on_error="skip").chunks())
 
 

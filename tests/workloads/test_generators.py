@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_turns_repeat_what_was_said() -> None:
         turns = np.flatnonzero(found.session == session)
         assert found.prompt_tokens[turns].tolist() == [32, 80, 128][: len(turns)]
         blocks = [found.prefix.of(int(i)).tolist() for i in turns]
-        assert all(later[: len(earlier)] == earlier for earlier, later in zip(blocks, blocks[1:], strict=False))
+        assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(blocks))
 
 
 def test_users_take_turns() -> None:
@@ -161,11 +162,16 @@ def test_shipped_means_are_the_published_ones() -> None:
         ({"arrivals": "poisson"}, "arrivals is 'poisson': give a mapping"),
         ({"arrivals": {"process": "poison", "rate": 1}}, "unknown arrivals.process 'poison': did you mean poisson"),
         ({"arrivals": {"process": "poisson"}}, "arrivals lacks 'rate'"),
-        ({"arrivals": {"process": "poisson", "rate": 0}}, "arrivals.rate is 0: give a number above 0"),
+        ({"arrivals": {"process": "poisson", "rate": 0}}, "arrivals.rate is 0: give a number from 1e-09 to 1e+09"),
         ({"arrivals": {"process": "poisson", "rate": float("nan")}}, "arrivals.rate is nan"),
         ({"arrivals": {"process": "poisson", "rate": "5"}}, "arrivals.rate is '5'"),
         ({"arrivals": {"process": "gamma", "rate": 5, "vc": 2}}, "unknown arrivals field 'vc': did you mean cv"),
         ({"arrivals": {"process": "mmpp", "rates": [1], "dwell_s": [1]}}, "give two or more of each"),
+        ({"arrivals": {"process": "mmpp", "rates": [1, 0], "dwell_s": [1e-6, 1]}}, "1e-06 requests a cycle"),
+        ({"arrivals": {"process": "weibull", "rate": 5, "shape": 1e-3}}, "shape is 0.001: give a number from 0.05"),
+        ({"arrivals": {"process": "gamma", "rate": 5, "cv": 1e200}}, "arrivals.cv is 1e+200: give a number from"),
+        ({"arrivals": {"process": "staged", "stages": [{"rate": 1e6, "duration": 1e6}]}}, "split the stage"),
+        ({"prompt_tokens": {"law": "lognormal", "median": 5, "p90": 9, "max": 3, "least": 4}}, "max 3 is below least"),
         ({"arrivals": {"process": "staged", "stages": [{"rate": 1}]}}, "give a list of {rate, duration}"),
         ({"prompt_tokens": {"law": "normal"}}, "unknown prompt_tokens.law 'normal'"),
         ({"prompt_tokens": {"law": "fixed", "tokens": 0}}, "prompt_tokens: tokens is 0: give a whole number of tokens"),
@@ -184,3 +190,10 @@ def test_wrong_specifications_are_named(changes: dict[str, Any], message: str) -
     with pytest.raises(InputError) as caught:
         spec(**changes)
     assert message in str(caught.value)
+
+
+def test_long_shared_prefixes_come_in_small_chunks() -> None:
+    load = spec(prefix={"groups": 1000, "tokens": 4_000_000}, requests=40)
+    sizes = [len(chunk) for chunk in load.chunks()]
+    assert sum(sizes) == 40
+    assert max(sizes) <= 17

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,18 @@ from simulator.workloads.traces import TraceFile, describe, open_trace, write_re
 from tests.builders import Rows
 
 MEASURED = Path(__file__).parents[3] / "shared" / "measured"
+
+
+class Chunks:
+    """A request source of given chunks."""
+
+    name = "chunks"
+
+    def __init__(self, *given: Requests) -> None:
+        self.given = given
+
+    def chunks(self) -> Iterator[Requests]:
+        yield from self.given
 
 
 def all_of(trace: TraceFile) -> Requests:
@@ -165,6 +178,32 @@ def test_compression_is_known_by_content_not_by_name(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(pa.compress(text, codec="zstd", asbytes=True))
     for name in ("plain.csv", "other"):
         assert len(all_of(open_trace(tmp_path / name))) == 1
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_column_that_comes_late_is_kept(name: str, tmp_path: Path) -> None:
+    ones = np.ones(2, dtype=np.int64)
+    early = Requests(np.array([0.0, 1.0]), ones, ones)
+    late = Requests(np.array([2.0, 3.0]), ones, ones, priority=np.array([4, 5]))
+    write_requests(tmp_path / name, Chunks(early, late))
+    found = all_of(open_trace(tmp_path / name))
+    assert found.priority is not None
+    assert found.priority[2:].tolist() == [4, 5]
+
+
+def test_a_first_row_longer_than_a_block_is_told_by_its_fields(tmp_path: Path) -> None:
+    row = {"timestamp": 0, "input_length": 512 * 20_000, "output_length": 5, "hash_ids": list(range(20_000))}
+    trace = open_trace(written(tmp_path, "t.jsonl", json.dumps(row) + "\n"), max_tokens=1 << 30)
+    assert trace.format == "mooncake"
+    assert len(all_of(trace)) == 1
+
+
+def test_a_quoted_cell_may_be_long(tmp_path: Path) -> None:
+    hashes = " ".join(str(10**15 + i) for i in range(20_000))
+    text = f'arrival_s,prompt_tokens,output_tokens,block_hashes,block_tokens\n0,320000,6,"{hashes}",16\n'
+    found = all_of(open_trace(written(tmp_path, "t.csv", text)))
+    assert found.prefix is not None
+    assert len(found.prefix.ids) == 20_000
 
 
 def test_limit_and_speed_up(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from simulator.errors import InputError
 
 Floats = NDArray[np.float64]
 BLOCK = 4096
+MOST_AT_ONCE = 10_000_000
 
 
 class Arrivals(Protocol):
@@ -26,10 +27,10 @@ class Arrivals(Protocol):
     def times(self, rng: np.random.Generator) -> Iterator[Floats]: ...
 
 
-def positive(name: str, value: object) -> float:
-    """A finite number above 0, or an `InputError` that names the field."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise InputError(f"{name} is {value!r}: give a number above 0")
+def positive(name: str, value: object, least: float = 1e-9, most: float = 1e9) -> float:
+    """A number between two positive bounds, or an `InputError` that names the field."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise InputError(f"{name} is {value!r}: give a number from {least:g} to {most:g}")
     return float(value)
 
 
@@ -64,7 +65,7 @@ class Gamma:
 
     def __post_init__(self) -> None:
         positive("arrivals.rate", self.rate)
-        positive("arrivals.cv", self.cv)
+        positive("arrivals.cv", self.cv, 1e-3, 1e3)
 
     def times(self, rng: np.random.Generator) -> Iterator[Floats]:
         """Arrival times without end."""
@@ -81,7 +82,7 @@ class Weibull:
 
     def __post_init__(self) -> None:
         positive("arrivals.rate", self.rate)
-        positive("arrivals.shape", self.shape)
+        positive("arrivals.shape", self.shape, 0.05, 1e3)
 
     def times(self, rng: np.random.Generator) -> Iterator[Floats]:
         """Arrival times without end."""
@@ -131,10 +132,16 @@ class MMPP:
             raise InputError(
                 "arrivals.rates and arrivals.dwell_s: give two or more of each, as many of one as of the other"
             )
-        if not all(isinstance(r, int | float) and 0 <= r < math.inf for r in self.rates) or not any(self.rates):
-            raise InputError("arrivals.rates: give numbers of at least 0, one above 0")
+        if not all(isinstance(r, int | float) and 0 <= r <= 1e9 for r in self.rates):
+            raise InputError("arrivals.rates: give numbers from 0 to 1e9")
         for dwell in self.dwell_s:
             positive("arrivals.dwell_s", dwell)
+        cycle = sum(rate * dwell for rate, dwell in zip(self.rates, self.dwell_s, strict=True))
+        if not 0.01 <= cycle <= MOST_AT_ONCE:
+            raise InputError(
+                f"arrivals.rates and arrivals.dwell_s give {cycle:.3g} requests a cycle: expected "
+                f"0.01 to {MOST_AT_ONCE:,}"
+            )
 
     def times(self, rng: np.random.Generator) -> Iterator[Floats]:
         """Arrival times without end."""
@@ -184,6 +191,11 @@ class Staged:
         for rate, duration in self.stages:
             positive("arrivals.stages.rate", rate)
             positive("arrivals.stages.duration", duration)
+            if rate * duration > MOST_AT_ONCE:
+                raise InputError(
+                    f"arrivals.stages: {rate:g} a second for {duration:g} s are over {MOST_AT_ONCE:,} requests: "
+                    "split the stage"
+                )
         if self.spacing not in ("constant", "poisson"):
             raise InputError(f"arrivals.spacing is {self.spacing!r}: give constant or poisson")
 

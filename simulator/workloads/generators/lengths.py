@@ -80,8 +80,8 @@ class LogNormal:
 
     def __post_init__(self) -> None:
         positive("median", self.median)
-        tokens("max", self.max)
-        tokens("least", self.least)
+        if tokens("max", self.max) < tokens("least", self.least):
+            raise InputError(f"max {self.max} is below least {self.least}")
         if (self.sigma is None) == (self.p90 is None):
             raise InputError("a lognormal law takes either sigma or p90")
         if self.sigma is not None and not 0 <= self.sigma < 20:
@@ -133,4 +133,5 @@ def from_values(values: Ints, points: int = 201) -> Empirical:
 
 def normal_cdf(x: Floats) -> Floats:
     """The standard normal distribution function, by the error function (array version of `math.erf`)."""
-    return 0.5 * (1.0 + np.vectorize(math.erf, otypes=[np.float64])(x / math.sqrt(2.0)))
+    erf = np.array([math.erf(v) for v in np.ravel(x) / math.sqrt(2.0)])
+    return 0.5 * (1.0 + erf.reshape(np.shape(x)))

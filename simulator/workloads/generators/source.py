@@ -17,7 +17,10 @@ from simulator.workloads.requests import PrefixHashes, Requests
 
 CHUNK = 65_536
 BLOCK_TOKENS = 16
+IDS_AT_ONCE = 1 << 22
 Ints = NDArray[np.int64]
+# Arrival time, prompt tokens, output tokens, session, think time, block ids.
+Row = tuple[float, int, int, int, float, list[int]]
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,10 @@ class Generated:
         prompts, outputs, groups = (self._stream(n) for n in ("prompt lengths", "output lengths", "prefix groups"))
         waiting = np.empty(0)
         left, serial = self.requests, 0
+        blocks_each = 0 if self.prefix is None else self.prefix.tokens // BLOCK_TOKENS
+        chunk = max(1, min(self.chunk, IDS_AT_ONCE // max(blocks_each, 1)))
         while left:
-            wanted = min(self.chunk, left)
+            wanted = min(chunk, left)
             while len(waiting) < wanted:
                 block = next(blocks, None)
                 if block is None:
@@ -109,7 +114,7 @@ class Generated:
     def _conversations(self, sessions: Sessions) -> Iterator[Requests]:
         turns = _Turns(self, sessions)
         rows = turns.in_order()
-        while rows_of_chunk := list(itertools.islice(rows, self.chunk)):
+        while rows_of_chunk := self._rows_of_chunk(rows):
             columns = list(zip(*rows_of_chunk, strict=True))
             ids = [np.asarray(c, dtype=np.int64) for c in columns[5]]
             offsets = np.concatenate([[0], np.cumsum([len(i) for i in ids])]).astype(np.int64)
@@ -122,6 +127,15 @@ class Generated:
                 prefix=PrefixHashes(offsets, np.concatenate(ids), BLOCK_TOKENS),
             )
 
+    def _rows_of_chunk(self, rows: Iterator[Row]) -> list[Row]:
+        """The next rows, as many as a chunk holds requests or block ids."""
+        taken: list[Row] = []
+        ids = 0
+        while len(taken) < self.chunk and ids < IDS_AT_ONCE and (row := next(rows, None)) is not None:
+            taken.append(row)
+            ids += len(row[5])
+        return taken
+
 
 def _shared(group: Ints, prefix: Prefix, serial: int) -> PrefixHashes:
     """Ids of the shared blocks alone: what follows them is unlike anything else."""
@@ -129,9 +143,6 @@ def _shared(group: Ints, prefix: Prefix, serial: int) -> PrefixHashes:
     ids = group[:, None] * blocks + np.arange(blocks)[None, :]
     offsets = np.arange(len(group) + 1, dtype=np.int64) * blocks
     return PrefixHashes(offsets, ids.reshape(-1).astype(np.int64), BLOCK_TOKENS)
-
-
-Row = tuple[float, int, int, int, float, list[int]]
 
 
 class _Turns:
@@ -152,16 +163,24 @@ class _Turns:
         return itertools.islice(rows, self.load.requests)
 
     def _by_session(self) -> Iterator[Row]:
-        """Turns of open conversations wait in a heap until no later conversation can begin before them."""
-        heap: list[tuple[float, int, int, Row]] = []
-        starts = self.load._arrival_times(self.load.requests)
-        for start in starts:
+        """The next turn of each open conversation waits in a heap; a turn is made when the one before it is due."""
+        heap: list[tuple[float, int, Row, Iterator[Row]]] = []
+
+        def follow(talk: Iterator[Row]) -> None:
+            row = next(talk, None)
+            if row is not None:
+                heapq.heappush(heap, (row[0], row[3], row, talk))
+
+        for start in self.load._arrival_times(self.load.requests):
             while heap and heap[0][0] <= start:
-                yield heapq.heappop(heap)[3]
-            for turn, row in enumerate(self._session(start)):
-                heapq.heappush(heap, (row[0], row[3], turn, row))
+                _, _, row, talk = heapq.heappop(heap)
+                yield row
+                follow(talk)
+            follow(self._session(start))
         while heap:
-            yield heapq.heappop(heap)[3]
+            _, _, row, talk = heapq.heappop(heap)
+            yield row
+            follow(talk)
 
     def _session(self, start: float) -> Iterator[Row]:
         count = int(self.sessions.turns.quantiles(self.rngs["turns"].standard_normal(1))[0])
@@ -177,10 +196,10 @@ class _Turns:
 
     def _by_user(self) -> Iterator[Row]:
         """Arrivals dealt to the users in turn; a conversation that grows too long starts again."""
-        talks = [self._new_talk(user) for user in range(self.sessions.users)]
+        talks: dict[int, _Talk] = {}
         for n, time in enumerate(self.load._arrival_times(self.load.requests)):
-            user = n % len(talks)
-            row = talks[user].turn(time, 0.0)
+            user = n % self.sessions.users
+            row = talks[user].turn(time, 0.0) if user in talks else None
             if row is None:
                 talks[user] = self._new_talk(user)
                 row = talks[user].turn(time, 0.0)

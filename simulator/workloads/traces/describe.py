@@ -51,10 +51,10 @@ def _lengths(values: NDArray[np.int64]) -> dict[str, float]:
 
 def _correlation(a: NDArray[np.int64], b: NDArray[np.int64]) -> float | None:
     """Spearman's rank correlation; None where either length never varies."""
-    ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable") for v in (a, b)]
+    first, second = (np.argsort(np.argsort(v, kind="stable"), kind="stable").astype(np.float64) for v in (a, b))
     if len(a) < 2 or a.min() == a.max() or b.min() == b.max():
         return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _sharing(chunks: list[Requests], prompt_tokens: int) -> float | None:

@@ -88,7 +88,7 @@ def sniff(path: Path, given: str | None) -> str:
     if container(path) == "parquet":
         return "parquet"
     first = next(iter(blocks(path, size=1 << 16)), None)
-    text = "" if first is None else first.data[: 1 << 16].decode("utf-8", "replace").lstrip("\ufeff \n\r\t")
+    text = "" if first is None else first.data.decode("utf-8", "replace").lstrip("\ufeff \n\r\t")
     line = text.split("\n", 1)[0].strip()
     if text.startswith(("{", "[")):
         return _sniff_json(text, line, path)
@@ -111,7 +111,7 @@ def _sniff_json(text: str, line: str, path: Path) -> str:
         return "vllm-benchmark"
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"not a JSON object: {line[:60]!r}", file=path, line=1) from None
     for known in FORMATS.values():
         if known.kind == "jsonl" and set(known.required) <= set(row):

@@ -17,7 +17,7 @@ from simulator.workloads.requests import PrefixHashes, Requests
 from simulator.workloads.traces.documents import document_rows
 from simulator.workloads.traces.formats import DOCUMENTS, FORMATS, Format, sniff
 from simulator.workloads.traces.rows import Columns, Complaints, Cursor, to_requests
-from simulator.workloads.traces.streams import Block, blocks
+from simulator.workloads.traces.streams import MAX_LINE, Block, blocks
 
 CHUNK = 65_536
 MAX_TOKENS = 10_000_000
@@ -125,17 +125,20 @@ def _columns(path: Path, name: str, form: Format, complaints: Complaints) -> Ite
 def _csv(path: Path, form: Format, complaints: Complaints) -> Iterator[Columns]:
     header: list[str] | None = None
     for block in blocks(path):
-        text = _decode(block, path)
+        text, line = _decode(block, path), block.line
         if header is None:
-            line, _, text = text.lstrip("\ufeff").partition("\n")
-            header = _header(line, form, path)
-            block = Block(block.line + 1, b"")
+            first_line, _, text = text.lstrip("\ufeff").partition("\n")
+            header = _header(first_line, form, path)
+            line += 1
         if text.strip():
-            yield _csv_block(text, block.line, header, complaints)
+            yield _csv_block(text, line, header, complaints)
 
 
 def _header(line: str, form: Format, path: Path) -> list[str]:
-    names = [c.strip() for c in next(csv.reader([line.strip()]), [])]
+    try:
+        names = [c.strip() for c in next(csv.reader([line.strip()]), [])]
+    except csv.Error as error:
+        raise InputError(f"not a CSV header: {error}", file=path, line=1) from None
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise InputError(f"column {twice[0]!r} is there twice", file=path, line=1)
@@ -175,7 +178,15 @@ def _csv_rows(text: str, line: int, header: list[str], complaints: Complaints) -
     kept: list[list[str]] = []
     lines: list[int] = []
     reader = csv.reader(io.StringIO(text))
-    for row in reader:
+    csv.field_size_limit(MAX_LINE)
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            complaints.about(line + reader.line_num - 1, "not a CSV row", f"not a CSV row: {error}")
+            continue
         number = line + reader.line_num - 1
         if len(row) == width:
             kept.append(row)

@@ -78,9 +78,9 @@ def to_requests(columns: Columns, form: Format, complaints: Complaints, cursor: 
     output = check.whole(form.output, 1, max_tokens)
     _check_order(arrival, good, columns, form, complaints, cursor)
     hashes = _hashes(columns, form, check, prompt, output)
-    keep = np.flatnonzero(good)
     optional = {name: check.optional_whole(source) for name, source in form.whole.items()}
     timed = {name: check.optional_seconds(source) for name, source in form.seconds.items()}
+    keep = np.flatnonzero(good)
     think = timed.pop("think_s", None)
     measured = {name: values[keep] for name, values in timed.items() if values is not None}
     identity = columns.values.get(form.identity or "")
@@ -132,9 +132,8 @@ class _Checker:
         if name not in self.columns.values:
             return None
         values = self._optional(name)
-        self.reject(
-            (values != np.floor(values)) | (np.abs(values) > 2**53), name, f"{name} is wrong", "expected a whole number"
-        )
+        wrong = ~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) > 2**53))
+        self.reject(wrong, name, f"{name} is wrong", "expected a whole number")
         return np.where(np.isnan(values), -1.0, values) if name == "session" else np.nan_to_num(values)
 
     def optional_seconds(self, name: str) -> Floats | None:
@@ -176,14 +175,17 @@ def _hashes(
     if form.hashes is None or form.hashes not in columns.values:
         return None
     size = form.block_tokens
-    if "block_tokens" in columns.values:
-        sizes = check.whole("block_tokens", 1, 1 << 20)
-        known = sizes[check.good]
+    sizes = check.optional_whole("block_tokens")
+    if sizes is not None:
+        given = ~np.array([plain(v) in (None, "") for v in columns.values["block_tokens"]])
+        check.reject(
+            given & ((sizes < 1) | (sizes > 1 << 20)), "block_tokens", "block_tokens out of range", "expected 1 or more"
+        )
+        known = sizes[check.good & given]
         if len(known):
             size = int(known[0])
-            check.reject(
-                sizes != size, "block_tokens", "block_tokens differ", f"expected {size}, as in the rows before"
-            )
+            differ = given & (sizes != size)
+            check.reject(differ, "block_tokens", "block_tokens differ", f"expected {size}, as in the rows before")
     found: list[list[int]] = []
     for i, raw in enumerate(columns.values[form.hashes]):
         ids = _ids(plain(raw))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from simulator.errors import InputError
 
@@ -101,23 +100,23 @@ def _pieces(raw: BinaryIO, kind: str, path: Path, size: int) -> Iterator[bytes]:
         raise InputError("cut-off zstd file: fetch it again", file=path)
 
 
-def _opened(raw: BinaryIO, kind: str) -> BinaryIO:
+def _opened(raw: BinaryIO, kind: str) -> Any:
     if kind == "gzip":
-        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+        return gzip.GzipFile(fileobj=raw)
     if kind == "zstd":
         import pyarrow as pa
 
-        return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")  # type: ignore[no-any-return]
+        return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
     return raw
 
 
 def _zstd_complete(raw: BinaryIO) -> bool:
     """Whether all frames end inside the file; Arrow's reader takes a cut-off frame for the end."""
     raw.seek(0)
-    return _walk_frames(io.BufferedReader(raw))  # type: ignore[type-var]
+    return _walk_frames(raw)
 
 
-def _walk_frames(stream: io.BufferedReader) -> bool:
+def _walk_frames(stream: BinaryIO) -> bool:
     """Walk the blocks of zstd frames (RFC 8878, sections 3.1.1 and 3.1.2) without decoding them."""
     while True:
         magic = stream.read(4)
@@ -134,7 +133,7 @@ def _walk_frames(stream: io.BufferedReader) -> bool:
             return False
 
 
-def _walk_frame(stream: io.BufferedReader) -> bool:
+def _walk_frame(stream: BinaryIO) -> bool:
     head = stream.read(1)
     if not head:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -70,7 +71,7 @@ def _rows(chunk: Requests) -> Iterator[dict[str, Any]]:
             row["think_s"] = float(chunk.think_s[i])
         for name, values in (chunk.measured or {}).items():
             value = float(values[i])
-            row[name] = None if value != value else value
+            row[name] = None if math.isnan(value) else value
         if chunk.prefix is not None:
             row["block_hashes"] = chunk.prefix.of(i).tolist()
             row["block_tokens"] = chunk.prefix.block_tokens
@@ -79,13 +80,12 @@ def _rows(chunk: Requests) -> Iterator[dict[str, Any]]:
 
 def _write_text(path: Path, kind: str, compression: str | None, source: RequestSource) -> int:
     count = 0
-    with path.open("wb") as raw:
-        with _compressed(raw, compression) as stream:
-            write = _csv_writer(stream) if kind == "csv" else _jsonl_writer(stream)
-            for chunk in source.chunks():
-                for row in _rows(chunk):
-                    write(row)
-                count += len(chunk)
+    with path.open("wb") as raw, _compressed(raw, compression) as stream:
+        write = _csv_writer(stream, list(_columns(source))) if kind == "csv" else _jsonl_writer(stream)
+        for chunk in source.chunks():
+            for row in _rows(chunk):
+                write(row)
+            count += len(chunk)
     return count
 
 
@@ -119,20 +119,16 @@ def _jsonl_writer(stream: Any) -> Callable[[dict[str, Any]], None]:
     return write
 
 
-def _csv_writer(stream: Any) -> Callable[[dict[str, Any]], None]:
-    names: list[str] = []
-
+def _csv_writer(stream: Any, names: list[str]) -> Callable[[dict[str, Any]], None]:
     class _Lines:
         def write(self, text: str) -> int:
             stream.write(text.encode())
             return len(text)
 
     writer = csv.writer(_Lines(), lineterminator="\n")
+    writer.writerow(names)
 
     def write(row: dict[str, Any]) -> None:
-        if not names:
-            names.extend(row)
-            writer.writerow(names)
         if "block_hashes" in row:
             row["block_hashes"] = " ".join(map(str, row["block_hashes"]))
         writer.writerow([row.get(name) for name in names])
@@ -144,15 +140,19 @@ def _write_parquet(path: Path, source: RequestSource) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer, count = None, 0
-    try:
+    types = {
+        str: pa.string(), int: pa.int64(), float: pa.float64(), list: pa.list_(pa.int64()), type(None): pa.float64(),
+    }  # fmt: skip
+    columns = _columns(source)
+    schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
+    count = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for chunk in source.chunks():
-            table = pa.Table.from_pylist(list(_rows(chunk)))
-            if writer is None:
-                writer = pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table.cast(writer.schema))
+            writer.write_table(pa.Table.from_pylist(list(_rows(chunk)), schema))
             count += len(chunk)
-    finally:
-        if writer is not None:
-            writer.close()
     return count
+
+
+def _columns(source: RequestSource) -> dict[str, type]:
+    """Names and types of all columns that any chunk has: a first reading, since a later chunk may have more."""
+    return {name: type(value) for chunk in source.chunks() for name, value in next(_rows(chunk), {}).items()}
