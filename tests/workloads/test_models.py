@@ -195,3 +195,22 @@ def test_arbitrary_json_is_read_or_refused(architecture: str, changes: dict[str,
         complaint = ""
         assert found.parameters() > 0
     assert "\n" not in complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "dtype"),
+    [
+        ("llama3-8b", "meta-llama/Llama-3-8B", "bf16"),
+        ("NousResearch/Llama-2-7b-hf", "meta-llama/Llama-2-7b", "fp16"),
+        ("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B", "int4"),
+        ("RedHatAI/Qwen2.5-72B-Instruct-quantized.w8a8", "Qwen/Qwen2.5-72B", "int8"),
+        ("mistralai/Mistral-7B-Instruct-v0.2", "mistralai/Mistral-7B-v0.2", "bf16"),
+    ],
+)
+def test_names_that_people_use(name: str, found: str, dtype: str) -> None:
+    assert (model(name).name, model(name).dtype) == (found, dtype)
+
+
+def test_a_name_that_fits_two_models_is_refused() -> None:
+    with pytest.raises(InputError, match="ambiguous model 'mistral-7b': it could be"):
+        model("mistral-7b")
