@@ -32,7 +32,7 @@ def report(result: Result) -> str:
     template = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         title=scenario.name or title,
-        subtitle=f"{title}; {requests:,} requests in {summary['makespan_s']:,.1f} s",
+        subtitle=f"{title + '; ' if scenario.name else ''}{requests:,} requests in {summary['makespan_s']:,.1f} s",
         overload=overload(summary),
         latency_columns=list(COLUMNS.values()),
         latency_rows=[
