@@ -21,7 +21,9 @@ class InputError(ValueError):
         super().__init__(place + self.message)
 
 
-def unknown_name(kind: str, name: object, known: Iterable[str], *, remedy: str = "") -> InputError:
+def unknown_name(
+    kind: str, name: object, known: Iterable[str], *, remedy: str = "", file: str | Path | None = None
+) -> InputError:
     """An `InputError` for a name that is not among `known`, with the nearest matches."""
     names = sorted(known)
     lowered = {n.lower(): n for n in names}
@@ -32,4 +34,4 @@ def unknown_name(kind: str, name: object, known: Iterable[str], *, remedy: str =
         hint = f"choose one of {', '.join(names)}"
     else:
         hint = f"there are {len(names)}, for example {', '.join(names[:3])}"
-    return InputError(f"unknown {kind} {str(name)!r}: {hint}{' ' + remedy if remedy else ''}")
+    return InputError(f"unknown {kind} {str(name)!r}: {hint}{' ' + remedy if remedy else ''}", file=file)

@@ -95,6 +95,7 @@ def deployment_of(scenario: Scenario) -> Deployment:
         memory_utilization=scenario.kv_cache.memory_utilization,
         block_tokens=scenario.kv_cache.block_size,
         blocks=scenario.kv_cache.blocks,
+        engine=scenario.engine,
     )
 
 

@@ -116,12 +116,13 @@ class ObjectiveSpec(_Part):
 
 
 class Scenario(_Part):
-    """A serving experiment."""
+    """A serving experiment. `engine` says whose kernels and overheads run it."""
 
     kind: Literal["serving"] = "serving"
     name: str = ""
     model: str
     device: str
+    engine: str = "vllm"
     node: str | None = None
     replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
     parallel: ParallelSpec = ParallelSpec()

@@ -10,17 +10,18 @@ import numpy as np
 from simulator.engine.cluster import Cluster, Load, ReplicaSpec
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
-from simulator.hardware.calibration import StepOverheads, calibration_for
+from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching import VllmV1
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.routing import RoundRobin, Router
-from simulator.workloads.graph import Span
 from simulator.workloads.parallelism import Parallelism, Precision
 from simulator.workloads.requests import PrefixHashes, Requests
+from simulator.workloads.span import Span
 from simulator.workloads.transformer import Attention, Experts, FeedForward, Layer, Transformer
 
 
@@ -34,8 +35,8 @@ def tiny_model(*, window: int | None = None, chunked: bool = False, experts: boo
 
 def timer_of(model: Transformer, *, parallel: Parallelism | None = None, name: str = "nvidia-l4-24gb") -> StepTimer:
     found = device(name)
-    law = TimingLaw(found, calibration_for(found), fabric_of(found, None))
-    return StepTimer(model, parallel or Parallelism(), Precision(), law)
+    law = TimingLaw(found, calibrations_for(found), fabric_of(found, None))
+    return StepTimer(model, parallel or Parallelism(), Precision(), law, overheads("vllm"))
 
 
 @dataclass
@@ -46,6 +47,7 @@ class FixedTimer:
     spans: tuple[Span, ...] = (Span(),)
     overheads: StepOverheads = field(default_factory=StepOverheads)
     stages: tuple[None, ...] = (None,)
+    kernels: tuple[()] = ()
     chunks = StepTimer.chunks
 
     def step_seconds(self, *_: object) -> float:

@@ -61,7 +61,7 @@ def explain(
             {
                 "model": deployment.model.name,
                 "device": deployment.device.id,
-                "calibration": deployment.calibration.name,
+                "calibration": deployment.calibrations.name,
                 "total_s": total,
                 "parts": [asdict(p) for p in parts],
             },
@@ -81,6 +81,6 @@ def explain(
     ]
     print_rows(
         f"one iteration of {deployment.model.name} on {deployment.parallel.devices} x {deployment.device.id}: "
-        f"{total * 1e3:.3f} ms ({deployment.calibration.name})",
+        f"{total * 1e3:.3f} ms ({deployment.calibrations.name})",
         rows,
     )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.engine.attention_timer import AttentionPiece
 from simulator.engine.deployment import Deployment
-from simulator.workloads.graph import AttentionLoad, attention_calls, head_calls, spans, token_calls
-from simulator.workloads.operators import Call, Collective
+from simulator.workloads.graph import attention_calls, head_calls, token_calls
+from simulator.workloads.operators import Attention, Call, Collective
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,18 @@ def iteration_parts(
     sequence.
     """
     new = sum(n for _, n in prefill)
-    loads = _loads(deployment, prefill, decode)
     sequences = len(prefill) + len(decode)
-    found: list[tuple[int, str, int, float, str, float, float]] = []
+    found: list[Row] = []
     for stage in range(deployment.parallel.pipeline):
         shape = (deployment.model, deployment.parallel, deployment.precision)
         calls = token_calls(*shape, float(new + len(decode)), stage)
-        calls += attention_calls(*shape, loads, stage)
-        calls += head_calls(*shape, float(sequences), stage)
         found += [_part(deployment, stage, call) for call in calls]
-    overheads = deployment.calibration.overheads
+        for call, (_, piece) in zip(
+            attention_calls(*shape, prefill, decode, stage), deployment.timer.stages[stage].pieces, strict=True
+        ):
+            found += _attention(deployment, stage, call, piece)
+        found += [_part(deployment, stage, call) for call in head_calls(*shape, float(sequences), stage)]
+    overheads = deployment.timer.overheads
     found += [
         (0, "host: launch", 1, overheads.launch, "host", 0.0, 0.0),
         (0, "host: scheduler", 1, overheads.scheduler, "host", 0.0, 0.0),
@@ -55,20 +58,32 @@ def iteration_parts(
     return [Part(s, n, c, t, t / total, b, f, m) for s, n, c, t, b, f, m in found if t > 0]
 
 
-def _loads(deployment: Deployment, prefill: Sequence[tuple[int, int]], decode: Sequence[int]) -> list[AttentionLoad]:
+Row = tuple[int, str, int, float, str, float, float]
+
+
+def _attention(deployment: Deployment, stage: int, call: Call, piece: AttentionPiece) -> list[Row]:
+    """Prefill and decode attention of one call, or the one kernel that does both, timed as the step timer does."""
+    op = call.op
+    assert isinstance(op, Attention)
+    work = piece.kernel.work(op.chunks)
+    sequences, attended = int(op.sequences), op.attended
+    bounds = {name: roofs.bound() for name, roofs in deployment.law.attention_parts(op)}
+    if "mixed" in bounds:
+        times = {"mixed": piece.mixed(work, sequences, attended)}
+    else:
+        times = {"prefill": piece.prompts(work)} if op.chunks else {}
+        if sequences:
+            times["decode"] = piece.decoding(sequences, attended)
+    flops = {"prefill": op.prompt_flops(), "decode": op.decode_flops(), "mixed": float(op.flops())}
+    moved = {"prefill": op.prompt_bytes(), "decode": op.decode_bytes(), "mixed": float(op.bytes())}
+    n = call.count
     return [
-        AttentionLoad(
-            prefill_tokens=float(sum(n for _, n in prefill)),
-            prefill_pairs=float(sum(span.pairs(c, n) for c, n in prefill)),
-            prefill_context=float(sum(span.context(c, n) for c, n in prefill)),
-            decode_sequences=float(len(decode)),
-            decode_context=float(sum(span.attended(c + 1) for c in decode)),
-        )
-        for span in spans(deployment.model)
+        (stage, f"{name} {call.name}", n, seconds, bounds[name], flops[name] * n, moved[name] * n)
+        for name, seconds in times.items()
     ]
 
 
-def _part(deployment: Deployment, stage: int, call: Call) -> tuple[int, str, int, float, str, float, float]:
+def _part(deployment: Deployment, stage: int, call: Call) -> Row:
     roofs = deployment.law.roofs(call.op)
     network = isinstance(call.op, Collective)
     seconds = float(np.asarray(roofs.seconds())) * call.count

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from simulator.engine.memory import MemoryPlan, plan_memory
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
-from simulator.hardware.calibration import Calibration, calibration_for
+from simulator.hardware.calibration import Calibrations, calibrations_for
 from simulator.hardware.device import Device, device
 from simulator.hardware.fabric import Fabric, fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.node import Node, node
+from simulator.hardware.overheads import overheads
 from simulator.policies.batching.state import Limits
 from simulator.workloads.dtypes import DTYPES, DType, dtype
 from simulator.workloads.models import model
@@ -31,7 +32,7 @@ class Deployment:
     parallel: Parallelism
     precision: Precision
     limits: Limits
-    calibration: Calibration
+    calibrations: Calibrations
     memory: MemoryPlan
     timer: StepTimer
     law: TimingLaw
@@ -66,6 +67,7 @@ def deploy(
     memory_utilization: float = 0.9,
     block_tokens: int = 16,
     blocks: int | None = None,
+    engine: str = "vllm",
 ) -> Deployment:
     """Put a model on devices. Raises `InputError` if it is unknown, cannot be laid out so, or does not fit."""
     loaded = model_or_name if isinstance(model_or_name, Transformer) else model(model_or_name)
@@ -75,13 +77,14 @@ def deploy(
     formats = precision or native_precision(loaded)
     bounds = limits or Limits()
     fabric = fabric_of(on, _node(on, node_name))
-    calibration = calibration_for(on)
-    law = TimingLaw(on, calibration, fabric)
+    calibrations = calibrations_for(on, backend=engine)
+    own = overheads(engine)
+    law = TimingLaw(on, calibrations, fabric, own.overlap)
     memory = plan_memory(
         loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks
     )
-    timer = StepTimer(loaded, layout, formats, law)
-    return Deployment(loaded, on, fabric, layout, formats, bounds, calibration, memory, timer, law)
+    timer = StepTimer(loaded, layout, formats, law, own)
+    return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law)
 
 
 def _node(on: Device, name: str | None) -> Node | None:

@@ -1,9 +1,7 @@
 """How long an iteration takes, from a model's operators and a device's timing law, in O(1) a step.
 
-What depends on the token count alone is tabulated once. Decode attention is, for a given number of
-sequences, the larger of two roofs that are affine in the tokens attended, so a run of steps is a few array
-operations. Only +, *, max and table look-ups are used on the way, so one step and a thousand at once agree
-to the last bit.
+What depends on the token count alone is tabulated once; attention is asked of `attention_timer`. Only +, *, max
+and table look-ups are used on the way, so one step and a thousand at once agree to the last bit.
 """
 
 from __future__ import annotations
@@ -14,15 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.hardware.law import TimingLaw
-from simulator.workloads.graph import AttentionLoad, Span, attention_calls, head_calls, spans, token_calls
-from simulator.workloads.operators import Attention, Call, Collective
+from simulator.engine.attention_timer import AttentionPiece
+from simulator.hardware.kernels.attention import Work
+from simulator.hardware.law import AttentionKernel, TimingLaw
+from simulator.hardware.overheads import StepOverheads
+from simulator.workloads.graph import attention_shapes, head_calls, spans, token_calls
+from simulator.workloads.operators import Call, Collective
 from simulator.workloads.parallelism import Parallelism, Precision
+from simulator.workloads.span import Span
 from simulator.workloads.transformer import Transformer
 
 Floats = NDArray[np.float64]
-_PROBE = float(1 << 20)
-_CLEARLY = 1.0 + 1e-6
 
 
 class Table:
@@ -54,54 +54,30 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _DecodePiece:
-    """Seconds of one attention call for n sequences: max(compute * x + compute0, memory * x + memory0)."""
-
-    span: int
-    compute: Table
-    compute0: Table
-    memory: Table
-    memory0: Table
-
-    def seconds(self, n: int, attended: Floats, least: int, most: int) -> Floats:
-        """Seconds for each of the `attended` totals, which lie from `least` to `most`.
-
-        A roof that is clearly the higher at both ends is the higher in between, since both are straight.
-        """
-        c, c0, m, m0 = self.compute[n], self.compute0[n], self.memory[n], self.memory0[n]
-        if (c * least + c0) * _CLEARLY < m * least + m0 and (c * most + c0) * _CLEARLY < m * most + m0:
-            return attended * m + m0
-        return np.maximum(attended * c + c0, attended * m + m0)
-
-
-@dataclass(frozen=True, slots=True)
-class _PrefillPiece:
-    """Seconds of one attention call: max(pairs * compute, context * memory + tokens * moved)."""
-
-    span: int
-    compute: float
-    memory: float
-    moved: float
-
-
-@dataclass(frozen=True, slots=True)
 class Chunks:
-    """Prompt tokens of one iteration: how many, in how many sequences, and for each span pairs and context."""
+    """Prompt tokens of one iteration: how many, in how many sequences, pairs and context by span, work by kernel."""
 
     tokens: int
     sequences: int
     pairs: tuple[int, ...]
     context: tuple[int, ...]
+    works: tuple[Work, ...]
 
 
-NO_CHUNKS = Chunks(0, 0, (), ())
+NO_CHUNKS = Chunks(0, 0, (), (), ())
 
 
 class _Stage:
     """Tables of one pipeline stage."""
 
     def __init__(
-        self, model: Transformer, parallel: Parallelism, precision: Precision, law: TimingLaw, stage: int
+        self,
+        model: Transformer,
+        parallel: Parallelism,
+        precision: Precision,
+        law: TimingLaw,
+        stage: int,
+        kernels: list[tuple[int, AttentionKernel]],
     ) -> None:
         def total(calls: list[Call], like: Floats, of: Callable[[Call], object]) -> Floats:
             return sum((np.broadcast_to(np.asarray(of(c)) * c.count, like.shape) for c in calls), 0.0 * like)
@@ -123,84 +99,21 @@ class _Stage:
 
         self.token_seconds, self.token_flops, self.token_bytes = tokens(seconds), tokens(flops), tokens(moved)
         self.head_seconds, self.head_flops, self.head_bytes = head(seconds), head(flops), head(moved)
-        self.decode: list[_DecodePiece] = []
-        self.prefill: list[_PrefillPiece] = []
-        self.decode_overhead = self.prefill_overhead = 0.0
-        self.pair_flops = [0.0] * len(spans(model))
-        self.context_bytes = [0.0] * len(spans(model))
-        for index, _ in enumerate(spans(model)):
-            for decode in (True, False):
-                self._attention(model, parallel, precision, law, stage, index, decode)
-
-    def _attention(
-        self,
-        model: Transformer,
-        parallel: Parallelism,
-        precision: Precision,
-        law: TimingLaw,
-        stage: int,
-        index: int,
-        decode: bool,
-    ) -> None:
-        """Read the roofs of this span's attention off the timing law at a few probe loads."""
-
-        def calls(load: AttentionLoad) -> list[Call]:
-            empty = AttentionLoad()
-            loads = [load if i == index else empty for i in range(len(spans(model)))]
-            found = attention_calls(model, parallel, precision, loads, stage)
-            return [c for c in found if isinstance(c.op, Attention) and c.op.decode == decode and np.any(c.op.queries)]
-
-        if not decode:
-            probe = _PROBE
-            for nothing, context, pairs, tokens in zip(
-                calls(AttentionLoad(prefill_tokens=1e-9)),
-                calls(AttentionLoad(prefill_tokens=1e-9, prefill_context=probe)),
-                calls(AttentionLoad(prefill_tokens=1e-9, prefill_pairs=probe)),
-                calls(AttentionLoad(prefill_tokens=probe)),
-                strict=True,
-            ):
-                count = nothing.count
-                self.prefill.append(
-                    _PrefillPiece(
-                        index,
-                        float(law.roofs(pairs.op).compute) / probe * count,
-                        float(law.roofs(context.op).memory) / probe * count,
-                        float(law.roofs(tokens.op).memory) / probe * count,
-                    )
-                )
-                self.prefill_overhead += float(law.roofs(tokens.op).overhead) * count
-                self.pair_flops[index] += float(pairs.op.flops()) / probe * count
-                self.context_bytes[index] += float(context.op.bytes()) / probe * count
-            return
-
-        def table(position: int, of: Callable[[Call], object], at: float) -> Table:
-            def values(n: Floats) -> Floats:
-                load = AttentionLoad(decode_sequences=np.maximum(n, 1.0), decode_context=at + 0.0 * n)
-                call = calls(load)[position]
-                return np.broadcast_to(np.asarray(of(call)), n.shape) * call.count
-
-            return Table(values, first=256)
-
-        for position, sample in enumerate(calls(AttentionLoad(decode_sequences=1.0))):
-
-            def slope(of: Callable[[Call], object], position: int = position) -> Table:
-                far, near = table(position, of, _PROBE), table(position, of, 0.0)
-                return Table(
-                    lambda n: (far.many(n.astype(np.int64)) - near.many(n.astype(np.int64))) / _PROBE, first=256
-                )
-
-            def compute(call: Call) -> object:
-                return law.roofs(call.op).compute
-
-            def memory(call: Call) -> object:
-                return law.roofs(call.op).memory
-
-            self.decode.append(
-                _DecodePiece(
-                    index, slope(compute), table(position, compute, 0.0), slope(memory), table(position, memory, 0.0)
-                )
-            )
-            self.decode_overhead += float(law.roofs(sample.op).overhead) * sample.count
+        self.pieces: list[tuple[int, AttentionPiece]] = []
+        count = len(spans(model))
+        self.prompt_flops, self.prompt_bytes = [0.0] * count, [0.0] * count
+        self.decode_flops, self.decode_bytes = [0.0] * count, [0.0] * count
+        for span, prompt, decode, layers in attention_shapes(model, parallel, precision, stage):
+            kernel = law.attention(prompt, decode, spans(model)[span].window)
+            if (span, kernel) not in kernels:
+                kernels.append((span, kernel))
+            piece = AttentionPiece(span, kernel, layers, 1.0 / parallel.data)
+            self.pieces.append((kernels.index((span, kernel)), piece))
+            scale = layers / parallel.data
+            self.prompt_flops[span] += scale * 2.0 * float(prompt.q_heads * (prompt.qk_dim + prompt.v_dim))
+            self.decode_flops[span] += scale * 2.0 * float(decode.q_heads * (decode.qk_dim + decode.v_dim))
+            self.prompt_bytes[span] += scale * float(prompt.kv_elements) * prompt.kv_bytes
+            self.decode_bytes[span] += scale * float(decode.kv_elements) * decode.kv_bytes
 
 
 class StepTimer:
@@ -209,10 +122,18 @@ class StepTimer:
     All times are seconds; FLOPs and bytes are of one device of each stage, added over the stages.
     """
 
-    def __init__(self, model: Transformer, parallel: Parallelism, precision: Precision, law: TimingLaw) -> None:
+    def __init__(
+        self,
+        model: Transformer,
+        parallel: Parallelism,
+        precision: Precision,
+        law: TimingLaw,
+        overheads: StepOverheads,
+    ) -> None:
         self.spans: tuple[Span, ...] = spans(model)
-        self.overheads = law.calibration.overheads
-        self.stages = [_Stage(model, parallel, precision, law, s) for s in range(parallel.pipeline)]
+        self.overheads = overheads
+        self.kernels: list[tuple[int, AttentionKernel]] = []
+        self.stages = [_Stage(model, parallel, precision, law, s, self.kernels) for s in range(parallel.pipeline)]
         self._only = self.stages[0]
         self._host_step = self.overheads.step_seconds(0)
         self._host_sequence = self.overheads.step_seconds(1) - self._host_step
@@ -224,7 +145,9 @@ class StepTimer:
             return NO_CHUNKS
         pairs = tuple(sum(s.pairs(c, n) for c, n in work) for s in self.spans)
         context = tuple(sum(s.context(c, n) for c, n in work) for s in self.spans)
-        return Chunks(sum(n for _, n in work), len(work), pairs, context)
+        chunks = tuple(work)
+        works = tuple(kernel.work(chunks) for _, kernel in self.kernels)
+        return Chunks(sum(n for _, n in work), len(work), pairs, context, works)
 
     def host_seconds(self, sequences: int) -> float:
         """Seconds that the engine itself adds to an iteration that samples `sequences` tokens."""
@@ -247,18 +170,13 @@ class StepTimer:
         self, stage: _Stage, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks
     ) -> float:
         total = stage.token_seconds[decoding + chunks.tokens] + stage.head_seconds[decoding + chunks.sequences]
-        if decoding:
-            for p in stage.decode:
-                x = contexts[p.span][0]
-                total += max(
-                    p.compute[decoding] * x + p.compute0[decoding], p.memory[decoding] * x + p.memory0[decoding]
-                )
-            total += stage.decode_overhead
-        if chunks.tokens:
-            for q in stage.prefill:
-                compute = chunks.pairs[q.span] * q.compute
-                total += max(compute, chunks.context[q.span] * q.memory + chunks.tokens * q.moved)
-            total += stage.prefill_overhead
+        for kernel, piece in stage.pieces:
+            if not chunks.tokens:
+                total += piece.decoding(decoding, contexts[piece.span][0])
+            elif not decoding:
+                total += piece.prompts(chunks.works[kernel])
+            else:
+                total += piece.mixed(chunks.works[kernel], decoding, contexts[piece.span][0])
         return total
 
     def decode_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], steps: int) -> Floats:
@@ -269,12 +187,12 @@ class StepTimer:
         fixed = self.host_seconds(decoding)
         total: Floats | None = None
         for stage in self.stages:
-            fixed += stage.token_seconds[decoding] + stage.head_seconds[decoding] + stage.decode_overhead
-            for piece in stage.decode:
+            fixed += stage.token_seconds[decoding] + stage.head_seconds[decoding]
+            for _, piece in stage.pieces:
                 start, growth = contexts[piece.span]
                 attended = index * growth
                 attended += start
-                seconds = piece.seconds(decoding, attended, start, start + growth * (steps - 1))
+                seconds = piece.decode_run(decoding, attended)
                 total = seconds if total is None else total + seconds
         assert total is not None
         total += fixed
@@ -286,9 +204,9 @@ class StepTimer:
         for stage in self.stages:
             for i, (start, growth) in enumerate(contexts):
                 read = steps * start + growth * (steps * (steps - 1) // 2)
-                flops += stage.pair_flops[i] * read
-                moved += stage.context_bytes[i] * read
+                flops += stage.decode_flops[i] * read
+                moved += stage.decode_bytes[i] * read
             for i, pairs in enumerate(chunks.pairs):
-                flops += stage.pair_flops[i] * pairs
-                moved += stage.context_bytes[i] * chunks.context[i]
+                flops += stage.prompt_flops[i] * pairs
+                moved += stage.prompt_bytes[i] * chunks.context[i]
         return flops, moved

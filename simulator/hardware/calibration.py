@@ -1,103 +1,279 @@
-"""Efficiency curves of a device: small files that a fit writes and the timing law reads."""
+"""Calibration files: the curves of a device's kernels under one backend, and which of them time what."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from simulator.errors import InputError
-from simulator.hardware.device import Device
+from simulator.errors import InputError, unknown_name
+from simulator.hardware.device import Device, device
+from simulator.hardware.kernels import (
+    AttentionCurve,
+    CollectiveCurve,
+    DecodeCurve,
+    ExpertsCurve,
+    GemmCurve,
+    StreamingCurve,
+)
 from simulator.yaml_io import load_yaml
 
+Curve = GemmCurve | ExpertsCurve | AttentionCurve | DecodeCurve | CollectiveCurve | StreamingCurve
+
+# Families of kernels, with the curve that each is timed by. Within a family curves are kept by format or name.
+FAMILIES: dict[str, type[Any]] = {
+    "gemm": GemmCurve,
+    "experts": ExpertsCurve,
+    "attention": AttentionCurve,
+    "decode": DecodeCurve,
+    "collective": CollectiveCurve,
+    "streaming": StreamingCurve,
+}
+# Whose curve stands in for a format or kernel that was not measured, the nearest first.
+NEAR = {
+    "fp16": ("bf16",),
+    "bf16": ("fp16",),
+    "fp32": ("bf16", "fp16"),
+    "fp8": ("int8", "fp8_block", "bf16"),
+    "fp8_block": ("fp8", "bf16"),
+    "fp8_dynamic": ("fp8", "fp8_block", "bf16"),
+    # Experts with channel scales run CUTLASS grouped kernels, as block-scaled ones do and tensor-scaled ones do not.
+    "experts fp8_dynamic": ("fp8_block", "fp8", "bf16"),
+    "int8": ("fp8", "bf16"),
+    "int8_wo": ("int4", "bf16"),
+    "int4": ("int8_wo", "mxfp4", "bf16"),
+    "mxfp4": ("int4", "bf16"),
+    "mxfp4_mxfp8": ("nvfp4", "fp8", "bf16"),
+    "nvfp4": ("mxfp4_mxfp8", "fp8", "bf16"),
+    "bf16/fp8": ("bf16/bf16",),
+    "fp8/fp8": ("bf16/fp8", "bf16/bf16"),
+    "reduce_scatter": ("all_gather",),
+    "all_gather": ("reduce_scatter",),
+    "send_recv": ("all_gather",),
+    "gather": ("embedding", "elementwise"),
+}
+ANY = {"streaming": "elementwise", "attention": "bf16/bf16", "decode": "bf16/bf16", "gemm": "bf16", "experts": "bf16"}
+CALIBRATIONS = Path(__file__).with_name("calibrations")
+
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """How much of a roof one kind of operator reaches.
+class Residual:
+    """How far measurements lay from the curve: rows, median and mean absolute error, and the spread of log errors.
 
-    `compute` and `memory` are the shares of peak FLOP/s and of bandwidth at large sizes; `overhead` is the
-    seconds that each call costs beyond its roof (launch, prologue, tail). `tile` is the (m, n) output tile by
-    which a matrix product is cut up; products with fewer tiles than the device has units leave units idle.
+    `spread` is the standard deviation that a normal law with the same share inside 90 % would have.
     """
 
-    compute: float
-    memory: float
-    overhead: float = 0.0
-    tile: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StepOverheads:
-    """Seconds that a serving engine adds around the kernels of one iteration, by name.
-
-    `launch` submits the iteration (a replayed graph, or the first kernels of an eager one), `scheduler`
-    decides the batch and prepares its inputs, `sampling` and `detokenisation` are host seconds a sequence,
-    `ingestion` is what a request waits before the scheduler can see it (tokenisation, queue hand-over).
-    """
-
-    launch: float = 0.0
-    scheduler: float = 0.0
-    sampling: float = 0.0
-    detokenisation: float = 0.0
-    ingestion: float = 0.0
-
-    def step_seconds(self, sequences: float) -> float:
-        """Host seconds of one iteration that samples `sequences` tokens."""
-        return self.launch + self.scheduler + sequences * (self.sampling + self.detokenisation)
+    rows: int
+    median: float
+    mean: float
+    spread: float
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Curves by operator kind, with where they come from. `curves` must hold every kind the law asks for."""
+    """Curves of one device and backend: `curves[family][format]`, and how well each fits what was measured.
+
+    `gaps` says that kernels were timed from one launch to the next, gaps included, and not by a profiler that
+    sees the kernel alone.
+    """
 
     name: str
-    curves: dict[str, Curve]
-    overheads: StepOverheads
     source: str
-    devices: tuple[str, ...] = ()
-    residual: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, dict[str, Curve]]
+    device: str | None = None
+    backend: str | None = None
+    date: str = ""
+    gaps: bool = True
+    residuals: dict[str, dict[str, Residual]] = field(default_factory=dict)
 
 
-CALIBRATIONS = Path(__file__).with_name("calibrations")
-KINDS = ("gemm", "moe", "attention_prefill", "attention_decode", "elementwise", "gather", "collective")
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A curve with where it came from."""
+
+    curve: Any
+    calibration: Calibration
+    format: str
+
+    def hidden(self, overlap: float) -> float:
+        """The share of overhead that back-to-back kernels hide, given that of kernels timed with their gaps."""
+        return overlap if self.calibration.gaps else 0.0
+
+    @property
+    def spread(self) -> float | None:
+        """Spread of the log errors of the measurements behind it; None where there are none."""
+        for family, curves in self.calibration.curves.items():
+            if curves.get(self.format) is self.curve:
+                residual = self.calibration.residuals.get(family, {}).get(self.format)
+                return None if residual is None else residual.spread
+        return None
+
+
+@dataclass(frozen=True)
+class Calibrations:
+    """What times a device's kernels: its own calibrations first, then its relatives', then the defaults."""
+
+    own: tuple[Calibration, ...]
+    relatives: tuple[Calibration, ...]
+    default: Calibration
+
+    @property
+    def name(self) -> str:
+        """In one line: calibrated, or by which relative."""
+        if self.own:
+            return self.own[0].name
+        if self.relatives:
+            return f"uncalibrated, by the curves of {self.relatives[0].name}"
+        return self.default.name
+
+    @property
+    def source(self) -> str:
+        first = (*self.own, *self.relatives, self.default)[0]
+        return first.source
+
+    def collective(self, pattern: str, link: str) -> CollectiveCurve | None:
+        """The curve of this pattern over links of this name, the device's own before others'; None if unmeasured."""
+        known = [c for c in (*self.own, *self.relatives) if pattern in c.curves.get("collective", {})]
+        kind = link.split("-", maxsplit=1)[0].rstrip("0123456789")
+        tests: list[Callable[[Calibration], bool]] = [
+            lambda c: c in self.own,
+            lambda c: _inside_link(c) == link,
+            lambda c: (_inside_link(c) or "").startswith(kind),
+        ]
+        for fits in tests:
+            for calibration in filter(fits, known):
+                curve = calibration.curves["collective"][pattern]
+                assert isinstance(curve, CollectiveCurve)
+                return curve
+        return None
+
+    def find(self, family: str, name: str) -> Found:
+        """The curve for a kernel of this family and format (or pattern, or kernel name).
+
+        Its own format on the device itself, else on a relative, then near formats in the same order.
+        """
+        names = [name, *NEAR.get(f"{family} {name}", NEAR.get(name, ()))]
+        if family in ANY and ANY[family] not in names:
+            names.append(ANY[family])
+        exact, near = names[:1], names[1:]
+        for group, wanted in ((self.own, exact), (self.relatives, exact), (self.own, near), (self.relatives, near)):
+            for candidate in wanted:
+                for calibration in group:
+                    curve = calibration.curves.get(family, {}).get(candidate)
+                    if curve is not None:
+                        return Found(curve, calibration, candidate)
+        curves = self.default.curves[family]
+        for candidate in names:
+            if candidate in curves:
+                return Found(curves[candidate], self.default, candidate)
+        raise KeyError(f"the default calibration has no {family} curve for {name}")
 
 
 def load_calibration(path: str | Path) -> Calibration:
     """Read one calibration file. Raises `InputError` naming the file and the field that is missing or wrong."""
     raw = load_yaml(path)
+    if not isinstance(raw, dict) or not isinstance(raw.get("curves"), dict):
+        raise InputError("a calibration file holds a mapping with name, source and curves", file=path)
+    for key in ("name", "source"):
+        if not isinstance(raw.get(key), str):
+            raise InputError(f"calibration lacks {key!r}", file=path)
+    curves: dict[str, dict[str, Curve]] = {}
+    for family, given in raw["curves"].items():
+        if family not in FAMILIES:
+            raise unknown_name("curve family", family, FAMILIES, file=path)
+        if not isinstance(given, dict):
+            raise InputError(f"curves.{family}: give a mapping of curves by format", file=path)
+        curves[family] = {str(key): _curve(family, str(key), value, path) for key, value in given.items()}
+    residuals = {
+        family: {key: Residual(**values) for key, values in given.items()}
+        for family, given in (raw.get("residuals") or {}).items()
+    }
+    return Calibration(
+        raw["name"], " ".join(raw["source"].split()), curves, raw.get("device"), raw.get("backend"),
+        str(raw.get("date", "")), bool(raw.get("gaps", True)), residuals,
+    )  # fmt: skip
+
+
+def _curve(family: str, name: str, raw: object, path: str | Path) -> Curve:
+    """One curve from its mapping of parameters: numbers above 0, whole numbers and truth values where it has them."""
+    cls = FAMILIES[family]
+    where = f"curves.{family}.{name}"
     if not isinstance(raw, dict):
-        raise InputError("a calibration file holds a mapping", file=path)
+        raise InputError(f"{where}: give a mapping of parameters", file=path)
+    known = {f.name: f for f in fields(cls)}
+    for key, value in raw.items():
+        if key not in known:
+            raise unknown_name(f"{where} parameter", key, known, file=path)
+        wanted = str(known[key].type)
+        good = (
+            isinstance(value, bool) if wanted == "bool" else _number(value) and (wanted != "int" or value == int(value))
+        )
+        if not good:
+            raise InputError(f"{where}.{key} is {value!r}: expected a {wanted} of at least 0", file=path)
     try:
-        curves = {kind: _curve(raw["curves"][kind]) for kind in KINDS}
-        overheads = StepOverheads(**{k: float(v) for k, v in raw["step_overheads"].items() if k != "source"})
-        return Calibration(str(raw["name"]), curves, overheads, str(raw["source"]), tuple(raw.get("devices", ())))
-    except KeyError as error:
-        raise InputError(f"calibration lacks {error.args[0]!r}", file=path) from None
-    except (TypeError, ValueError) as error:
-        raise InputError(f"calibration is malformed: {error}", file=path) from None
+        found: Curve = cls(**{k: float(v) if known[k].type == "float" else v for k, v in raw.items()})
+    except TypeError as error:
+        raise InputError(f"{where}: {str(error).split('() ')[-1]}", file=path) from None
+    return found
 
 
-def _curve(raw: dict[str, Any]) -> Curve:
-    tile = raw.get("tile")
-    return Curve(
-        float(raw.get("compute", 1.0)),
-        float(raw.get("memory", 1.0)),
-        float(raw.get("overhead", 0.0)),
-        None if tile is None else (int(tile[0]), int(tile[1])),
-    )
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
-def calibration_for(device: Device) -> Calibration:
-    """The calibration that lists this device, else the uncalibrated defaults of its kind of processor."""
-    return _calibration(device.id, "cpu" if device.kind == "cpu" else "accelerator")
+def calibration_names() -> list[str]:
+    """Names of the shipped calibrations: a device and a backend each."""
+    return sorted(f"{c.device} {c.backend}" for c in _shipped())
+
+
+def calibrations_for(of: Device, *, backend: str = "vllm", own: bool = True) -> Calibrations:
+    """What times this device's kernels as `backend` runs them.
+
+    Calibrations of the device itself come first, the wanted backend before others; then those of its relatives:
+    same vendor and generation before same vendor, then the nearest ridge point. `own` False leaves the device's
+    own out, as if it had never been measured.
+    """
+    shipped = sorted(_shipped(), key=lambda c: (_backend_rank(c.backend or "", backend), c.name))
+    mine = tuple(c for c in shipped if c.device == of.id)
+    others = [c for c in shipped if c.device != of.id and _vendor(c) == of.vendor]
+    relatives = tuple(sorted(others, key=lambda c: (_distance(c, of), _backend_rank(c.backend or "", backend))))
+    default = load_calibration(CALIBRATIONS / f"uncalibrated-{'cpu' if of.kind == 'cpu' else 'accelerator'}.yaml")
+    return Calibrations(mine if own else (), relatives if of.kind != "cpu" else (), default)
+
+
+def _inside_link(calibration: Calibration) -> str | None:
+    """The link that joins the calibrated device to its neighbours in a node."""
+    if calibration.device is None:
+        return None
+    links = device(calibration.device).links
+    return links.get("scale_up") or links.get("host")
+
+
+def _backend_rank(backend: str, wanted: str) -> int:
+    """0 for the wanted backend, 1 for a variant of it (vllm-eager for vllm), 2 for others."""
+    return 0 if backend == wanted else 1 if backend.split("-", maxsplit=1)[0] == wanted.split("-", maxsplit=1)[0] else 2
+
+
+def _vendor(calibration: Calibration) -> str | None:
+    return device(calibration.device).vendor if calibration.device else None
+
+
+def _distance(calibration: Calibration, of: Device) -> tuple[bool, float]:
+    assert calibration.device is not None
+    other = device(calibration.device)
+    return other.generation != of.generation, abs(math.log(_ridge(other) / _ridge(of)))
+
+
+def _ridge(of: Device) -> float:
+    """FLOP a byte at which the device's 16-bit roofs meet."""
+    peak = of.peak_flops.get("bf16") or of.peak_flops.get("fp16") or of.peak_flops["fp32"]
+    return peak / of.memory_bandwidth
 
 
 @cache
-def _calibration(device_id: str, kind: str) -> Calibration:
-    for file in sorted(CALIBRATIONS.glob("*.yaml")):
-        if not file.name.startswith("uncalibrated-"):
-            found = load_calibration(file)
-            if device_id in found.devices:
-                return found
-    return load_calibration(CALIBRATIONS / f"uncalibrated-{kind}.yaml")
+def _shipped() -> tuple[Calibration, ...]:
+    files = sorted(f for f in CALIBRATIONS.glob("*.yaml") if not f.name.startswith("uncalibrated-"))
+    return tuple(load_calibration(f) for f in files)

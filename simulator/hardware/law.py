@@ -1,7 +1,8 @@
-"""The timing law: t = max(FLOP / (peak e_c), bytes / (bandwidth e_m)) + overhead, for each operator.
+"""The timing law: how long an operator takes on a device, by its datasheet and its calibrated curves.
 
-The roofs are the device's datasheet; the shares `e_c` and `e_m` and the overhead come from its calibration.
-All functions take operators whose sizes are numbers or arrays and answer in seconds of the same shape.
+t = joined(FLOP / (peak e_c), bytes / (bandwidth e_m)) + overhead, where the shares are functions of shape that
+the curves in `simulator.hardware.kernels` define. Operators may hold numbers or arrays; answers are seconds of
+the same shape.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.hardware.calibration import Calibration, Curve
+from simulator.hardware.calibration import Calibrations
 from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
-from simulator.workloads.operators import AnyOperator, Attention, Collective, Gemm, Size
+from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
+from simulator.hardware.kernels.attention import Work
+from simulator.workloads.dtypes import DType
+from simulator.workloads.operators import AnyOperator, Attention, Collective, Experts, Gemm, HeadShape, Size
 
 # A format without units of its own is computed in the nearest wider one, as libraries do.
-_FALLBACK = {
+FALLBACK_FORMATS = {
     "nvfp4": ("fp8", "bf16", "fp16", "fp32"),
     "fp8": ("bf16", "fp16", "fp32"),
     "int8": ("bf16", "fp16", "fp32"),
@@ -27,76 +31,175 @@ _FALLBACK = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Roofs:
-    """Seconds under each bound, and the overhead that comes on top of the larger."""
-
-    compute: Size
-    memory: Size
-    overhead: Size
-
-    def seconds(self) -> Size:
-        return np.maximum(self.compute, self.memory) + self.overhead
-
-    def bound(self) -> str:
-        """ "compute", "memory" or "launch", whichever is largest (for single numbers)."""
-        named = {"compute": self.compute, "memory": self.memory, "launch": self.overhead}
-        return max(named, key=lambda name: float(named[name]))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TimingLaw:
-    """Times operators on one device with its calibration and the fabric to its neighbours."""
+    """Times operators on one device with its calibrations and the fabric to its neighbours.
+
+    `overlap` is the share of each kernel's overhead (launch, ramps) that back-to-back kernels of a replayed graph
+    hide. `benchmark` times kernels as a microbenchmark meets them.
+    """
 
     device: Device
-    calibration: Calibration
+    calibrations: Calibrations
     fabric: Fabric
+    overlap: float = 0.0
+    benchmark: bool = False
+
+    @property
+    def machine(self) -> Machine:
+        return machine_of(self.device, benchmark=self.benchmark)
 
     def peak(self, compute: str) -> float:
         """Peak FLOP/s for an arithmetic format, or for the nearest wider one that the device has."""
         peaks = self.device.peak_flops
-        for name in (compute, *_FALLBACK.get(compute, ())):
+        for name in (compute, *FALLBACK_FORMATS.get(compute, ())):
             if name in peaks:
                 return peaks[name]
         raise InputError(f"device {self.device.id} has no {compute} arithmetic: it has {', '.join(sorted(peaks))}")
 
-    def curve(self, op: AnyOperator) -> Curve:
-        if isinstance(op, Attention):
-            return self.calibration.curves["attention_decode" if op.decode else "attention_prefill"]
-        return self.calibration.curves[op.kind]
-
     def roofs(self, op: AnyOperator) -> Roofs:
         """Seconds of `op` under each roof. An operator of size zero costs nothing, not even its launch."""
-        curve = self.curve(op)
+        if isinstance(op, Gemm):
+            return self._gemm(op)
+        if isinstance(op, Experts):
+            return self._experts(op)
         if isinstance(op, Collective):
-            busy = np.asarray(op.message) > 0
-            return Roofs(0.0 * op.message, collective_seconds(op, self.fabric) * busy, curve.overhead * busy)
-        moved = op.bytes()
-        flops = op.flops()
-        if isinstance(op, Gemm) and curve.tile is not None:
-            flops = flops * self._wave_padding(op, curve.tile)
-        busy = np.asarray(moved) > 0
+            return Roofs(0.0 * op.message, self._collective(op), 0.0 * op.message)
         if isinstance(op, Attention):
-            busy = np.asarray(op.queries) > 0
-        return Roofs(
-            flops / (self.peak(op.compute) * curve.compute),
-            moved / (self.device.memory_bandwidth * curve.memory),
-            curve.overhead * busy,
-        )
+            parts = [roofs for _, roofs in self.attention_parts(op)]
+            if len(parts) == 1:
+                return parts[0]
+            seconds = sum((p.seconds() for p in parts), 0.0)
+            return Roofs(0.0, 0.0, seconds)
+        known = self.calibrations.find("streaming", op.kernel)
+        found: Roofs = known.curve.roofs(op.flops(), op.bytes(), peak=self.peak("fp32"), machine=self.machine)
+        return found.overlapped(known.hidden(self.overlap))
 
     def seconds(self, op: AnyOperator) -> Size:
         """Seconds of one call."""
         return self.roofs(op).seconds()
 
-    def _wave_padding(self, op: Gemm, tile: tuple[int, int]) -> Size:
-        """Work done over work asked: partial tiles and the last, partly filled wave of tiles are paid in full.
+    def attention_parts(self, op: Attention) -> list[tuple[str, Roofs]]:
+        """The kernels that serve one iteration's attention: "prefill", "decode", or one "mixed" for both."""
+        kernel = self.attention(op.prompt, op.decode, op.span.window)
+        work = kernel.work(op.chunks).times(op.share)
+        sequences, attended = op.sequences * op.share, op.attended * op.share
+        if op.chunks and sequences and kernel.fused:
+            return [("mixed", kernel.prompts(kernel.together(work, sequences, attended)))]
+        parts = [("prefill", kernel.prompts(work))] if op.chunks else []
+        return [*parts, ("decode", kernel.decoding(sequences, attended))] if sequences else parts
 
-        With fewer tiles than units, libraries split the sum over k, so nothing is lost to the wave there.
-        """
-        units = self.device.units.get("sm", 1.0)
-        rows = np.ceil(np.asarray(op.m) / tile[0])
-        tiles = rows * np.ceil(np.asarray(op.n) / tile[1])
-        waves = tiles / units
-        padded = np.where(waves > 1.0, np.ceil(waves) / np.maximum(waves, 1e-12), 1.0)
-        exact = np.maximum(np.asarray(op.m), 1e-12) / tile[0] * np.asarray(op.n) / tile[1]
-        return np.where(waves > 1.0, padded * tiles / exact, np.maximum(1.0, rows * tile[0] / np.maximum(op.m, 1e-12)))
+    def attention(self, prompt: HeadShape, decode: HeadShape, window: int | None = None) -> AttentionKernel:
+        """The attention kernels for heads of this shape under this window."""
+        prompts = self.calibrations.find("attention", prompt.format)
+        decoding = self.calibrations.find("decode", decode.format)
+        return AttentionKernel(
+            prompt,
+            decode,
+            window,
+            prompts.curve,
+            decoding.curve,
+            self.peak(prompt.activation.compute),
+            self.machine,
+            prompts.hidden(self.overlap),
+            decoding.hidden(self.overlap),
+        )
+
+    def _gemm(self, op: Gemm) -> Roofs:
+        known = self.calibrations.find("gemm", op.weight.name)
+        found: Roofs = known.curve.roofs(
+            op.m,
+            op.n,
+            op.k,
+            weight=op.weight.bytes,
+            activation=input_bytes(op.weight, op.activation),
+            peak=self.peak(op.compute),
+            machine=self.machine,
+        )
+        return _only_where(np.asarray(op.m) > 0, found).overlapped(known.hidden(self.overlap))
+
+    def _experts(self, op: Experts) -> Roofs:
+        known = self.calibrations.find("experts", op.weight.name)
+        found: Roofs = known.curve.roofs(
+            op.tokens,
+            hidden=op.hidden,
+            intermediate=op.intermediate,
+            top_k=op.top_k,
+            experts=op.experts,
+            ranks=op.ranks,
+            gated=op.gated,
+            distribution=op.distribution,
+            weight=op.weight.bytes,
+            activation=input_bytes(op.weight, op.activation),
+            peak=self.peak(op.compute),
+            machine=self.machine,
+        )
+        return found.overlapped(known.hidden(self.overlap))
+
+    def _collective(self, op: Collective) -> Size:
+        """By the curve of collectives measured over such links inside a node, else by the closed forms."""
+        busy = np.asarray(op.message) > 0
+        curve = self.calibrations.collective(op.pattern, self.fabric.inside.name)
+        if curve is None or not 1 < op.world <= self.fabric.devices_per_node:
+            return collective_seconds(op, self.fabric) * busy
+        return curve.seconds(op.pattern, op.message, op.world, self.fabric.inside.bandwidth) * busy
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionKernel:
+    """Attention of one head shape on one device: prompts, decoding sequences, or both in one kernel."""
+
+    prompt_shape: HeadShape
+    decode_shape: HeadShape
+    window: int | None
+    prompt_curve: AttentionCurve
+    decode_curve: DecodeCurve
+    peak: float
+    machine: Machine
+    prompt_overlap: float = 0.0
+    decode_overlap: float = 0.0
+
+    @property
+    def fused(self) -> bool:
+        """Whether prompts and decoding sequences of one iteration share a kernel."""
+        return self.prompt_curve.one_kernel and not self.decode_shape.latent
+
+    def work(self, chunks: tuple[tuple[int, int], ...]) -> Work:
+        """Work of prompt chunks given as (cached, new) tokens."""
+        total = Work()
+        for cached, new in chunks:
+            total = total.plus(self.prompt_curve.work(new, cached, self.prompt_shape, self.window))
+        return total
+
+    def seconds(self, work: Work) -> float:
+        """Seconds of the kernel that does this work."""
+        found = self.prompts(work)
+        return float((found.compute**4 + found.memory**4) ** 0.25 + found.overhead)
+
+    def together(self, work: Work, sequences: float, attended: float) -> Work:
+        """The work of prompts and decoding sequences that share a kernel."""
+        return work.plus(self.prompt_curve.decode_work(sequences, attended, self.prompt_shape))
+
+    def prompts(self, work: Work) -> Roofs:
+        found = self.prompt_curve.roofs(work, self.prompt_shape, peak=self.peak, machine=self.machine)
+        return found.overlapped(self.prompt_overlap)
+
+    def decoding(self, sequences: Size, attended: Size) -> Roofs:
+        found = self.decode_curve.roofs(sequences, attended, self.decode_shape, peak=self.peak, machine=self.machine)
+        return found.overlapped(self.decode_overlap)
+
+
+def machine_of(device: Device, *, benchmark: bool = False) -> Machine:
+    """What kernel laws need of a datasheet; a clock that it does not give is taken as 1.5 GHz."""
+    units, clock = device.units.get("sm", 1.0), device.units.get("clock_ghz", 1.5) * 1e9
+    return Machine(device.memory_bandwidth, units, device.cache.get("l2", 0.0), clock, benchmark)
+
+
+def input_bytes(weight: DType, activation: DType) -> float:
+    """Bytes of an input element: inputs of 8- and 4-bit arithmetic are quantised to the weights' own format."""
+    return weight.bytes if weight.compute in ("fp8", "int8", "nvfp4") else activation.bytes
+
+
+def _only_where(busy: object, roofs: Roofs) -> Roofs:
+    mask = np.asarray(busy, dtype=np.float64)
+    return Roofs(roofs.compute * mask, roofs.memory * mask, roofs.overhead * mask, roofs.sharpness)

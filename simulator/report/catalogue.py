@@ -140,11 +140,11 @@ def _dtypes() -> list[Row]:
 
 
 def _device_facts(name: str) -> Row:
-    from simulator.hardware.calibration import calibration_for
+    from simulator.hardware.calibration import calibrations_for
     from simulator.hardware.device import device
 
     found = device(name)
-    calibration = calibration_for(found)
+    calibration = calibrations_for(found)
     return asdict(found) | {"calibration": calibration.name, "calibration_source": calibration.source}
 
 

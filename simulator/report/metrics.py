@@ -236,7 +236,7 @@ def _deployment(result: Result) -> dict[str, Any]:
             "runtime": d.memory.runtime / 1e9,
             "kv_cache": d.memory.blocks / d.parallel.data * d.memory.block_bytes / 1e9,
         },
-        "calibration": d.calibration.name,
-        "calibration_source": " ".join(d.calibration.source.split()),
+        "calibration": d.calibrations.name,
+        "calibration_source": d.calibrations.source,
         "seed": scenario.seed,
     }

@@ -35,10 +35,15 @@ DTYPES: dict[str, DType] = {
         DType("fp16", 16, "fp16"),
         DType("bf16", 16, "bf16"),
         DType("fp8", 8, "fp8", source="OCP FP8, one fp32 scale a tensor (negligible)"),
+        DType(
+            "fp8_dynamic", 8, "fp8", 16, 4096, "llm-compressor FP8-dynamic: one scale an output channel, one a token"
+        ),
         DType("fp8_block", 8, "fp8", 32, 128 * 128, "DeepSeek-V3 report, 3.3: one fp32 scale a 128x128 block"),
         DType("int8", 8, "int8", 16, 4096, "SmoothQuant: one fp16 scale an output channel, about 4096 long"),
+        DType("int8_wo", 8, "bf16", 16, 4096, "weight-only int8: one fp16 scale an output channel"),
         DType("int4", 4, "bf16", 20, 128, "AWQ/GPTQ, weight-only: fp16 scale and 4-bit zero a group of 128"),
         DType("mxfp4", 4, "bf16", 8, 32, "OCP MX 1.0: one 8-bit scale a block of 32"),
+        DType("mxfp4_mxfp8", 4, "fp8", 8, 32, "OCP MX 1.0: mxfp4 weights on mxfp8 activations"),
         DType("nvfp4", 4, "nvfp4", 8, 16, "NVIDIA NVFP4: one fp8 scale a block of 16"),
     )
 }

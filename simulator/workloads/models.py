@@ -124,7 +124,9 @@ def _join_digits(text: str) -> list[str]:
 
 def _format_in(name: str) -> str | None:
     """The number format that a quantised checkpoint's name states, such as "-FP8-dynamic" or "-AWQ"."""
-    return next((_FORMATS[word] for word in _words(name) if word in _FORMATS), None)
+    words = _words(name)
+    found = next((_FORMATS[word] for word in words if word in _FORMATS), None)
+    return "fp8_dynamic" if found == "fp8" and "dynamic" in words else found
 
 
 @cache

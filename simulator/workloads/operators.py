@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.workloads.dtypes import DTYPES, DType
+from simulator.workloads.span import Span
 
 Size = float | NDArray[np.floating[Any]]
 BF16 = DTYPES["bf16"]
@@ -57,71 +58,141 @@ class Gemm:
 
 
 @dataclass(frozen=True, slots=True)
-class ExpertGemm:
-    """The same matrix product over `active` experts at once; `m` counts (token, expert) pairs of all of them."""
+class Experts:
+    """Routed experts of a layer on one of `ranks` ranks that share them: up, activation, down, routing included.
 
-    kind: ClassVar[str] = "moe"
-    m: Size
-    n: Size
-    k: Size
-    active: Size
+    `tokens` are those of all ranks, each sent to `top_k` of `experts` experts; `intermediate` is this rank's width
+    of an expert. `distribution` says how tokens fall on experts (see `simulator.hardware.kernels.experts`).
+    """
+
+    kind: ClassVar[str] = "experts"
+    tokens: Size
+    hidden: Size
+    intermediate: Size
+    top_k: Size
+    experts: Size
+    ranks: Size = 1.0
+    gated: bool = True
     weight: DType = BF16
     activation: DType = BF16
+    distribution: str = "random"
 
     @property
     def compute(self) -> str:
         return self.weight.compute
 
+    @property
+    def visits(self) -> Size:
+        """(token, expert) pairs of this rank."""
+        return self.tokens * self.top_k / self.ranks
+
+    def active(self) -> Size:
+        """Expected experts of this rank that some token visits: 1 - (1 - k/E)^T of them."""
+        return self.experts / self.ranks * (1.0 - (1.0 - self.top_k / self.experts) ** np.asarray(self.tokens))
+
     def flops(self) -> Size:
-        return 2.0 * self.m * self.n * self.k
+        return 2.0 * self.visits * self.hidden * self.intermediate * (3.0 if self.gated else 2.0)
 
     def bytes(self) -> Size:
-        weights = self.active * self.n * self.k * self.weight.bytes
-        return weights + self.m * (self.n + self.k) * self.activation.bytes
+        weights = self.active() * self.hidden * self.intermediate * (3.0 if self.gated else 2.0) * self.weight.bytes
+        return weights + self.visits * 2.0 * (self.hidden + self.intermediate) * self.activation.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HeadShape:
+    """Heads of attention on one device: query and key heads, their widths, and what one cached token holds.
+
+    `kv_elements` numbers of a token are read for all heads together; in latent attention (`latent`) all heads
+    share one vector.
+    """
+
+    q_heads: Any
+    kv_heads: Any
+    qk_dim: Any
+    v_dim: Any
+    kv_elements: Any
+    activation: DType = BF16
+    kv: DType = BF16
+    latent: bool = False
+
+    @property
+    def activation_bytes(self) -> float:
+        return self.activation.bytes
+
+    @property
+    def kv_bytes(self) -> float:
+        return self.kv.bytes
+
+    @property
+    def format(self) -> str:
+        """Arithmetic and cache format, such as "bf16/fp8"."""
+        return f"{self.activation.name}/{self.kv.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Softmax attention over a batch, fused (no score matrix in memory).
+    """Softmax attention of one iteration in one layer on one device, fused (no score matrix in memory).
 
-    `pairs` is the number of (query token, attended token) pairs, `queries` of query tokens and `context` of
-    cached tokens read; `qk_dim` and `v_dim` are per query head, `kv_elements` the numbers of one cached token.
+    `chunks` lists prompt chunks as (cached, new) tokens; `sequences` decoding sequences attend to `attended`
+    tokens in all. A device does `share` of it where attention is data-parallel.
     """
 
-    pairs: Size
-    queries: Size
-    context: Size
-    q_heads: float
-    qk_dim: int
-    v_dim: int
-    kv_elements: float
-    decode: bool
-    activation: DType = BF16
-    kv: DType = BF16
     kind: ClassVar[str] = "attention"
+    span: Span
+    prompt: HeadShape
+    decode: HeadShape
+    chunks: tuple[tuple[int, int], ...] = ()
+    sequences: float = 0.0
+    attended: float = 0.0
+    share: float = 1.0
 
     @property
     def compute(self) -> str:
-        return self.activation.compute
+        return self.prompt.activation.compute
+
+    def prompt_flops(self) -> float:
+        pairs = sum(self.span.pairs(cached, new) for cached, new in self.chunks)
+        return self.share * 2.0 * pairs * float(self.prompt.q_heads * (self.prompt.qk_dim + self.prompt.v_dim))
+
+    def decode_flops(self) -> float:
+        return self.share * 2.0 * self.attended * float(self.decode.q_heads * (self.decode.qk_dim + self.decode.v_dim))
+
+    def prompt_bytes(self) -> float:
+        read = sum(self.span.context(cached, new) for cached, new in self.chunks)
+        return self.share * (_cache(self.prompt, read) + _rows(self.prompt, sum(new for _, new in self.chunks)))
+
+    def decode_bytes(self) -> float:
+        return self.share * (_cache(self.decode, self.attended) + _rows(self.decode, self.sequences))
 
     def flops(self) -> Size:
-        return 2.0 * self.pairs * self.q_heads * (self.qk_dim + self.v_dim)
+        return self.prompt_flops() + self.decode_flops()
 
     def bytes(self) -> Size:
-        moved = self.queries * self.q_heads * (self.qk_dim + self.v_dim) * self.activation.bytes
-        return self.context * self.kv_elements * self.kv.bytes + moved
+        return self.prompt_bytes() + self.decode_bytes()
+
+
+def _cache(shape: HeadShape, tokens: float) -> float:
+    return tokens * float(shape.kv_elements) * shape.kv_bytes
+
+
+def _rows(shape: HeadShape, tokens: float) -> float:
+    return tokens * float(shape.q_heads * (shape.qk_dim + shape.v_dim)) * shape.activation_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Elementwise:
-    """Norms, activations, rotary embedding, residual sums: `reads` + `writes` numbers moved for each element."""
+    """Norms, activations, rotary embedding, residual sums: `reads` + `writes` numbers moved for each element.
+
+    `kernel` names the curve that times it: "norm", "activation", "rotary", "sampling" or "elementwise".
+    """
 
     elements: Size
     reads: float
     writes: float
     flops_per_element: float = 1.0
     activation: DType = BF16
-    kind: ClassVar[str] = "elementwise"
+    kernel: str = "elementwise"
+    kind: ClassVar[str] = "streaming"
 
     @property
     def compute(self) -> str:
@@ -141,7 +212,8 @@ class Gather:
     rows: Size
     columns: float
     activation: DType = BF16
-    kind: ClassVar[str] = "gather"
+    kernel: str = "gather"
+    kind: ClassVar[str] = "streaming"
 
     @property
     def compute(self) -> str:
@@ -177,7 +249,7 @@ class Collective:
         return self.message
 
 
-AnyOperator = Gemm | ExpertGemm | Attention | Elementwise | Gather | Collective
+AnyOperator = Gemm | Experts | Attention | Elementwise | Gather | Collective
 
 
 @dataclass(frozen=True, slots=True)

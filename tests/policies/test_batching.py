@@ -7,7 +7,7 @@ from simulator.policies.batching.state import Limits, ServingState
 from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.sequence import Sequence
-from simulator.workloads.graph import Span
+from simulator.workloads.span import Span
 
 
 def state_with(

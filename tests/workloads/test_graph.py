@@ -9,17 +9,11 @@ from hypothesis import strategies as st
 
 from simulator.errors import InputError
 from simulator.workloads.dtypes import DTYPES, dtype
-from simulator.workloads.graph import (
-    AttentionLoad,
-    Span,
-    attention_calls,
-    expected_active_share,
-    head_calls,
-    spans,
-    token_calls,
-)
-from simulator.workloads.operators import Call, Collective, ExpertGemm, Gemm
+from simulator.workloads.graph import attention_calls, head_calls, spans, token_calls
+from simulator.workloads.operators import Call, Collective, Gemm
+from simulator.workloads.operators import Experts as ExpertsOp
 from simulator.workloads.parallelism import Parallelism, Precision, kv_bytes_per_token, stage_layers, weight_bytes
+from simulator.workloads.span import Span
 from simulator.workloads.transformer import Attention, Experts, FeedForward, Latent, Layer, Transformer
 
 LLAMA_70B = Transformer(
@@ -43,7 +37,7 @@ def flops(calls: list[Call]) -> float:
 
 
 def gemm_flops(calls: list[Call]) -> float:
-    return flops([c for c in calls if isinstance(c.op, Gemm | ExpertGemm)])
+    return flops([c for c in calls if isinstance(c.op, Gemm | ExpertsOp)])
 
 
 def weights_read(calls: list[Call]) -> float:
@@ -83,7 +77,7 @@ def test_linear_layers_read_every_weight_once() -> None:
 def test_tensor_parallel_conserves_flops_and_weights(model: Transformer, tensor: int) -> None:
     """The devices' shares add up to the whole (latent down projections and routers are computed by all)."""
     one, many = Parallelism(), Parallelism(tensor=tensor)
-    shared = ("latent down projection", "router", "router top-k")
+    shared = ("latent down projection", "router")
 
     def parted(parallel: Parallelism) -> float:
         calls = token_calls(model, parallel, Precision(), 64.0) + head_calls(model, parallel, Precision(), 8.0)
@@ -118,17 +112,15 @@ def test_expert_parallel_exchanges_tokens_both_ways() -> None:
     exchanged = [c for c in calls if isinstance(c.op, Collective) and c.op.pattern == "all_to_all"]
     assert [c.name for c in exchanged] == ["expert dispatch", "expert return"]
     assert float(np.asarray(exchanged[0].op.bytes())) == 64 / 8 * 2 * 4096 * 2
-    expert = next(c.op for c in calls if c.name == "expert up projection")
-    assert float(np.asarray(expert.flops())) == 2 * (64 * 2 / 8) * (2 * 14336) * 4096
+    expert = next(c.op for c in calls if c.name == "experts")
+    assert float(np.asarray(expert.flops())) == 2 * (64 * 2 / 8) * (3 * 14336) * 4096
 
 
 def test_active_experts_are_those_of_independent_choices() -> None:
     """Simulated random routing agrees with 1 - (1 - k/E)^T."""
     rng = np.random.default_rng(0)
-    ffn = MOE.layers[0].ffn
-    assert isinstance(ffn, Experts)
-    hits = [len(set(np.concatenate([rng.choice(8, 2, replace=False) for _ in range(5)]))) / 8 for _ in range(2000)]
-    assert np.mean(hits) == pytest.approx(float(np.asarray(expected_active_share(ffn, 5.0))), abs=0.01)
+    hits = [len(set(np.concatenate([rng.choice(8, 2, replace=False) for _ in range(5)]))) for _ in range(2000)]
+    assert np.mean(hits) == pytest.approx(float(np.asarray(ExpertsOp(5.0, 1.0, 1.0, 2.0, 8.0).active())), abs=0.1)
 
 
 @given(st.integers(0, 200), st.integers(1, 200), st.sampled_from([Span(), Span(16), Span(16, True), Span(50, True)]))
@@ -142,17 +134,22 @@ def test_pairs_and_context_count_token_by_token(cached: int, new: int, span: Spa
 def test_prefill_attention_flops_are_the_causal_half() -> None:
     """4 d L^2 / 2 per head and layer for a prompt of L tokens (FlashAttention-2, section 4.1)."""
     tokens = 4096
-    load = AttentionLoad(tokens, Span().pairs(0, tokens), tokens)
-    total = flops(attention_calls(LLAMA_70B, Parallelism(), Precision(), [load]))
+    total = flops(attention_calls(LLAMA_70B, Parallelism(), Precision(), [(0, tokens)], []))
     assert total == pytest.approx(80 * 64 * 4 * 128 * tokens**2 / 2, rel=1e-3)
 
 
 def test_decode_attention_reads_the_cache_once() -> None:
-    load = AttentionLoad(decode_sequences=3, decode_context=3000)
-    calls = [c for c in attention_calls(LLAMA_70B, Parallelism(), Precision(), [load]) if c.name.startswith("decode")]
+    calls = attention_calls(LLAMA_70B, Parallelism(), Precision(), [], [999, 499, 1499])
     moved = sum(float(np.asarray(c.op.bytes())) * c.count for c in calls)
     queries = 80 * 3 * 64 * 256 * 2
     assert moved == 3000 * kv_bytes_per_token(LLAMA_70B, Parallelism(), Precision()) + queries
+
+
+def test_latent_attention_decodes_on_latents_and_expands_them_for_prompts() -> None:
+    (call,) = attention_calls(MLA, Parallelism(tensor=8), Precision(), [(0, 10)], [99])
+    assert call.op.prompt_flops() == 2 * 55 * 16 * (192 + 128)
+    assert call.op.decode_flops() == 2 * 100 * 16 * (576 + 512)
+    assert call.op.decode_bytes() == (100 * 576 + 16 * (576 + 512)) * 2
 
 
 def test_kv_bytes_per_token_are_the_published_ones() -> None:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
-from simulator.workloads.graph import Span, spans
+from simulator.workloads.graph import spans
 from simulator.workloads.huggingface import transformer_from_config
 from simulator.workloads.models import model, model_facts, model_names
+from simulator.workloads.span import Span
 from simulator.workloads.transformer import Experts
 
 PRECISE = [n for n in model_names() if model_facts(n)["published_precise"]]

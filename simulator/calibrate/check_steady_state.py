@@ -1,0 +1,141 @@
+"""Predicted against measured TTFT and TPOT of whole deployments under a fixed number of clients.
+
+Each row is simulated whole, its first burst and its tail included: the mean TTFT is mostly that of the burst.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simulator.calibrate.check_serving import simulated
+from simulator.calibrate.errors import Comparison
+from simulator.errors import InputError
+from simulator.experiment import run
+from simulator.scenario import Scenario, scenario_from
+from simulator.workloads.models import model
+
+COLUMNS = ("device", "backend", "model_path", "isl", "osl", "concurrency", "tp_size", "ttft_mean_ms", "tpot_mean_ms")
+FORMATS = {"fp8": "fp8", "fp8_block": "fp8_block", "nvfp4": "nvfp4", "float16": "bf16", "bfloat16": "bf16"}
+# Each engine's own way to batch, at the settings that the measured runs state or its default.
+BATCHING: dict[str, dict[str, Any]] = {
+    "vllm": {"policy": "vllm-v1", "max_num_batched_tokens": 8192},
+    "trtllm": {"policy": "vllm-v1", "max_num_batched_tokens": 16384},
+    "sglang": {"policy": "prefill-first", "max_num_batched_tokens": 8192},
+}
+# Engines whose 8- and 4-bit checkpoints keep their KV cache in fp8 unless told otherwise.
+FP8_CACHE = ("vllm", "trtllm")
+FEWEST_SEQUENCES = 256
+
+
+def check_steady_state(path: str | Path, *, jobs: int = -1, limit: int | None = None) -> Comparison:
+    """Simulate every row that can be modelled and compare mean TTFT and TPOT; the others are counted by reason."""
+    from joblib import Parallel, delayed
+
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"not a CSV file: {error}", file=path) from None
+    for name in COLUMNS:
+        if name not in frame:
+            raise InputError(f"column {name!r} is missing", file=path)
+    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
+    if limit is not None:
+        rows = rows[:: max(1, len(rows) // limit)]
+    answers = Parallel(n_jobs=jobs, batch_size=4)(delayed(_simulate)(row) for row in rows)
+    comparison = Comparison()
+    found: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
+    for row, answer in zip(rows, answers, strict=True):
+        if isinstance(answer, str):
+            comparison.skip(answer)
+            continue
+        key = tuple(str(row[c]) for c in ("device", "backend", "model_path"))
+        found.setdefault(key, []).append((*answer, row["ttft_mean_ms"] / 1e3, row["tpot_mean_ms"] / 1e3))
+    for (device, backend, name), values in sorted(found.items()):
+        ttft, tpot, measured_ttft, measured_tpot = (np.array(x) for x in zip(*values, strict=True))
+        label = {"device": device, "backend": backend, "model": name}
+        comparison.add(label | {"metric": "ttft"}, ttft, measured_ttft)
+        comparison.add(label | {"metric": "tpot"}, tpot, measured_tpot)
+    return comparison
+
+
+def _simulate(row: Mapping[str, Any]) -> tuple[float, float] | str:
+    """Mean TTFT and TPOT in seconds, or why the row cannot be modelled."""
+    if str(row.get("mode", "agg")) != "agg":
+        return "disaggregated prefill and decode"
+    if row["backend"] not in BATCHING:
+        return f"unknown engine {row['backend']}"
+    if any(_missing(row[c]) for c in COLUMNS):
+        return "a field is empty"
+    try:
+        found = simulated(run(row_scenario(row), keep_iterations=False))
+    except InputError as error:
+        return f"{row['model_path']}: {error.message.split(':')[0][:60]}"
+    return float(found.ttft.mean()), float(np.nanmean(found.tpot))
+
+
+def row_scenario(row: Mapping[str, Any]) -> Scenario:
+    """The scenario of one row. Raises `InputError` for models, devices and layouts that are not known."""
+    engine, concurrency = str(row["backend"]), int(row["concurrency"])
+    data = _whole(row, "attention_dp_size", 1)
+    return scenario_from(
+        {
+            "model": row["model_path"],
+            "device": row["device"],
+            "engine": engine,
+            "parallel": {
+                "tensor": _whole(row, "tp_size", 1),
+                "pipeline": _whole(row, "pp_size", 1),
+                "data": data,
+                "expert": max(1, _whole(row, "moe_ep_size", 1)),
+            },
+            "precision": _precision(row, engine),
+            "batching": {**BATCHING[engine], "max_num_seqs": max(FEWEST_SEQUENCES, concurrency)},
+            "kv_cache": {"prefix_caching": False},
+            "load": {
+                "generator": {
+                    "arrivals": {"process": "burst"},
+                    "prompt_tokens": _lengths(row, "isl"),
+                    "output_tokens": _lengths(row, "osl"),
+                    "requests": _whole(row, "num_requests", 10 * concurrency),
+                },
+                "concurrency": concurrency,
+            },
+        }
+    )
+
+
+def _precision(row: Mapping[str, Any], engine: str) -> dict[str, str]:
+    """Formats of weights, experts and cache. A checkpoint published in block-scaled fp8 keeps its blocks."""
+    published = model(str(row["model_path"])).dtype
+    found: dict[str, str] = {}
+    for field, column in (("weights", "gemm_quant_mode"), ("experts", "moe_quant_mode")):
+        given = row.get(column)
+        if not _missing(given):
+            stored = FORMATS.get(str(given), str(given))
+            found[field] = published if stored == "fp8" and published == "fp8_block" else stored
+    narrow = found.get("weights", published) in ("fp8", "fp8_block", "nvfp4")
+    if narrow and engine in FP8_CACHE:
+        found["kv_cache"] = "fp8"
+    return found
+
+
+def _lengths(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    most = int(row[column])
+    if str(row.get("length_distribution", "")).startswith("uniform"):
+        return {"law": "uniform", "least": math.ceil(0.8 * most), "most": most}
+    return {"law": "fixed", "tokens": most}
+
+
+def _whole(row: Mapping[str, Any], column: str, default: int) -> int:
+    value = row.get(column)
+    return default if _missing(value) else int(value)  # type: ignore[arg-type]
+
+
+def _missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

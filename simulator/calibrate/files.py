@@ -1,0 +1,99 @@
+"""From a file of measurements to calibration files: one for each device and backend in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simulator.calibrate.fitting import Fitted, fit
+from simulator.calibrate.kernels import Group, groups, read_rows
+from simulator.hardware.calibration import FAMILIES
+from simulator.hardware.device import Device, device
+from simulator.hardware.fabric import Fabric, fabric_of
+from simulator.hardware.node import node
+from simulator.report.files import atomic
+
+FEWEST = 24  # rows below which a format is left to its neighbours
+# Engines that serve prompts and decoding sequences of one iteration by one kernel (FlashAttention's variable-length
+# interface); on datacentre Blackwell vLLM uses separate kernels.
+ONE_KERNEL_BACKENDS = ("vllm", "vllm-eager")
+TWO_KERNEL_DEVICES = ("nvidia-b200-sxm-180gb",)
+
+
+def fit_file(path: str | Path, folder: str | Path, *, say: Callable[[str], None] = lambda _: None) -> list[Path]:
+    """Fit every device and backend in a file of measurements and write their calibrations into `folder`.
+
+    Returns the files. The same measurements give the same bytes.
+    """
+    frame = read_rows(path)
+    written = []
+    for name, rows in frame.groupby("device", sort=True):
+        on = device(str(name))
+        fabric = fabric_of(on, node(on.node) if on.node else None)
+        found = list(groups(rows.copy(), Counter()))
+        for backend in sorted({_engine(g.backend) for g in found}):
+            mine = [g for g in found if _engine(g.backend) == backend]
+            text = calibration_text(on, fabric, backend, mine, origin(rows, backend), say)
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            target = Path(folder) / f"{on.id}.{backend}.yaml"
+            with atomic(target) as temporary:
+                Path(temporary).write_text(text, encoding="utf-8")
+            written.append(target)
+    return written
+
+
+def _engine(backend: str) -> str:
+    """The engine whose kernels a backend's rows are: its own collectives go with its other kernels."""
+    return backend.removesuffix("-custom")
+
+
+def origin(rows: Any, backend: str) -> str:
+    """Where the measurements came from, from their own columns."""
+    mine = rows[rows["backend"].isin([backend, f"{backend}-custom"])]
+    versions = ", ".join(sorted({str(v) for v in mine["version"].dropna()})) if "version" in mine else "unknown"
+    sources = "; ".join(sorted({str(v) for v in mine["source"].dropna()})) if "source" in mine else "unknown"
+    return f"{sources}; {backend} {versions}; {len(mine):,} measurements"
+
+
+def calibration_text(
+    on: Device, fabric: Fabric, backend: str, rows: Sequence[Group], source: str, say: Callable[[str], None]
+) -> str:
+    """The calibration file of one device and backend."""
+    curves: dict[str, dict[str, Any]] = {}
+    residuals: dict[str, dict[str, Any]] = {}
+    for family, kind in FAMILIES.items():
+        for name in sorted({g.format for g in rows if g.family == family}):
+            mine = [g for g in rows if g.family == family and g.format == name]
+            if sum(map(len, mine)) < FEWEST:
+                continue
+            found = fit(kind, mine, on, fabric, **_fixed(family, backend, on))
+            curves.setdefault(family, {})[name] = asdict(found.curve)
+            residuals.setdefault(family, {})[name] = asdict(found.residual)
+            say(_line(on, backend, family, name, found))
+    document = {
+        "name": f"{on.id} as {backend} runs it",
+        "device": on.id,
+        "backend": backend,
+        "source": source,
+        "gaps": not backend.endswith("-eager"),
+        "curves": curves,
+        "residuals": residuals,
+    }
+    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=110)
+    return f"# Written by `simulator calibrate --from`; residuals are of the held-out third of the shapes.\n{text}"
+
+
+def _fixed(family: str, backend: str, on: Device) -> dict[str, Any]:
+    if family != "attention":
+        return {}
+    return {"one_kernel": backend in ONE_KERNEL_BACKENDS and on.id not in TWO_KERNEL_DEVICES}
+
+
+def _line(on: Device, backend: str, family: str, name: str, found: Fitted) -> str:
+    r = found.residual
+    return f"{on.id} {backend} {family} {name}: median {r.median:.1%}, mean {r.mean:.1%} of {r.rows} held-out rows"

@@ -1,0 +1,282 @@
+"""Measured kernel latencies as groups of one kind, and what a curve predicts for them.
+
+The layout is one row a measurement with an `op`, the shape columns that it needs, `dtype`, `backend` and
+`latency_us`; see `docs/accuracy.md`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from simulator.errors import InputError
+from simulator.hardware.collectives import collective_seconds
+from simulator.hardware.device import Device
+from simulator.hardware.fabric import Fabric
+from simulator.hardware.kernels import AttentionCurve, CollectiveCurve, DecodeCurve, ExpertsCurve, GemmCurve
+from simulator.hardware.kernels.attention import Work
+from simulator.hardware.law import FALLBACK_FORMATS, input_bytes, machine_of
+from simulator.workloads.dtypes import DTYPES
+from simulator.workloads.operators import Collective, HeadShape
+
+Floats = NDArray[np.float64]
+
+# Names of formats in measured rows where they differ from ours.
+FORMATS = {"sq": "int8", "int4_wo": "int4", "w4a16_mxfp4": "mxfp4", "w4a8_mxfp4_mxfp8": "mxfp4_mxfp8"}
+PATTERNS = {
+    "allreduce": "all_reduce",
+    "allgather": "all_gather",
+    "reduce_scatter": "reduce_scatter",
+    "alltoall": "all_to_all",
+}
+# Numbers that a streaming kernel moves for each of rows x columns, and its curve's name.
+STREAMS = {
+    "rmsnorm": ("norm", 4.0),
+    "silu_mul": ("activation", 3.0),
+    "rope": ("rotary", 2.0),
+    "embedding": ("embedding", 2.0),
+    "sampler": ("sampling", 1.0),
+}
+SHAPES = {
+    "gemm": ("m", "n", "k"),
+    "attention_prefill": ("batch", "seq_q", "seq_kv", "q_heads", "kv_heads", "head_dim", "window"),
+    "attention_decode": ("batch", "seq_q", "seq_kv", "q_heads", "kv_heads", "head_dim", "window"),
+    "attention_mixed": (
+        "prefill_chunk",
+        "kv_prefill",
+        "n_decode",
+        "kv_decode",
+        "q_heads",
+        "kv_heads",
+        "head_dim",
+    ),
+    "moe": ("m", "hidden", "intermediate", "topk", "experts", "moe_tp", "ep"),
+    **dict.fromkeys(PATTERNS, ("message_bytes", "world_size")),
+    **dict.fromkeys(STREAMS, ("rows", "cols")),
+}
+
+
+@dataclass
+class Group:
+    """Measurements of one operator, format and backend: shape columns as float64, seconds measured."""
+
+    op: str
+    dtype: str
+    backend: str
+    family: str
+    format: str
+    values: dict[str, Floats]
+    seconds: Floats
+    distribution: str = ""
+    works: dict[Any, Work] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Group:
+        """Some of the rows."""
+        values = {name: column[keep] for name, column in self.values.items()}
+        return Group(
+            self.op, self.dtype, self.backend, self.family, self.format, values, self.seconds[keep], self.distribution
+        )  # fmt: skip
+
+    def held_out(self) -> NDArray[np.bool_]:
+        """The third of the shapes that is never fitted, chosen by a checksum of the shape."""
+        rows = zip(*(column.astype(np.int64).tolist() for column in self.values.values()), strict=True)
+        return np.array([zlib.crc32(repr(row).encode()) % 3 == 0 for row in rows])
+
+    @property
+    def shape(self) -> HeadShape:
+        """Heads of attention rows."""
+        v = self.values
+        activation, _, kv = self.format.partition("/")
+        per_token = v["kv_heads"] * v["head_dim"] * 2.0
+        return HeadShape(
+            v["q_heads"], v["kv_heads"], v["head_dim"], v["head_dim"], per_token, DTYPES[activation], DTYPES[kv]
+        )  # fmt: skip
+
+
+def read_rows(path: str | Path) -> pd.DataFrame:
+    """A file of measured kernels. Raises `InputError` if it is none."""
+    try:
+        frame = pd.read_parquet(path)
+    except Exception as error:  # Arrow raises many kinds
+        raise InputError(f"not a Parquet file of measurements: {str(error).splitlines()[0]}", file=path) from None
+    for name in ("op", "latency_us", "backend", "device"):
+        if name not in frame:
+            raise InputError(f"column {name!r} is missing", file=path)
+    return frame
+
+
+def groups(frame: pd.DataFrame, skipped: Counter[str]) -> Iterator[Group]:
+    """Rows by operator, backend and format. What cannot be modelled is counted in `skipped` with its reason."""
+    for column in ("dtype", "kv_dtype", "distribution"):
+        if column not in frame:
+            frame[column] = None
+    frame = frame.assign(dtype=frame["dtype"].fillna("bf16"), kv_dtype=frame["kv_dtype"].fillna(""))
+    frame = frame.assign(distribution=frame["distribution"].fillna(""))
+    for key, rows in frame.groupby(["op", "backend", "dtype", "kv_dtype", "distribution"], sort=True):
+        op, backend, dtype, kv_dtype, distribution = (str(k) for k in key)
+        if op not in SHAPES:
+            skipped[f"unknown operator {op}"] += len(rows)
+            continue
+        found = _group(op, backend, dtype, kv_dtype, distribution, rows, skipped)
+        yield from found
+
+
+def _group(
+    op: str, backend: str, dtype: str, kv_dtype: str, distribution: str, rows: pd.DataFrame, skipped: Counter[str]
+) -> Iterator[Group]:
+    table = _complete(op, rows, skipped)
+    if table.empty:
+        return
+    values = {c: table[c].to_numpy(dtype=np.float64) for c in SHAPES[op]}
+    seconds = table["latency_us"].to_numpy(dtype=np.float64) * 1e-6
+    stored = FORMATS.get(dtype, dtype)
+    if op in ("gemm", "moe"):
+        if stored not in DTYPES:
+            skipped[f"unknown format {dtype}"] += len(table)
+            return
+        family = "gemm" if op == "gemm" else "experts"
+        yield Group(op, dtype, backend, family, stored, values, seconds, distribution or "balanced")
+    elif op in ("attention_prefill", "attention_decode"):
+        kv = FORMATS.get(kv_dtype, kv_dtype) or stored
+        kv = "bf16" if kv in ("fp16", "auto") else kv
+        stored = "bf16" if stored == "fp16" else stored
+        if stored not in DTYPES or kv not in DTYPES:
+            skipped[f"unknown format {dtype}/{kv_dtype}"] += len(table)
+            return
+        family = "attention" if op == "attention_prefill" else "decode"
+        yield Group(op, dtype, backend, family, f"{stored}/{kv}", values, seconds)
+    elif op == "attention_mixed":
+        made = Group(op, dtype, backend, "attention", "bf16/bf16", values, seconds)
+        prompts = values["prefill_chunk"] > 0
+        if prompts.any():
+            yield made.take(prompts)
+        if not prompts.all():
+            yield _decode_only(made.take(~prompts))
+    elif op in PATTERNS:
+        yield Group(op, dtype, backend, "collective", PATTERNS[op], values, seconds)
+    else:
+        yield Group(op, dtype, backend, "streaming", STREAMS[op][0], values, seconds)
+
+
+def _complete(op: str, rows: pd.DataFrame, skipped: Counter[str]) -> pd.DataFrame:
+    """Rows that have every shape field of their operator; no window is none."""
+    columns = SHAPES[op]
+    if "window" in columns:
+        rows = rows.assign(window=rows["window"].fillna(0) if "window" in rows else 0)
+    missing = [c for c in columns if c not in rows]
+    if missing:
+        skipped[f"{op} without {missing[0]}"] += len(rows)
+        return rows.head(0)
+    complete = rows[[*columns, "latency_us"]].notna().all(axis=1) & (rows["latency_us"] > 0)
+    if not complete.all():
+        skipped[f"{op} with empty or zero fields"] += int((~complete).sum())
+    return rows[complete]
+
+
+def _decode_only(mixed: Group) -> Group:
+    v = mixed.values
+    values = {
+        "batch": v["n_decode"],
+        "seq_q": np.ones(len(mixed)),
+        "seq_kv": v["kv_decode"],
+        "q_heads": v["q_heads"],
+        "kv_heads": v["kv_heads"],
+        "head_dim": v["head_dim"],
+        "window": np.zeros(len(mixed)),
+    }
+    return Group(mixed.op, mixed.dtype, mixed.backend, "decode", mixed.format, values, mixed.seconds)
+
+
+def peak_of(device: Device, compute: str) -> float:
+    """Peak FLOP/s for a format, or for the nearest wider one."""
+    for name in (compute, *FALLBACK_FORMATS.get(compute, ())):
+        if name in device.peak_flops:
+            return device.peak_flops[name]
+    return max(device.peak_flops.values())
+
+
+def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
+    """Seconds that a curve gives for each row; the caches are warm, as in a benchmark."""
+    machine = machine_of(device, benchmark=True)
+    v = group.values
+    found: Any
+    if isinstance(curve, GemmCurve):
+        stored = DTYPES[group.format]
+        found = curve.roofs(
+            v["m"],
+            v["n"],
+            v["k"],
+            weight=stored.bytes,
+            activation=input_bytes(stored, DTYPES["bf16"]),
+            peak=peak_of(device, stored.compute),
+            machine=machine,
+        ).seconds()
+    elif isinstance(curve, ExpertsCurve):
+        stored = DTYPES[group.format]
+        found = curve.roofs(
+            v["m"],
+            hidden=v["hidden"],
+            intermediate=v["intermediate"] / v["moe_tp"],
+            top_k=v["topk"],
+            experts=v["experts"],
+            ranks=v["ep"],
+            gated=True,
+            distribution=group.distribution,
+            weight=stored.bytes,
+            activation=input_bytes(stored, DTYPES["bf16"]),
+            peak=peak_of(device, stored.compute),
+            machine=machine,
+        ).seconds()
+    elif isinstance(curve, AttentionCurve):
+        peak = peak_of(device, group.shape.activation.compute)
+        found = curve.seconds(_works(group, curve), group.shape, peak=peak, machine=machine)
+    elif isinstance(curve, DecodeCurve):
+        seen = np.where(v["window"] > 0, np.minimum(v["seq_kv"], v["window"]), v["seq_kv"])
+        peak = peak_of(device, group.shape.activation.compute)
+        found = curve.seconds(v["batch"], v["batch"] * seen, group.shape, peak=peak, machine=machine)
+    elif isinstance(curve, CollectiveCurve):
+        found = curve.seconds(group.format, v["message_bytes"], v["world_size"], fabric.inside.bandwidth)
+    else:
+        moved = v["rows"] * v["cols"] * STREAMS[group.op][1] * 2.0
+        found = curve.roofs(0.0 * moved, moved, peak=peak_of(device, "fp32"), machine=machine).seconds()
+    return np.asarray(found, dtype=np.float64)
+
+
+def predict_collective(group: Group, fabric: Fabric) -> Floats:
+    """Seconds of collectives by the closed forms, where none were measured on the device."""
+    v = group.values
+    pairs = zip(v["message_bytes"].tolist(), v["world_size"].tolist(), strict=True)
+    return np.array([float(collective_seconds(Collective(group.format, m, int(w)), fabric)) for m, w in pairs])
+
+
+def _works(group: Group, curve: AttentionCurve) -> Work:
+    """Work of each row as arrays; it depends on the tiling alone, so a fit computes it once for each."""
+    key = (curve.rows, curve.packed)
+    if key not in group.works:
+        rows = [_work(row, group, curve) for row in zip(*group.values.values(), strict=True)]
+        group.works[key] = Work(*(np.array(column) for column in zip(*rows, strict=True)))  # type: ignore[arg-type]
+    return group.works[key]
+
+
+def _work(row: tuple[float, ...], group: Group, curve: AttentionCurve) -> Work:
+    v = dict(zip(group.values, row, strict=True))
+    activation, _, kv = group.format.partition("/")
+    width = int(v["head_dim"])
+    per_token = v["kv_heads"] * width * 2.0
+    shape = HeadShape(v["q_heads"], v["kv_heads"], width, width, per_token, DTYPES[activation], DTYPES[kv])
+    if group.op == "attention_mixed":
+        work = curve.work(v["prefill_chunk"], v["kv_prefill"], shape)
+        return work.plus(curve.decode_work(v["n_decode"], v["n_decode"] * v["kv_decode"], shape))
+    one = curve.work(v["seq_q"], v["seq_kv"] - v["seq_q"], shape, int(v["window"]) or None)
+    return one.times(v["batch"])

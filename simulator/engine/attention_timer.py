@@ -1,0 +1,94 @@
+"""Seconds of attention in one iteration, quick enough to ask for at every event.
+
+Decoding is tabulated: for each number of sequences the timing law is taken at knots of the mean context, four an
+octave, and is straight in between. A run of steps then needs one product and one sum a step, and gives the
+same bits as asking step by step.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.hardware.kernels.attention import Work
+from simulator.hardware.law import AttentionKernel
+
+Floats = NDArray[np.float64]
+KNOTS: Floats = np.concatenate([[0.0], 2.0 ** (np.arange(0, 24 * 4 + 1) / 4.0)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Segments:
+    """A piecewise straight function: from `edges[i]` on it is slopes[i] x + offsets[i]."""
+
+    edges: list[float]
+    slopes: list[float]
+    offsets: list[float]
+
+    def at(self, x: float) -> float:
+        i = bisect_right(self.edges, x) - 1
+        return self.slopes[i] * x + self.offsets[i]
+
+    def along(self, x: Floats) -> Floats:
+        """The same at the rising numbers of an array."""
+        first = bisect_right(self.edges, x[0]) - 1
+        last = bisect_right(self.edges, x[-1]) - 1
+        if first == last:
+            x *= self.slopes[first]
+            x += self.offsets[first]
+            return x
+        parts = []
+        start = 0
+        for i in range(first, last + 1):
+            stop = len(x) if i == last else int(x.searchsorted(self.edges[i + 1], side="left"))
+            parts.append(x[start:stop] * self.slopes[i] + self.offsets[i])
+            start = stop
+        return np.concatenate(parts)
+
+
+@dataclass(slots=True)
+class AttentionPiece:
+    """The attention of `count` equal layers of one stage; a device does `share` of a data-parallel replica's."""
+
+    span: int
+    kernel: AttentionKernel
+    count: int
+    share: float
+    _tables: dict[int, _Segments] = field(default_factory=dict)
+
+    def prompts(self, work: Work) -> float:
+        """Seconds for prompt chunks alone."""
+        return self.count * self.kernel.seconds(work.times(self.share))
+
+    def decoding(self, sequences: int, attended: float) -> float:
+        """Seconds for so many sequences that attend to so many tokens in all."""
+        return self._table(sequences).at(attended)
+
+    def decode_run(self, sequences: int, attended: Floats) -> Floats:
+        """Seconds for each of the rising totals of attended tokens; overwrites the array."""
+        return self._table(sequences).along(attended)
+
+    def mixed(self, work: Work, sequences: int, attended: float) -> float:
+        """Seconds for prompt chunks together with decoding sequences."""
+        if not self.kernel.fused:
+            return self.prompts(work) + self.decoding(sequences, attended)
+        share = self.share
+        return self.count * self.kernel.seconds(
+            self.kernel.together(work.times(share), sequences * share, attended * share)
+        )
+
+    def _table(self, sequences: int) -> _Segments:
+        found = self._tables.get(sequences)
+        if found is None:
+            edges = KNOTS * sequences
+            times = self.count * np.asarray(
+                self.kernel.decoding(sequences * self.share, edges * self.share).seconds(), dtype=np.float64
+            )
+            slopes = np.diff(times) / np.diff(edges)
+            offsets = times[:-1] - slopes * edges[:-1]
+            found = _Segments(edges[:-1].tolist(), slopes.tolist(), offsets.tolist())
+            self._tables[sequences] = found
+        return found

@@ -1,0 +1,89 @@
+"""What every kernel law needs to know of a device, and the roofs that it answers with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.workloads.operators import Size
+
+# Transfers reach full bandwidth only beyond this many seconds of traffic; below it a ramp is paid in part.
+RAMP_SECONDS = 2e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Datasheet numbers of one device: bytes a second, parallel units (SMs, CUs, cores), cache bytes, clock in Hz.
+
+    `benchmark` says that a kernel runs again and again on the same data, launched by the host: what fits in the
+    cache stays there, and the host may be late. In a model's forward pass weights and KV cache come from memory
+    each time and the launches are replayed from a graph.
+    """
+
+    bandwidth: float
+    units: float
+    cache: float
+    clock: float = 1.5e9
+    benchmark: bool = False
+
+    @property
+    def cycles(self) -> float:
+        """Unit cycles a second of the whole device."""
+        return self.units * self.clock
+
+    def traffic_seconds(self, moved: Size, share: float, cache_gain: float, cache_share: float) -> Size:
+        """Seconds to move bytes at a share of bandwidth, `1 + cache_gain` times as fast where the cache holds them.
+
+        The part held falls from all, at `cache_share` of the cache, to nothing at twice that.
+        """
+        seconds = moved / (self.bandwidth * share)
+        if not self.benchmark or not self.cache:
+            return seconds
+        held = np.clip(2.0 - moved / (self.cache * cache_share), 0.0, 1.0)
+        return seconds * (1.0 - held * (1.0 - 1.0 / (1.0 + cache_gain)))
+
+
+@dataclass(frozen=True, slots=True)
+class Roofs:
+    """Seconds under each bound, and the overhead that comes on top.
+
+    The bounds overlap imperfectly: together they take their p-norm with p = `sharpness` (infinity: the larger).
+    """
+
+    compute: Size
+    memory: Size
+    overhead: Size
+    sharpness: float = np.inf
+
+    def seconds(self) -> Size:
+        """Seconds in all."""
+        return joined(self.compute, self.memory, self.sharpness) + self.overhead
+
+    def overlapped(self, share: float) -> Roofs:
+        """The same with a share of the overhead hidden behind the kernel before it."""
+        return Roofs(self.compute, self.memory, self.overhead * (1.0 - share), self.sharpness) if share else self
+
+    def bound(self) -> str:
+        """ "compute", "memory" or "launch", whichever is largest (for single numbers)."""
+        named = {"compute": self.compute, "memory": self.memory, "launch": self.overhead}
+        return max(named, key=lambda name: float(np.max(named[name])))
+
+
+def joined(a: Size, b: Size, p: float) -> Size:
+    """The p-norm of two times: between the larger (p infinite) and the sum (p = 1)."""
+    if p == np.inf:
+        return np.maximum(a, b)
+    large = np.maximum(np.maximum(a, b), 1e-30)
+    return large * ((np.asarray(a) / large) ** p + (np.asarray(b) / large) ** p) ** (1.0 / p)
+
+
+def joined4(a: Size, b: Size) -> Size:
+    """The 4-norm by products and square roots alone, which round the same for a number and for an array."""
+    a2, b2 = a * a, b * b
+    return np.sqrt(np.sqrt(a2 * a2 + b2 * b2))
+
+
+def ramp(seconds: Size, height: float) -> Size:
+    """What a transfer of so many seconds at full speed pays on top for getting up to speed, `height` at most."""
+    return height * seconds / (seconds + RAMP_SECONDS)
