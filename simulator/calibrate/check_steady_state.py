@@ -26,7 +26,7 @@ FORMATS = {"fp8": "fp8", "fp8_block": "fp8_block", "nvfp4": "nvfp4", "float16": 
 BATCHING: dict[str, dict[str, Any]] = {
     "vllm": {"policy": "vllm-v1", "max_num_batched_tokens": 8192},
     "trtllm": {"policy": "vllm-v1", "max_num_batched_tokens": 16384},
-    "sglang": {"policy": "prefill-first", "max_num_batched_tokens": 8192},
+    "sglang": {"policy": "vllm-v0", "max_num_batched_tokens": 8192},
 }
 # Engines whose 8- and 4-bit checkpoints keep their KV cache in fp8 unless told otherwise.
 FP8_CACHE = ("vllm", "trtllm")

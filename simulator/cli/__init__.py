@@ -7,8 +7,9 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from simulator.cli import explain, listing, replay
+from simulator.cli import calibrate, explain, listing, replay
 from simulator.cli.trace import app as trace_app
+from simulator.cli.validate import app as validate_app
 from simulator.errors import InputError
 
 BAD_INPUT = 2
@@ -25,7 +26,9 @@ app.command("run")(replay.run_scenario)
 app.command("explain")(explain.explain)
 app.command("list")(listing.list_)
 app.command("show")(listing.show)
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(trace_app, name="trace")
+app.add_typer(validate_app, name="validate")
 
 
 def main(arguments: list[str] | None = None) -> int:

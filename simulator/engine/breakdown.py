@@ -47,6 +47,8 @@ def iteration_parts(
         ):
             found += _attention(deployment, stage, call, piece)
         found += [_part(deployment, stage, call) for call in head_calls(*shape, float(sequences), stage)]
+        late = deployment.timer.launch_floor(stage, new + len(decode)) - sum(r[3] for r in found if r[0] == stage)
+        found.append((stage, "host: launching kernels one by one", 1, max(late, 0.0), "host", 0.0, 0.0))
     overheads = deployment.timer.overheads
     found += [
         (0, "host: launch", 1, overheads.launch, "host", 0.0, 0.0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from heapq import heapreplace
 
 from simpy.events import Event
 
@@ -68,6 +69,8 @@ class Cluster:
         self._skip_unservable = skip_unservable
         self._on_progress = on_progress
         self._ingestion = spec.timer.overheads.ingestion
+        self._frontend_seconds = spec.timer.overheads.frontend
+        self._frontends = [0.0] * replicas
         self._source: Iterator[Sequence] = iter(())
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
         self._think: dict[int, float] = {}
@@ -100,13 +103,22 @@ class Cluster:
 
     def _arrivals(self) -> Generator[Event, None, None]:
         """Open loop: each request at its time."""
-        clock, ingestion = self.clock, self._ingestion
+        clock = self.clock
         for sequence in self._source:
-            yield clock.at(sequence.arrival + ingestion, ARRIVAL)
+            yield clock.at(self._ready(sequence.arrival), ARRIVAL)
             if self.load.sessions_wait and sequence.session >= 0:
                 self._submit_turn(sequence)
             else:
                 self._submit(sequence)
+
+    def _ready(self, arrival: float) -> float:
+        """When the scheduler first sees a request: after its turn at the front end that is free first.
+
+        Each replica brings a front end, which takes in one request after the other.
+        """
+        taken_in = max(arrival, self._frontends[0]) + self._frontend_seconds
+        heapreplace(self._frontends, taken_in)
+        return taken_in + self._ingestion
 
     def _submit(self, sequence: Sequence) -> None:
         replica = (
@@ -138,7 +150,9 @@ class Cluster:
 
     def _after_thinking(self, sequence: Sequence, think: float) -> Generator[Event, None, None]:
         sequence.arrival = self.clock.now + think
-        yield self.clock.at(sequence.arrival + self._ingestion, ARRIVAL)
+        if think:
+            yield self.clock.at(sequence.arrival, ARRIVAL)
+        yield self.clock.at(self._ready(sequence.arrival), ARRIVAL)
         self._submit(sequence)
 
     def _next_client_request(self) -> None:

@@ -18,7 +18,7 @@ from simulator.hardware.law import AttentionKernel, TimingLaw
 from simulator.hardware.overheads import StepOverheads
 from simulator.workloads.graph import attention_shapes, head_calls, spans, token_calls
 from simulator.workloads.operators import Call, Collective
-from simulator.workloads.parallelism import Parallelism, Precision
+from simulator.workloads.parallelism import Parallelism, Precision, stage_layers
 from simulator.workloads.span import Span
 from simulator.workloads.transformer import Transformer
 
@@ -99,6 +99,12 @@ class _Stage:
 
         self.token_seconds, self.token_flops, self.token_bytes = tokens(seconds), tokens(flops), tokens(moved)
         self.head_seconds, self.head_flops, self.head_bytes = head(seconds), head(flops), head(moved)
+        one = np.ones(1)
+        calls = [
+            *token_calls(model, parallel, precision, one, stage),
+            *head_calls(model, parallel, precision, one, stage),
+        ]
+        self.kernels = sum(c.count for c in calls) + len(stage_layers(model, parallel, stage))
         self.pieces: list[tuple[int, AttentionPiece]] = []
         count = len(spans(model))
         self.prompt_flops, self.prompt_bytes = [0.0] * count, [0.0] * count
@@ -137,6 +143,8 @@ class StepTimer:
         self._only = self.stages[0]
         self._host_step = self.overheads.step_seconds(0)
         self._host_sequence = self.overheads.step_seconds(1) - self._host_step
+        self._launches = [stage.kernels * overheads.eager for stage in self.stages]
+        self._graph_tokens = overheads.graph_tokens
         self._arange = np.arange(1024, dtype=np.float64)
 
     def chunks(self, work: Sequence[tuple[int, int]]) -> Chunks:
@@ -156,19 +164,22 @@ class StepTimer:
     def step_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
         """One iteration, all stages one after the other."""
         total = self.host_seconds(decoding + chunks.sequences)
-        for stage in self.stages:
+        for stage in range(len(self.stages)):
             total += self._stage_seconds(stage, decoding, contexts, chunks)
         return total
 
+    def launch_floor(self, stage: int, tokens: int) -> float:
+        """The least that a stage takes for so many tokens: what the host needs to launch its kernels one by one."""
+        return self._launches[stage] if tokens > self._graph_tokens else 0.0
+
     def stage_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> list[float]:
         """One iteration by stage; the first also carries the engine's own time."""
-        times = [self._stage_seconds(stage, decoding, contexts, chunks) for stage in self.stages]
+        times = [self._stage_seconds(stage, decoding, contexts, chunks) for stage in range(len(self.stages))]
         times[0] += self.host_seconds(decoding + chunks.sequences)
         return times
 
-    def _stage_seconds(
-        self, stage: _Stage, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks
-    ) -> float:
+    def _stage_seconds(self, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
+        stage = self.stages[number]
         total = stage.token_seconds[decoding + chunks.tokens] + stage.head_seconds[decoding + chunks.sequences]
         for kernel, piece in stage.pieces:
             if not chunks.tokens:
@@ -177,26 +188,31 @@ class StepTimer:
                 total += piece.prompts(chunks.works[kernel])
             else:
                 total += piece.mixed(chunks.works[kernel], decoding, contexts[piece.span][0])
-        return total
+        return max(total, self.launch_floor(number, decoding + chunks.tokens))
 
     def decode_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], steps: int) -> Floats:
         """Durations of `steps` decode steps in a row (shape (steps,)), all stages one after the other."""
         if steps > len(self._arange):
             self._arange = np.arange(2 * steps, dtype=np.float64)
         index = self._arange[:steps]
-        fixed = self.host_seconds(decoding)
-        total: Floats | None = None
-        for stage in self.stages:
-            fixed += stage.token_seconds[decoding] + stage.head_seconds[decoding]
+        whole: Floats | None = None
+        for number, stage in enumerate(self.stages):
+            total: Floats | None = None
             for _, piece in stage.pieces:
                 start, growth = contexts[piece.span]
                 attended = index * growth
                 attended += start
                 seconds = piece.decode_run(decoding, attended)
                 total = seconds if total is None else total + seconds
-        assert total is not None
-        total += fixed
-        return total
+            assert total is not None
+            total += stage.token_seconds[decoding] + stage.head_seconds[decoding]
+            floor = self.launch_floor(number, decoding)
+            if floor:
+                np.maximum(total, floor, out=total)
+            whole = total if whole is None else whole + total
+        assert whole is not None
+        whole += self.host_seconds(decoding)
+        return whole
 
     def attention_work(self, contexts: Sequence[tuple[int, int]], steps: int, chunks: Chunks) -> tuple[float, float]:
         """FLOPs and cache bytes of attention in `steps` equal iterations."""

@@ -19,16 +19,21 @@ class StepOverheads:
 
     `launch` submits the iteration (a replayed graph, or the first kernels of an eager one), `scheduler`
     decides the batch and prepares its inputs, `sampling` and `detokenisation` are host seconds a sequence,
-    `ingestion` is what a request waits before the scheduler can see it (tokenisation, queue hand-over). `overlap` is
-    the share of each kernel's own overhead that back-to-back kernels of a replayed graph hide.
+    `frontend` is what the front end works on one request after another (HTTP, tokenisation), `ingestion` what a
+    request waits besides before the scheduler can see it (queue hand-over). `overlap` is the share of each kernel's
+    own overhead that back-to-back kernels of a replayed graph hide; iterations of more than `graph_tokens` tokens
+    are launched kernel by kernel instead, each `eager` seconds of the host.
     """
 
     launch: float = 0.0
     scheduler: float = 0.0
     sampling: float = 0.0
     detokenisation: float = 0.0
+    frontend: float = 0.0
     ingestion: float = 0.0
     overlap: float = 0.0
+    eager: float = 0.0
+    graph_tokens: float = 512.0
     engine: str = ""
     source: str = ""
 

@@ -1,0 +1,101 @@
+"""`simulator validate`: predictions against measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from simulator.calibrate.errors import Comparison
+
+app = typer.Typer(help="Compare predictions with measurements.", no_args_is_help=True)
+
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the table and a parity plot.")]
+
+
+@app.command("kernels")
+def kernels(
+    file: Annotated[Path, typer.Argument(help="Parquet file of measured kernels.")],
+    uncalibrated: Annotated[
+        bool, typer.Option("--uncalibrated", help="Time each device by its datasheet and its relatives' curves.")
+    ] = False,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only the third of the shapes that fits leave out.")
+    ] = False,
+    json_file: Json = None,
+    out: Out = None,
+) -> None:
+    """Measured kernel latencies, by operator, backend and format.
+
+    Example: simulator validate kernels nvidia-h100-sxm-80gb.parquet --held-out
+    """
+    from simulator.calibrate.check_kernels import check_kernels
+
+    _show(check_kernels(file, calibrated=not uncalibrated, held_out=held_out), "kernels", json_file, out)
+
+
+@app.command("steady-state")
+def steady_state(
+    file: Annotated[Path, typer.Argument(help="CSV file of deployments at a fixed concurrency.")],
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
+    json_file: Json = None,
+    out: Out = None,
+) -> None:
+    """Mean TTFT and TPOT of whole deployments under a fixed number of clients.
+
+    Example: simulator validate steady-state steady_state.csv --json errors.json
+    """
+    from simulator.calibrate.check_steady_state import check_steady_state
+
+    _show(check_steady_state(file, jobs=jobs), "steady state", json_file, out)
+
+
+@app.command("serving")
+def serving(
+    run: Annotated[Path, typer.Argument(help="Folder of a recorded run, or a JSON list of experiments.")],
+    json_file: Json = None,
+    out: Out = None,
+) -> None:
+    """A recorded serving run, replayed: TTFT, TPOT and E2E by mean, P50, P90 and P99.
+
+    Example: simulator validate serving vllm-rtx4090-llama-3.1-8b
+    """
+    from simulator.calibrate.check_serving import check_serving
+
+    _show(check_serving(run), "serving", json_file, out)
+
+
+def _show(comparison: Comparison, title: str, json_file: Path | None, out: Path | None) -> None:
+    from simulator.calibrate.parity import parity_plot
+    from simulator.report.files import atomic, output_folder, write_json
+    from simulator.report.table import print_rows
+
+    summary = comparison.summary()
+    if json_file is not None:
+        write_json(json_file, summary)
+    if out is not None:
+        folder = output_folder(out)
+        write_json(folder / "errors.json", summary)
+        with atomic(folder / "parity.svg") as temporary:
+            temporary.write_text(parity_plot(comparison, title), encoding="utf-8")
+    print_rows(f"{title}: predicted against measured", [_row(g["group"], g) for g in summary["groups"]])
+    if summary["rows"]:
+        print_rows("all together", [_row({}, summary["overall"])])
+    for reason, count in sorted(summary["skipped"].items()):
+        print(f"skipped {count:,}: {reason}")
+
+
+def _row(label: dict[str, str], found: dict[str, float]) -> dict[str, str]:
+    row = dict(label) | {
+        "rows": f"{found['n']:,.0f}",
+        "median": f"{found['median_ape']:.1%}",
+        "mean": f"{found['mape']:.1%}",
+        "P90": f"{found['p90_ape']:.1%}",
+        "bias": f"{found['bias']:+.1%}",
+    }
+    if "coverage_90" in found:
+        row["in 90 % interval"] = f"{found['coverage_90']:.0%}"
+    return row
