@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -82,8 +82,8 @@ def request_source(load: LoadSpec) -> RequestSource:
     return replace(generated, **changed)
 
 
-def deployment_of(scenario: Scenario) -> Deployment:
-    """The deployment that a scenario describes."""
+def deployment_of(scenario: Scenario, factors: Mapping[str, float] | None = None) -> Deployment:
+    """The deployment that a scenario describes; `factors` lengthens kernels by family."""
     p = scenario.precision
     return deploy(
         scenario.model,
@@ -96,6 +96,7 @@ def deployment_of(scenario: Scenario) -> Deployment:
         block_tokens=scenario.kv_cache.block_size,
         blocks=scenario.kv_cache.blocks,
         engine=scenario.engine,
+        factors=factors,
     )
 
 
@@ -105,13 +106,15 @@ def run(
     source: RequestSource | None = None,
     on_progress: Callable[[int], None] | None = None,
     keep_iterations: bool = True,
+    factors: Mapping[str, float] | None = None,
 ) -> Result:
     """Simulate a scenario to its end.
 
     `source` replaces the scenario's own load; `on_progress` is called now and then with the number of requests
-    submitted so far. Raises `InputError` for anything in the scenario or its trace that cannot be used.
+    submitted so far, `factors` lengthens kernels by family. Raises `InputError` for anything in the scenario or its
+    trace that cannot be used.
     """
-    deployment = deployment_of(scenario)
+    deployment = deployment_of(scenario, factors)
     requests = source if source is not None else request_source(scenario.load)
     batching, cache = scenario.batching, scenario.kv_cache
     build_policy("batching", batching.policy, batching.options)

@@ -55,8 +55,10 @@ def _engine(backend: str) -> str:
 def origin(rows: Any, backend: str) -> str:
     """Where the measurements came from, from their own columns."""
     mine = rows[rows["backend"].isin([backend, f"{backend}-custom"])]
-    versions = ", ".join(sorted({str(v) for v in mine["version"].dropna()})) if "version" in mine else "unknown"
-    sources = "; ".join(sorted({str(v) for v in mine["source"].dropna()})) if "source" in mine else "unknown"
+    versions, sources = (
+        ", ".join(sorted({str(v).split(":")[0] for v in mine[c].dropna()})) if c in mine else "unknown"
+        for c in ("version", "source")
+    )
     return f"{sources}; {backend} {versions}; {len(mine):,} measurements"
 
 

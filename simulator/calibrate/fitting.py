@@ -144,7 +144,7 @@ class Fitted:
 def fit(kind: type[Any], rows: Sequence[Group], device: Device, fabric: Fabric, **fixed: Any) -> Fitted:
     """Fit one curve to two thirds of the rows of one or more groups; judge it by the held-out third."""
     inside = [_thinned(_quickest(group.take(~group.held_out())), MOST_ROWS // len(rows)) for group in rows]
-    outside = [group.take(group.held_out()) for group in rows]
+    outside = [_quickest(group.take(group.held_out())) for group in rows]
     inside = [group for group in inside if len(group)]
     free = [n for n in _BOUNDS[kind] if n not in fixed and not _useless(n, rows)]
     fixed = {**{n: v for n, v in _IDLE.items() if _has(kind, n) and n not in free}, **fixed}

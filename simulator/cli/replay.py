@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,6 +18,9 @@ Settings = Annotated[
 Out = Annotated[Path | None, typer.Option(help="Folder for summary.json, requests.parquet and report.html.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the summary as JSON to FILE.")]
 Timeline = Annotated[bool, typer.Option("--timeline", help="Also write timeline.json, which opens in Perfetto.")]
+Uncertainty = Annotated[
+    int, typer.Option(metavar="N", help="Also give 90 % intervals, from N replications with kernel times redrawn.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")]
 
 
@@ -44,6 +47,7 @@ def replay(
     step_by_step: Annotated[
         bool, typer.Option("--step-by-step", help="Simulate every step (the slow reference).")
     ] = False,
+    uncertainty: Uncertainty = 0,
     timeline: Timeline = False,
     out: Out = None,
     json_file: Json = None,
@@ -80,12 +84,13 @@ def replay(
         "fast_forward": not step_by_step,
     }
     apply_overrides(values, settings or [])
-    _simulate(scenario_from(values), out=out, json_file=json_file, timeline=timeline, quiet=quiet)
+    _simulate(scenario_from(values), Wanted(out, json_file, timeline, quiet, uncertainty))
 
 
 def run_scenario(
     scenario: Annotated[Path, typer.Argument(help="Scenario file in YAML.")],
     settings: Settings = None,
+    uncertainty: Uncertainty = 0,
     timeline: Timeline = False,
     out: Out = None,
     json_file: Json = None,
@@ -97,30 +102,44 @@ def run_scenario(
     """
     from simulator.scenario import load_scenario
 
-    _simulate(load_scenario(scenario, settings or []), out=out, json_file=json_file, timeline=timeline, quiet=quiet)
+    _simulate(load_scenario(scenario, settings or []), Wanted(out, json_file, timeline, quiet, uncertainty))
 
 
-def _simulate(scenario: Scenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
+class Wanted(NamedTuple):
+    """What a command is to write and print."""
+
+    out: Path | None
+    json_file: Path | None
+    timeline: bool
+    quiet: bool
+    uncertainty: int
+
+
+def _simulate(scenario: Scenario, wanted: Wanted) -> None:
     from simulator.experiment import run
     from simulator.report import files
 
-    folder = None if out is None else files.output_folder(out)
+    folder = None if wanted.out is None else files.output_folder(wanted.out)
     with progress() as on_progress:
         result = run(scenario, on_progress=on_progress, keep_iterations=True)
     summary = result.summary
+    if wanted.uncertainty:
+        from simulator.uncertainty import intervals
+
+        summary["intervals"] = intervals(scenario, wanted.uncertainty)
     if folder is not None:
         from simulator.report.html import write_report
 
         files.write_requests(folder / "requests.parquet", result)
         write_report(folder / "report.html", result)
-        if timeline:
+        if wanted.timeline:
             from simulator.report.timeline import write_timeline
 
             write_timeline(folder / "timeline.json", result)
         files.write_json(folder / "summary.json", summary)
-    if json_file is not None:
-        files.write_json(json_file, summary)
-    if not quiet:
+    if wanted.json_file is not None:
+        files.write_json(wanted.json_file, summary)
+    if not wanted.quiet:
         from simulator.report.table import print_summary
 
         print_summary(summary)

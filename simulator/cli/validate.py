@@ -68,6 +68,23 @@ def serving(
     _show(check_serving(run), "serving", json_file, out)
 
 
+@app.command("all")
+def everything(
+    folder: Annotated[Path, typer.Argument(help="Folder with kernels/ and serving/.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Markdown file to write.")],
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
+) -> None:
+    """Every set of a folder of measurements, as one page.
+
+    Example: simulator validate all ../shared/measured --out docs/accuracy.md
+    """
+    from simulator.calibrate.accuracy import accuracy_page
+    from simulator.report.files import write_text
+
+    write_text(out, accuracy_page(folder, jobs=jobs))
+    print(f"wrote {out}")
+
+
 def _show(comparison: Comparison, title: str, json_file: Path | None, out: Path | None) -> None:
     from simulator.calibrate.parity import parity_plot
     from simulator.report.files import atomic, output_folder, write_json

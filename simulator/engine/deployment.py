@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simulator.engine.memory import MemoryPlan, plan_memory
@@ -68,8 +69,12 @@ def deploy(
     block_tokens: int = 16,
     blocks: int | None = None,
     engine: str = "vllm",
+    factors: Mapping[str, float] | None = None,
 ) -> Deployment:
-    """Put a model on devices. Raises `InputError` if it is unknown, cannot be laid out so, or does not fit."""
+    """Put a model on devices; `factors` lengthens kernels by family.
+
+    Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
+    """
     loaded = model_or_name if isinstance(model_or_name, Transformer) else model(model_or_name)
     on = device_or_name if isinstance(device_or_name, Device) else device(device_or_name)
     layout = parallel or Parallelism()
@@ -79,7 +84,7 @@ def deploy(
     fabric = fabric_of(on, _node(on, node_name))
     calibrations = calibrations_for(on, backend=engine)
     own = overheads(engine)
-    law = TimingLaw(on, calibrations, fabric, own.overlap)
+    law = TimingLaw(on, calibrations, fabric, own.overlap, factors=factors or {})
     memory = plan_memory(
         loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks
     )

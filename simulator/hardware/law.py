@@ -7,7 +7,8 @@ the same shape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,7 +37,8 @@ class TimingLaw:
     """Times operators on one device with its calibrations and the fabric to its neighbours.
 
     `overlap` is the share of each kernel's overhead (launch, ramps) that back-to-back kernels of a replayed graph
-    hide. `benchmark` times kernels as a microbenchmark meets them.
+    hide. `benchmark` times kernels as a microbenchmark meets them. `factors` lengthens kernels by family, for
+    intervals.
     """
 
     device: Device
@@ -44,6 +46,7 @@ class TimingLaw:
     fabric: Fabric
     overlap: float = 0.0
     benchmark: bool = False
+    factors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def machine(self) -> Machine:
@@ -64,16 +67,16 @@ class TimingLaw:
         if isinstance(op, Experts):
             return self._experts(op)
         if isinstance(op, Collective):
-            return Roofs(0.0 * op.message, self._collective(op), 0.0 * op.message)
+            seconds = self._collective(op) * self.factors.get("collective", 1.0)
+            return Roofs(0.0 * op.message, seconds, 0.0 * op.message)
         if isinstance(op, Attention):
             parts = [roofs for _, roofs in self.attention_parts(op)]
             if len(parts) == 1:
                 return parts[0]
-            seconds = sum((p.seconds() for p in parts), 0.0)
-            return Roofs(0.0, 0.0, seconds)
+            return Roofs(0.0, 0.0, sum((p.seconds() for p in parts), 0.0))
         known = self.calibrations.find("streaming", op.kernel)
         found: Roofs = known.curve.roofs(op.flops(), op.bytes(), peak=self.peak("fp32"), machine=self.machine)
-        return found.overlapped(known.hidden(self.overlap))
+        return found.overlapped(known.hidden(self.overlap), self.factors.get("streaming", 1.0))
 
     def seconds(self, op: AnyOperator) -> Size:
         """Seconds of one call."""
@@ -103,6 +106,8 @@ class TimingLaw:
             self.machine,
             prompts.hidden(self.overlap),
             decoding.hidden(self.overlap),
+            self.factors.get("attention", 1.0),
+            self.factors.get("decode", 1.0),
         )
 
     def _gemm(self, op: Gemm) -> Roofs:
@@ -116,7 +121,9 @@ class TimingLaw:
             peak=self.peak(op.compute),
             machine=self.machine,
         )
-        return _only_where(np.asarray(op.m) > 0, found).overlapped(known.hidden(self.overlap))
+        return _only_where(np.asarray(op.m) > 0, found).overlapped(
+            known.hidden(self.overlap), self.factors.get("gemm", 1.0)
+        )
 
     def _experts(self, op: Experts) -> Roofs:
         known = self.calibrations.find("experts", op.weight.name)
@@ -134,7 +141,7 @@ class TimingLaw:
             peak=self.peak(op.compute),
             machine=self.machine,
         )
-        return found.overlapped(known.hidden(self.overlap))
+        return found.overlapped(known.hidden(self.overlap), self.factors.get("experts", 1.0))
 
     def _collective(self, op: Collective) -> Size:
         """By the curve of collectives measured over such links inside a node, else by the closed forms."""
@@ -158,6 +165,8 @@ class AttentionKernel:
     machine: Machine
     prompt_overlap: float = 0.0
     decode_overlap: float = 0.0
+    prompt_factor: float = 1.0
+    decode_factor: float = 1.0
 
     @property
     def fused(self) -> bool:
@@ -182,11 +191,11 @@ class AttentionKernel:
 
     def prompts(self, work: Work) -> Roofs:
         found = self.prompt_curve.roofs(work, self.prompt_shape, peak=self.peak, machine=self.machine)
-        return found.overlapped(self.prompt_overlap)
+        return found.overlapped(self.prompt_overlap, self.prompt_factor)
 
     def decoding(self, sequences: Size, attended: Size) -> Roofs:
         found = self.decode_curve.roofs(sequences, attended, self.decode_shape, peak=self.peak, machine=self.machine)
-        return found.overlapped(self.decode_overlap)
+        return found.overlapped(self.decode_overlap, self.decode_factor)
 
 
 def machine_of(device: Device, *, benchmark: bool = False) -> Machine:

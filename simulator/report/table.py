@@ -30,11 +30,24 @@ def print_summary(summary: dict[str, Any]) -> None:
         if found:
             latencies.add_row(label, *(f"{found[c]:,.2f}" for c in COLUMNS))
     console.print(latencies)
+    if "intervals" in summary:
+        console.print(_interval_table(console, summary["intervals"]))
     warning = overload(summary)
     if warning:
         console.print(warning, style="bold", markup=False)
     deployment = summary["deployment"]
     console.print(f"times: {deployment['calibration']}. {deployment['calibration_source']}", style="dim", markup=False)
+
+
+def _interval_table(console: Console, found: dict[str, Any]) -> Table:
+    """Intervals of the latencies, low to high."""
+    title = f"{found['level']:.0%} intervals of the latencies (ms), from {found['replications']} replications"
+    table = _table(console, title, ("", "left"), *((c, "right") for c in COLUMNS.values()))
+    for key, label in LATENCIES.items():
+        given = found["latency_ms"].get(key)
+        if given:
+            table.add_row(label, *("{:,.2f} - {:,.2f}".format(*given[c]) if c in given else "" for c in COLUMNS))
+    return table
 
 
 def headline(summary: dict[str, Any]) -> list[tuple[str, str, str]]:

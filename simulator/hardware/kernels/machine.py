@@ -60,9 +60,12 @@ class Roofs:
         """Seconds in all."""
         return joined(self.compute, self.memory, self.sharpness) + self.overhead
 
-    def overlapped(self, share: float) -> Roofs:
-        """The same with a share of the overhead hidden behind the kernel before it."""
-        return Roofs(self.compute, self.memory, self.overhead * (1.0 - share), self.sharpness) if share else self
+    def overlapped(self, share: float, factor: float = 1.0) -> Roofs:
+        """The same with a share of the overhead hidden behind the kernel before it, and all `factor` times as long."""
+        if not share and factor == 1.0:
+            return self
+        hidden = self.overhead * ((1.0 - share) * factor)
+        return Roofs(self.compute * factor, self.memory * factor, hidden, self.sharpness)
 
     def bound(self) -> str:
         """ "compute", "memory" or "launch", whichever is largest (for single numbers)."""

@@ -1,0 +1,138 @@
+"""The accuracy page: every validation set, its size and errors, beside what peers publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from simulator.calibrate.check_kernels import check_kernels
+from simulator.calibrate.check_serving import check_serving
+from simulator.calibrate.check_steady_state import check_steady_state
+from simulator.calibrate.errors import Comparison, errors
+from simulator.errors import InputError
+
+INTRODUCTION = """# Accuracy
+
+Written by `simulator validate all DIR --out docs/accuracy.md`, where DIR holds measurements in the layout below.
+Errors are absolute percentage errors |predicted / measured - 1|. Nothing is fitted per model: kernels are fitted for a
+device and a backend, the overheads of an engine are one set for all devices and models.
+"""
+PEERS = """## What peers publish
+
+| system | set | error |
+| --- | --- | --- |
+| NeuSight (arXiv:2407.13853) | operators of devices not trained on | 9 to 26 % mean by operator |
+| LLMCompass (ISCA 2024) | operators of A100, MI210, TPU v3 | about 10 % mean |
+| AIConfigurator 0.12 | the steady-state rows below | TPOT 16 %, TTFT 49 % median, a third of the rows refused |
+| LLMServingSim 2.0 | the two vLLM RTX runs | 0.2 to 4 %, with a profile of each model |
+| BLIS | the H100 experiments | E2E 6.7 %, ITL 7.1 %, TTFT 17.6 % median |
+
+Two versions of one library time the same matrix product 3 to 4 % apart in the median, and clean reruns of a serving
+benchmark differ by 2 to 4 %: no model can be nearer than that.
+"""
+LAYOUT = """## Layout of measurements
+
+`kernels/*.parquet`: one row a measurement, with `device`, `op`, the shape columns of the operator, `dtype`, `backend`
+and `latency_us`. `serving/steady_state.csv`: one row a deployment under a fixed number of clients. `serving/*/`: a
+recorded run, `engine.json` and `requests.jsonl`. `serving/*.json`: experiments with measured latencies.
+"""
+
+
+def accuracy_page(folder: str | Path, *, jobs: int = -1) -> str:
+    """The page as Markdown. Raises `InputError` if the folder holds no measurements."""
+    where = Path(folder)
+    kernels = sorted((where / "kernels").glob("*.parquet"))
+    if not kernels:
+        raise InputError("no kernels/*.parquet in it", file=where)
+    parts = [INTRODUCTION, "## Kernels\n", *_kernels(kernels), "## Serving runs\n", *_serving(where / "serving")]
+    steady = where / "serving" / "steady_state.csv"
+    if steady.exists():
+        parts += ["## Deployments at a fixed concurrency\n", *_steady_state(steady, jobs)]
+    return "\n".join([*parts, PEERS, LAYOUT])
+
+
+def _kernels(files: Sequence[Path]) -> Iterator[str]:
+    yield (
+        "Shapes that no fit has seen (a third of each set), by device and operator. *Coverage* is the share of them "
+        "inside\nthe 90 % interval that the calibration claims. *Datasheet only* times the device as if it had never "
+        "been measured, by\nthe curves of its relatives.\n"
+    )
+    lines = []
+    for path in files:
+        known, unknown = check_kernels(path, held_out=True), check_kernels(path, held_out=True, calibrated=False)
+        for op in sorted({label["op"] for label in known.labels}):
+            fitted, datasheet = (_pooled(c, "op", op) for c in (known, unknown))
+            lines.append(
+                [
+                    known.labels[0]["device"], op, f"{fitted['n']:,}", _percent(fitted["median_ape"]),
+                    _percent(fitted["mape"]), _percent(fitted.get("coverage_90")), _percent(datasheet["median_ape"]),
+                ]
+            )  # fmt: skip
+    yield _table(["device", "operator", "rows", "median", "mean", "coverage", "datasheet only, median"], lines)
+
+
+def _serving(folder: Path) -> Iterator[str]:
+    yield "The same requests, engine settings and device, replayed.\n"
+    lines = []
+    for path in sorted(p.parent for p in folder.glob("*/engine.json")) + sorted(folder.glob("*.json")):
+        found = check_serving(path)
+        for label, predicted, measured in zip(found.labels, found.predicted, found.measured, strict=True):
+            if label["statistic"] in ("mean", "p99") and label.get("stage", "-1") == "-1":
+                name = f"{label['run']} {label.get('model', '')}".strip()
+                error = predicted[0] / measured[0] - 1.0
+                lines.append(
+                    [name, label["metric"], label["statistic"], *_milliseconds(predicted, measured), f"{error:+.1%}"]
+                )
+    yield _table(["run", "metric", "statistic", "predicted (ms)", "measured (ms)", "error"], lines)
+
+
+def _steady_state(path: Path, jobs: int) -> Iterator[str]:
+    found = check_steady_state(path, jobs=jobs)
+    lines = [
+        [label["device"], label["backend"], label["model"], label["metric"], f"{e['n']:,}"]
+        + [_percent(e[k]) for k in ("median_ape", "mape")]
+        + [f"{e['bias']:+.1%}"]
+        for label, e in ((g["group"], g) for g in found.summary()["groups"])
+    ]
+    for metric in ("ttft", "tpot"):
+        e = _pooled(found, "metric", metric)
+        lines.append(
+            [
+                "all",
+                "",
+                "",
+                metric,
+                f"{e['n']:,}",
+                *(_percent(e[k]) for k in ("median_ape", "mape")),
+                f"{e['bias']:+.1%}",
+            ]
+        )
+    yield _table(["device", "engine", "model", "metric", "rows", "median", "mean", "bias"], lines)
+    yield (
+        "Left out: " + "; ".join(f"{count:,} rows: {reason}" for reason, count in sorted(found.skipped.items())) + ".\n"
+    )
+
+
+def _pooled(comparison: Comparison, key: str, value: str) -> dict[str, float]:
+    chosen = [i for i, label in enumerate(comparison.labels) if label[key] == value]
+    return errors(
+        *(
+            np.concatenate([x[i] for i in chosen])
+            for x in (comparison.predicted, comparison.measured, comparison.inside)
+        )
+    )
+
+
+def _milliseconds(*values: np.ndarray) -> list[str]:
+    return [f"{v[0] * 1e3:,.1f}" for v in values]
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

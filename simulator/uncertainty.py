@@ -1,0 +1,86 @@
+"""Intervals of a run's figures: the run repeated with each kind of kernel a little quicker or slower.
+
+The factors are log-normal with the spread that the calibration's residuals have: all shapes of one kind err
+together, which is cautious, since errors of single shapes partly cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from simulator.engine.deployment import Deployment
+from simulator.engine.streams import stream
+from simulator.errors import InputError
+from simulator.experiment import deployment_of, run
+from simulator.scenario import Scenario
+
+LEVEL = 0.9
+# Spread of kernels that were measured on no device like this one: log errors of the datasheet-only check.
+UNMEASURED = 0.3
+MOST = 1000
+FIGURES = ("latency_ms", "throughput", "makespan_s", "goodput", "energy", "cost", "utilisation")
+
+
+def spreads(deployment: Deployment) -> dict[str, float]:
+    """The spread of log errors of each family of kernels, by the residuals of the curves that time this deployment.
+
+    Curves borrowed from a relative, and those never measured, have the spread of the datasheet-only check.
+    """
+    precision, known = deployment.precision, deployment.calibrations
+    cache = f"{precision.activations.name}/{precision.kv_cache.name}"
+    used = {
+        "gemm": precision.weights.name,
+        "experts": precision.expert_weights.name,
+        "attention": cache,
+        "decode": cache,
+        "streaming": "norm",
+    }
+    found = {}
+    for family, name in used.items():
+        curve = known.find(family, name)
+        own = curve.spread if curve.calibration in known.own else None
+        found[family] = UNMEASURED if own is None else own
+    reduced = [c.residuals.get("collective", {}).get("all_reduce") for c in known.own]
+    found["collective"] = next((r.spread for r in reduced if r is not None), UNMEASURED)
+    return found
+
+
+def intervals(scenario: Scenario, replications: int) -> dict[str, Any]:
+    """90 % intervals of a scenario's figures from so many replications, as nested plain data.
+
+    Each leaf is [low, high]. The same scenario, seed and number of replications give the same intervals. Raises
+    `InputError` for fewer than 2 replications.
+    """
+    if not 2 <= replications <= MOST:
+        raise InputError(f"uncertainty is {replications}: give 2 to {MOST} replications")
+    spread = spreads(deployment_of(scenario))
+    rows: dict[tuple[str, ...], list[float]] = {}
+    for number in range(replications):
+        rng = stream(scenario.seed, f"uncertainty {number}")
+        factors = {family: float(np.exp(rng.normal(0.0, s))) for family, s in spread.items()}
+        summary = run(scenario, factors=factors).summary
+        for path, value in _leaves({k: summary[k] for k in FIGURES if k in summary}):
+            rows.setdefault(path, []).append(value)
+    found: dict[str, Any] = {"level": LEVEL, "replications": replications, "spread_of_log_errors": spread}
+    for path, values in rows.items():
+        if len(values) == replications:
+            low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            _put(found, path, [float(low), float(high)])
+    return found
+
+
+def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, key))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield (*path, key), float(value)
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: list[float]) -> None:
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = value
