@@ -96,6 +96,7 @@ def deployment_of(scenario: Scenario, factors: Mapping[str, float] | None = None
         block_tokens=scenario.kv_cache.block_size,
         blocks=scenario.kv_cache.blocks,
         engine=scenario.engine,
+        calibration=scenario.calibration,
         factors=factors,
     )
 

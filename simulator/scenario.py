@@ -116,13 +116,17 @@ class ObjectiveSpec(_Part):
 
 
 class Scenario(_Part):
-    """A serving experiment. `engine` says whose kernels and overheads run it."""
+    """A serving experiment.
+
+    `engine` says whose kernels and overheads run it, `calibration` may name a file of one's own for the device.
+    """
 
     kind: Literal["serving"] = "serving"
     name: str = ""
     model: str
     device: str
     engine: str = "vllm"
+    calibration: str | None = None
     node: str | None = None
     replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
     parallel: ParallelSpec = ParallelSpec()

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from simulator.calibrate.fitting import Fitted, fit
@@ -16,7 +17,7 @@ from simulator.hardware.calibration import FAMILIES
 from simulator.hardware.device import Device, device
 from simulator.hardware.fabric import Fabric, fabric_of
 from simulator.hardware.node import node
-from simulator.report.files import atomic
+from simulator.report.files import write_text
 
 FEWEST = 24  # rows below which a format is left to its neighbours
 # Engines that serve prompts and decoding sequences of one iteration by one kernel (FlashAttention's variable-length
@@ -30,21 +31,25 @@ def fit_file(path: str | Path, folder: str | Path, *, say: Callable[[str], None]
 
     Returns the files. The same measurements give the same bytes.
     """
-    frame = read_rows(path)
     written = []
-    for name, rows in frame.groupby("device", sort=True):
-        on = device(str(name))
-        fabric = fabric_of(on, node(on.node) if on.node else None)
-        found = list(groups(rows.copy(), Counter()))
-        for backend in sorted({_engine(g.backend) for g in found}):
-            mine = [g for g in found if _engine(g.backend) == backend]
-            text = calibration_text(on, fabric, backend, mine, origin(rows, backend), say)
+    for name, rows in read_rows(path).groupby("device", sort=True):
+        for backend, text in fit_rows(rows, device(str(name)), say=say).items():
             Path(folder).mkdir(parents=True, exist_ok=True)
-            target = Path(folder) / f"{on.id}.{backend}.yaml"
-            with atomic(target) as temporary:
-                Path(temporary).write_text(text, encoding="utf-8")
+            target = Path(folder) / f"{name}.{backend}.yaml"
+            write_text(target, text)
             written.append(target)
     return written
+
+
+def fit_rows(rows: pd.DataFrame, on: Device, *, say: Callable[[str], None] = lambda _: None) -> dict[str, str]:
+    """Calibration files by backend, fitted to measurements of one device."""
+    fabric = fabric_of(on, node(on.node) if on.node else None)
+    found = list(groups(rows.copy(), Counter()))
+    texts = {}
+    for backend in sorted({_engine(g.backend) for g in found}):
+        mine = [g for g in found if _engine(g.backend) == backend]
+        texts[backend] = calibration_text(on, fabric, backend, mine, origin(rows, backend), say)
+    return texts
 
 
 def _engine(backend: str) -> str:

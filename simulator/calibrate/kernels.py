@@ -218,7 +218,7 @@ def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
             v["n"],
             v["k"],
             weight=stored.bytes,
-            activation=input_bytes(stored, DTYPES["bf16"]),
+            activation=input_bytes(stored, stored if stored.bits > 16 else DTYPES["bf16"]),
             peak=peak_of(device, stored.compute),
             machine=machine,
         ).seconds()
@@ -248,7 +248,8 @@ def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
     elif isinstance(curve, CollectiveCurve):
         found = curve.seconds(group.format, v["message_bytes"], v["world_size"], fabric.inside.bandwidth)
     else:
-        moved = v["rows"] * v["cols"] * STREAMS[group.op][1] * 2.0
+        size = DTYPES.get(group.dtype, DTYPES["bf16"]).bytes
+        moved = v["rows"] * v["cols"] * STREAMS[group.op][1] * size
         found = curve.roofs(0.0 * moved, moved, peak=peak_of(device, "fp32"), machine=machine).seconds()
     return np.asarray(found, dtype=np.float64)
 

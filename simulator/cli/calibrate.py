@@ -1,4 +1,4 @@
-"""`simulator calibrate`: fit the timing law to measured kernels."""
+"""`simulator calibrate`: fit the timing law to measured kernels, of this machine or of a file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,40 @@ import typer
 
 
 def calibrate(
-    out: Annotated[Path, typer.Option(help="Folder for the calibration files.", metavar="DIR")],
-    measurements: Annotated[Path, typer.Option("--from", help="Parquet file of measured kernels.", metavar="FILE")],
+    out: Annotated[Path, typer.Option(help="Calibration file to write; with --from a folder for several.")],
+    device: Annotated[
+        str, typer.Option(help="Device whose datasheet the fit rests on; this-cpu writes one for this machine.")
+    ] = "this-cpu",
+    backend: Annotated[str, typer.Option(help="Where kernels run: cpu (NumPy).")] = "cpu",
+    full: Annotated[bool, typer.Option("--full", help="Measure three times as many shapes, for longer.")] = False,
+    measurements: Annotated[
+        Path | None, typer.Option("--from", help="Fit this Parquet file of measured kernels instead.", metavar="FILE")
+    ] = None,
 ) -> None:
-    """Fit calibration files, one for each device and backend, to measured kernels.
+    """Measure kernels on this machine, or read them from a file, and fit calibration files to them.
 
-    A third of the shapes is held out and judges the fit.
+    A third of the shapes is held out and judges the fit. Use the result by --set calibration=FILE.
 
-    Example: simulator calibrate --from nvidia-h100-sxm-80gb.parquet --out calibrations/
+    Example: simulator calibrate --device this-cpu --out my-cpu.yaml
     """
-    from simulator.calibrate.files import fit_file
+    from simulator.calibrate.files import fit_file, fit_rows
+    from simulator.calibrate.microbench import measure
+    from simulator.calibrate.this_cpu import NAME, this_cpu
+    from simulator.errors import InputError, unknown_name
+    from simulator.hardware.device import device as known_device
+    from simulator.report.files import write_text
 
-    for path in fit_file(measurements, out, say=print):
-        print(f"wrote {path}")
+    if measurements is not None:
+        for path in fit_file(measurements, out, say=print):
+            print(f"wrote {path}")
+        return
+    if backend != "cpu":
+        raise unknown_name("backend", backend, ("cpu",))
+    if not out.parent.is_dir():
+        raise InputError(f"no folder {out.parent}: make it first")
+    on = this_cpu(out.parent) if device == NAME else known_device(device)
+    rows = measure(quick=not full, say=print).assign(device=on.id)
+    rows.to_parquet(out.with_suffix(".parquet"))
+    for text in fit_rows(rows, on, say=print).values():
+        write_text(out, text)
+    print(f"wrote {out} and {out.with_suffix('.parquet')}" + (f" and {NAME}.device.yaml" if device == NAME else ""))

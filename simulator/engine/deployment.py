@@ -69,6 +69,7 @@ def deploy(
     block_tokens: int = 16,
     blocks: int | None = None,
     engine: str = "vllm",
+    calibration: str | None = None,
     factors: Mapping[str, float] | None = None,
 ) -> Deployment:
     """Put a model on devices; `factors` lengthens kernels by family.
@@ -82,7 +83,7 @@ def deploy(
     formats = precision or native_precision(loaded)
     bounds = limits or Limits()
     fabric = fabric_of(on, _node(on, node_name))
-    calibrations = calibrations_for(on, backend=engine)
+    calibrations = calibrations_for(on, backend=engine, file=calibration)
     own = overheads(engine)
     law = TimingLaw(on, calibrations, fabric, own.overlap, factors=factors or {})
     memory = plan_memory(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,11 @@ class Calibrations:
         """In one line: calibrated, or by which relative."""
         if self.own:
             return self.own[0].name
-        if self.relatives:
+        lenders = dict.fromkeys(c.device for c in self.relatives)
+        if len(lenders) == 1:
             return f"uncalibrated, by the curves of {self.relatives[0].name}"
+        if lenders:
+            return f"uncalibrated, by the mean curves of {len(lenders)} relatives"
         return self.default.name
 
     @property
@@ -153,7 +156,7 @@ class Calibrations:
     def find(self, family: str, name: str) -> Found:
         """The curve for a kernel of this family and format (or pattern, or kernel name).
 
-        Its own format on the device itself, else on a relative, then near formats in the same order.
+        Its own format on the device itself, else the mean of its relatives', then near formats in the same order.
         """
         names = [name, *NEAR.get(f"{family} {name}", NEAR.get(name, ()))]
         if family in ANY and ANY[family] not in names:
@@ -161,15 +164,32 @@ class Calibrations:
         exact, near = names[:1], names[1:]
         for group, wanted in ((self.own, exact), (self.relatives, exact), (self.own, near), (self.relatives, near)):
             for candidate in wanted:
-                for calibration in group:
-                    curve = calibration.curves.get(family, {}).get(candidate)
-                    if curve is not None:
-                        return Found(curve, calibration, candidate)
-        curves = self.default.curves[family]
+                known = [c for c in group if candidate in c.curves.get(family, {})]
+                if known:
+                    curves = [c.curves[family][candidate] for c in _one_a_device(known)]
+                    return Found(curves[0] if group is self.own else mean_curve(curves), known[0], candidate)
+        defaults = self.default.curves[family]
         for candidate in names:
-            if candidate in curves:
-                return Found(curves[candidate], self.default, candidate)
+            if candidate in defaults:
+                return Found(defaults[candidate], self.default, candidate)
         raise KeyError(f"the default calibration has no {family} curve for {name}")
+
+
+def _one_a_device(calibrations: Sequence[Calibration]) -> list[Calibration]:
+    """The first calibration of each device."""
+    return list({c.device: c for c in reversed(calibrations)}.values())[::-1]
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The geometric mean of each parameter over those curves that make the same choices (tiling) as the first."""
+    first = curves[0]
+    choices = [f.name for f in fields(first) if str(f.type) != "float"]
+    alike = [c for c in curves if all(getattr(c, n) == getattr(first, n) for n in choices)]
+    if len(alike) == 1:
+        return first
+    numbers = [f.name for f in fields(first) if f.name not in choices]
+    means = {n: math.prod(max(getattr(c, n), 1e-12) ** (1 / len(alike)) for c in alike) for n in numbers}
+    return replace(first, **means)
 
 
 def load_calibration(path: str | Path) -> Calibration:
@@ -229,19 +249,30 @@ def calibration_names() -> list[str]:
     return sorted(f"{c.device} {c.backend}" for c in _shipped())
 
 
-def calibrations_for(of: Device, *, backend: str = "vllm", own: bool = True) -> Calibrations:
+def calibrations_for(
+    of: Device, *, backend: str = "vllm", own: bool = True, file: str | Path | None = None
+) -> Calibrations:
     """What times this device's kernels as `backend` runs them.
 
     Calibrations of the device itself come first, the wanted backend before others; then those of its relatives:
-    same vendor and generation before same vendor, then the nearest ridge point. `own` False leaves the device's
-    own out, as if it had never been measured.
+    devices with the same chip, else all of the vendor, the same generation first, then the nearest ridge point.
+    `own` False leaves the device's own out, as if it had never been measured; a `file` comes before all.
     """
     shipped = sorted(_shipped(), key=lambda c: (_backend_rank(c.backend or "", backend), c.name))
     mine = tuple(c for c in shipped if c.device == of.id)
+    if file is not None:
+        mine = (load_calibration(file), *mine)
     others = [c for c in shipped if c.device != of.id and _vendor(c) == of.vendor]
     relatives = tuple(sorted(others, key=lambda c: (_distance(c, of), _backend_rank(c.backend or "", backend))))
+    same_chip = tuple(c for c in relatives if _chip(device(c.device or "")) == _chip(of))
+    relatives = same_chip or relatives
     default = load_calibration(CALIBRATIONS / f"uncalibrated-{'cpu' if of.kind == 'cpu' else 'accelerator'}.yaml")
     return Calibrations(mine if own else (), relatives if of.kind != "cpu" else (), default)
+
+
+def _chip(of: Device) -> tuple[str | None, float | None, float | None]:
+    """What devices with the same chip have in common, whatever memory it has."""
+    return of.generation, of.units.get("sm"), of.peak_flops.get("bf16")
 
 
 def _inside_link(calibration: Calibration) -> str | None:

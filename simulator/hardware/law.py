@@ -201,7 +201,8 @@ class AttentionKernel:
 def machine_of(device: Device, *, benchmark: bool = False) -> Machine:
     """What kernel laws need of a datasheet; a clock that it does not give is taken as 1.5 GHz."""
     units, clock = device.units.get("sm", 1.0), device.units.get("clock_ghz", 1.5) * 1e9
-    return Machine(device.memory_bandwidth, units, device.cache.get("l2", 0.0), clock, benchmark)
+    last = max(device.cache.values(), default=0.0) if device.kind == "cpu" else device.cache.get("l2", 0.0)
+    return Machine(device.memory_bandwidth, units, last, clock, benchmark)
 
 
 def input_bytes(weight: DType, activation: DType) -> float:

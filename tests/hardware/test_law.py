@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for, load_calibration
+from simulator.hardware.calibration import calibrations_for, load_calibration, mean_curve
 from simulator.hardware.collectives import (
     all_to_all,
     collective_seconds,
@@ -21,7 +21,7 @@ from simulator.hardware.collectives import (
 )
 from simulator.hardware.device import device, device_names
 from simulator.hardware.fabric import Fabric, fabric_of
-from simulator.hardware.kernels import DecodeCurve, GemmCurve, Machine
+from simulator.hardware.kernels import AttentionCurve, DecodeCurve, GemmCurve, Machine
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link
 from simulator.hardware.power import device_power
@@ -175,6 +175,17 @@ def test_relatives_lend_their_curves_and_the_result_says_so() -> None:
     own = calibrations_for(device("nvidia-h100-sxm-80gb"), backend="trtllm")
     assert own.own[0].backend == "trtllm"
     assert not calibrations_for(device("nvidia-h100-sxm-80gb"), own=False).own
+
+
+def test_devices_without_relatives_of_their_chip_take_the_mean() -> None:
+    mean = mean_curve([GemmCurve(0.5, 0.8), GemmCurve(0.98, 0.8)])
+    assert isinstance(mean, GemmCurve)
+    assert (mean.compute, mean.memory) == (pytest.approx(0.7), pytest.approx(0.8))
+    tiled = mean_curve([AttentionCurve(0.5, 0.8, rows=64), AttentionCurve(0.9, 0.8, rows=128)])
+    assert tiled == AttentionCurve(0.5, 0.8, rows=64)
+    lent = calibrations_for(device("nvidia-l4-24gb"))
+    assert lent.name == "uncalibrated, by the mean curves of 6 relatives"
+    assert lent.find("gemm", "bf16").spread is None
 
 
 @pytest.mark.parametrize(

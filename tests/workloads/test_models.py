@@ -97,7 +97,7 @@ def test_other_names_of_the_same_shape(alias: str, name: str) -> None:
     ("name", "stored"),
     [
         ("nvidia/DeepSeek-R1-NVFP4", "nvfp4"),
-        ("RedHatAI/Llama-4-Scout-17B-16E-Instruct-FP8-dynamic", "fp8"),
+        ("RedHatAI/Llama-4-Scout-17B-16E-Instruct-FP8-dynamic", "fp8_dynamic"),
         ("deepseek-ai/DeepSeek-V3", "fp8_block"),
         ("openai/gpt-oss-20b", "mxfp4"),
         ("meta-llama/Llama-3.1-8B", "bf16"),
