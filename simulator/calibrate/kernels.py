@@ -240,7 +240,7 @@ def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
         ).seconds()
     elif isinstance(curve, AttentionCurve):
         peak = peak_of(device, group.shape.activation.compute)
-        found = curve.seconds(_works(group, curve), group.shape, peak=peak, machine=machine)
+        found = curve.costs(group.shape, peak=peak, machine=machine).seconds(_works(group, curve))
     elif isinstance(curve, DecodeCurve):
         seen = np.where(v["window"] > 0, np.minimum(v["seq_kv"], v["window"]), v["seq_kv"])
         peak = peak_of(device, group.shape.activation.compute)

@@ -32,10 +32,11 @@ class _Segments:
         i = bisect_right(self.edges, x) - 1
         return self.slopes[i] * x + self.offsets[i]
 
-    def along(self, x: Floats) -> Floats:
-        """The same at the rising numbers of an array."""
-        first = bisect_right(self.edges, x[0]) - 1
-        last = bisect_right(self.edges, x[-1]) - 1
+    def along(self, x: Floats, start: float, end: float) -> Floats:
+        """The same at the rising numbers of an array, from `start` to `end`; overwrites the array."""
+        first = last = bisect_right(self.edges, start) - 1
+        if end >= self.edges[first + 1]:
+            last = bisect_right(self.edges, end) - 1
         if first == last:
             x *= self.slopes[first]
             x += self.offsets[first]
@@ -67,9 +68,10 @@ class AttentionPiece:
         """Seconds for so many sequences that attend to so many tokens in all."""
         return self._table(sequences).at(attended)
 
-    def decode_run(self, sequences: int, attended: Floats) -> Floats:
-        """Seconds for each of the rising totals of attended tokens; overwrites the array."""
-        return self._table(sequences).along(attended)
+    def decode_run(self, sequences: int, attended: Floats, start: float, end: float) -> Floats:
+        """Seconds for each of the totals of attended tokens, rising from `start` to `end`; overwrites the array."""
+        table = self._tables.get(sequences) or self._table(sequences)
+        return table.along(attended, start, end)
 
     def mixed(self, work: Work, sequences: int, attended: float) -> float:
         """Seconds for prompt chunks together with decoding sequences."""
@@ -89,6 +91,6 @@ class AttentionPiece:
             )
             slopes = np.diff(times) / np.diff(edges)
             offsets = times[:-1] - slopes * edges[:-1]
-            found = _Segments(edges[:-1].tolist(), slopes.tolist(), offsets.tolist())
+            found = _Segments([*edges[:-1].tolist(), np.inf], slopes.tolist(), offsets.tolist())
             self._tables[sequences] = found
         return found

@@ -30,16 +30,13 @@ class Run:
     decoding: int
     contexts: list[tuple[int, int]]
     chunks: Chunks
-
-    @property
-    def steps(self) -> int:
-        return len(self.ends)
+    steps: int = 1
 
     def cut(self, now: float) -> None:
         """Keep only the steps up to the first that ends at `now` or later."""
-        steps = int(np.searchsorted(self.ends, now, side="left")) + 1
-        self.ends = self.ends[:steps]
-        self.durations = self.durations[:steps]
+        self.steps = int(np.searchsorted(self.ends, now, side="left")) + 1
+        self.ends = self.ends[: self.steps]
+        self.durations = self.durations[: self.steps]
 
 
 class Lane:
@@ -74,6 +71,7 @@ class Lane:
         self.priority = ENGINE + number
         self.stage_free = stage_free
         self.fast_forward = fast_forward and len(stage_free) == 1
+        self._alone = len(stage_free) == 1
         self.on_finish = on_finish
         self.on_release = on_release
         self.current: Run | None = None
@@ -86,7 +84,7 @@ class Lane:
         while True:
             self.state.now = self.clock.now
             batch = self.policy.next_batch(self.state)
-            if not batch.chunks and not (batch.decode and len(self.state.decoding)):
+            if not batch.chunks and not (batch.decode and len(self.state.decoding.members)):
                 self._wake = self.clock.event()
                 yield self._wake
                 continue
@@ -113,17 +111,17 @@ class Lane:
 
     def _plan(self, batch: Batch) -> Run:
         state, start = self.state, self.clock.now
-        decoding = len(state.decoding) if batch.decode else 0
+        decoding = len(state.decoding.members) if batch.decode else 0
         contexts = state.decoding.contexts() if decoding else []
-        if not batch.chunks and len(self.stage_free) == 1:
+        if not batch.chunks and self._alone:
             durations = self.timer.decode_seconds(decoding, contexts, self._steps(batch))
             times = np.empty(len(durations) + 1)
             times[0] = start
             times[1:] = durations
             ends = np.add.accumulate(times, out=times)[1:]
-            return Run(batch, start, ends, durations, decoding, contexts, NO_CHUNKS)
+            return Run(batch, start, ends, durations, decoding, contexts, NO_CHUNKS, len(durations))
         chunks = self.timer.chunks([(s.computed, n) for s, n in batch.chunks])
-        if len(self.stage_free) == 1:
+        if self._alone:
             end = start + self.timer.step_seconds(decoding, contexts, chunks)
         else:
             end = self._through_stages(start, self.timer.stage_seconds(decoding, contexts, chunks))

@@ -202,7 +202,7 @@ class StepTimer:
                 start, growth = contexts[piece.span]
                 attended = index * growth
                 attended += start
-                seconds = piece.decode_run(decoding, attended)
+                seconds = piece.decode_run(decoding, attended, start, start + growth * (steps - 1))
                 total = seconds if total is None else total + seconds
             assert total is not None
             total += stage.token_seconds[decoding] + stage.head_seconds[decoding]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +114,19 @@ class Found:
 
 @dataclass(frozen=True)
 class Calibrations:
-    """What times a device's kernels: its own calibrations first, then its relatives', then the defaults."""
+    """What times a device's kernels: its own calibrations first, then its relatives', then the defaults.
+
+    The relatives are read when they are first asked for.
+    """
 
     own: tuple[Calibration, ...]
-    relatives: tuple[Calibration, ...]
+    lenders: Callable[[], tuple[Calibration, ...]]
     default: Calibration
+
+    @cached_property
+    def relatives(self) -> tuple[Calibration, ...]:
+        """Calibrations of other devices, the nearest first."""
+        return self.lenders()
 
     @property
     def name(self) -> str:
@@ -134,12 +142,16 @@ class Calibrations:
 
     @property
     def source(self) -> str:
-        first = (*self.own, *self.relatives, self.default)[0]
-        return first.source
+        if self.own:
+            return self.own[0].source
+        return (*self.relatives, self.default)[0].source
 
     def collective(self, pattern: str, link: str) -> CollectiveCurve | None:
         """The curve of this pattern over links of this name, the device's own before others'; None if unmeasured."""
-        known = [c for c in (*self.own, *self.relatives) if pattern in c.curves.get("collective", {})]
+        if any(pattern in c.curves.get("collective", {}) for c in self.own):
+            known = [c for c in self.own if pattern in c.curves.get("collective", {})]
+        else:
+            known = [c for c in self.relatives if pattern in c.curves.get("collective", {})]
         kind = link.split("-", maxsplit=1)[0].rstrip("0123456789")
         tests: list[Callable[[Calibration], bool]] = [
             lambda c: c in self.own,
@@ -162,12 +174,13 @@ class Calibrations:
         if family in ANY and ANY[family] not in names:
             names.append(ANY[family])
         exact, near = names[:1], names[1:]
-        for group, wanted in ((self.own, exact), (self.relatives, exact), (self.own, near), (self.relatives, near)):
+        for mine, wanted in ((True, exact), (False, exact), (True, near), (False, near)):
             for candidate in wanted:
+                group = self.own if mine else self.relatives
                 known = [c for c in group if candidate in c.curves.get(family, {})]
                 if known:
                     curves = [c.curves[family][candidate] for c in _one_a_device(known)]
-                    return Found(curves[0] if group is self.own else mean_curve(curves), known[0], candidate)
+                    return Found(curves[0] if mine else mean_curve(curves), known[0], candidate)
         defaults = self.default.curves[family]
         for candidate in names:
             if candidate in defaults:
@@ -258,16 +271,22 @@ def calibrations_for(
     devices with the same chip, else all of the vendor, the same generation first, then the nearest ridge point.
     `own` False leaves the device's own out, as if it had never been measured; a `file` comes before all.
     """
-    shipped = sorted(_shipped(), key=lambda c: (_backend_rank(c.backend or "", backend), c.name))
-    mine = tuple(c for c in shipped if c.device == of.id)
+    mine = [_packaged(f) for f in sorted(CALIBRATIONS.glob(f"{of.id}.*.yaml"))] if own else []
+    mine.sort(key=lambda c: _backend_rank(c.backend or "", backend))
     if file is not None:
-        mine = (load_calibration(file), *mine)
-    others = [c for c in shipped if c.device != of.id and _vendor(c) == of.vendor]
-    relatives = tuple(sorted(others, key=lambda c: (_distance(c, of), _backend_rank(c.backend or "", backend))))
-    same_chip = tuple(c for c in relatives if _chip(device(c.device or "")) == _chip(of))
-    relatives = same_chip or relatives
-    default = load_calibration(CALIBRATIONS / f"uncalibrated-{'cpu' if of.kind == 'cpu' else 'accelerator'}.yaml")
-    return Calibrations(mine if own else (), relatives if of.kind != "cpu" else (), default)
+        mine.insert(0, load_calibration(file))
+    default = _packaged(CALIBRATIONS / f"uncalibrated-{'cpu' if of.kind == 'cpu' else 'accelerator'}.yaml")
+    return Calibrations(tuple(mine), lambda: _relatives(of, backend), default)
+
+
+def _relatives(of: Device, backend: str) -> tuple[Calibration, ...]:
+    """Calibrations of devices with the same chip, else of all others of the vendor, the nearest first."""
+    if of.kind == "cpu":
+        return ()
+    others = [c for c in _shipped() if c.device != of.id and _vendor(c) == of.vendor]
+    others.sort(key=lambda c: (_distance(c, of), _backend_rank(c.backend or "", backend), c.name))
+    same_chip = [c for c in others if _chip(device(c.device or "")) == _chip(of)]
+    return tuple(same_chip or others)
 
 
 def _chip(of: Device) -> tuple[str | None, float | None, float | None]:
@@ -305,6 +324,12 @@ def _ridge(of: Device) -> float:
 
 
 @cache
+def _packaged(path: Path) -> Calibration:
+    """A calibration that comes with the package, read once."""
+    return load_calibration(path)
+
+
+@cache
 def _shipped() -> tuple[Calibration, ...]:
     files = sorted(f for f in CALIBRATIONS.glob("*.yaml") if not f.name.startswith("uncalibrated-"))
-    return tuple(load_calibration(f) for f in files)
+    return tuple(_packaged(f) for f in files)

@@ -7,8 +7,9 @@ the same shape.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -18,10 +19,11 @@ from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
 from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
-from simulator.hardware.kernels.attention import Work
+from simulator.hardware.kernels.attention import AttentionCosts, Work
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import AnyOperator, Attention, Collective, Experts, Gemm, HeadShape, Size
 
+MEMORY = 1 << 16  # chunk shapes whose work is remembered
 # A format without units of its own is computed in the nearest wider one, as libraries do.
 FALLBACK_FORMATS = {
     "nvfp4": ("fp8", "bf16", "fp16", "fp32"),
@@ -152,7 +154,7 @@ class TimingLaw:
         return curve.seconds(op.pattern, op.message, op.world, self.fabric.inside.bandwidth) * busy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AttentionKernel:
     """Attention of one head shape on one device: prompts, decoding sequences, or both in one kernel."""
 
@@ -175,23 +177,33 @@ class AttentionKernel:
 
     def work(self, chunks: tuple[tuple[int, int], ...]) -> Work:
         """Work of prompt chunks given as (cached, new) tokens."""
-        total = Work()
+        total: Work | None = None
         for cached, new in chunks:
-            total = total.plus(self.prompt_curve.work(new, cached, self.prompt_shape, self.window))
-        return total
+            one = self._chunk(new, cached)
+            total = one if total is None else total.plus(one)
+        return total or Work()
+
+    @cached_property
+    def _chunk(self) -> Callable[[int, int], Work]:
+        """Work of one chunk by its new and cached tokens, remembered: lengths come again."""
+        curve, shape, window = self.prompt_curve, self.prompt_shape, self.window
+        return lru_cache(MEMORY)(lambda new, cached: curve.work(new, cached, shape, window))
 
     def seconds(self, work: Work) -> float:
         """Seconds of the kernel that does this work."""
-        found = self.prompts(work)
-        return float((found.compute**4 + found.memory**4) ** 0.25 + found.overhead)
+        return float(self.costs.seconds(work, self.prompt_overlap)) * self.prompt_factor
+
+    @cached_property
+    def costs(self) -> AttentionCosts:
+        """What each unit of prompt work costs."""
+        return self.prompt_curve.costs(self.prompt_shape, peak=self.peak, machine=self.machine)
 
     def together(self, work: Work, sequences: float, attended: float) -> Work:
         """The work of prompts and decoding sequences that share a kernel."""
         return work.plus(self.prompt_curve.decode_work(sequences, attended, self.prompt_shape))
 
     def prompts(self, work: Work) -> Roofs:
-        found = self.prompt_curve.roofs(work, self.prompt_shape, peak=self.peak, machine=self.machine)
-        return found.overlapped(self.prompt_overlap, self.prompt_factor)
+        return self.costs.roofs(work).overlapped(self.prompt_overlap, self.prompt_factor)
 
     def decoding(self, sequences: Size, attended: Size) -> Roofs:
         found = self.decode_curve.roofs(sequences, attended, self.decode_shape, peak=self.peak, machine=self.machine)

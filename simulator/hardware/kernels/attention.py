@@ -119,26 +119,48 @@ class AttentionCurve:
             attended / sequences + KEY_BLOCK / 2,
         )
 
-    def roofs(self, work: Work, shape: HeadShape, *, peak: float, machine: Machine) -> Roofs:
-        """Roofs of one kernel over all this work; the fields of `work` may be arrays."""
+    def costs(self, shape: HeadShape, *, peak: float, machine: Machine) -> AttentionCosts:
+        """What each unit of work costs for heads of this shape on this machine."""
         products = 2.0 * (shape.qk_dim + shape.v_dim) / (peak * self.compute * self._width(shape))
         per_key = products + self.softmax / machine.cycles
-        compute = work.row_keys * per_key + self.tile * work.tiles / machine.units
-        compute = compute * (1.0 + self.throttle * compute / (compute + THROTTLE_SECONDS))
-        tail = self.chain * work.longest * self.rows * per_key * machine.units
         group = shape.q_heads / shape.kv_heads
         again = 1.0 if self.packed else 1.0 + self.reread * (group - 1.0)
-        moved = work.cache_bytes * again + work.query_bytes
-        memory = machine.traffic_seconds(moved, self.memory, self.cache_gain, self.cache_share)
-        return Roofs(compute + tail, memory, self.latency + ramp(memory, self.ramp), 4.0)
-
-    def seconds(self, work: Work, shape: HeadShape, *, peak: float, machine: Machine) -> Size:
-        """Seconds of one kernel over all this work."""
-        found = self.roofs(work, shape, peak=peak, machine=machine)
-        return (found.compute**4 + found.memory**4) ** 0.25 + found.overhead
+        return AttentionCosts(
+            self, machine, per_key, self.tile / machine.units, self.chain * self.rows * per_key * machine.units, again
+        )
 
     def _width(self, shape: HeadShape) -> Size:
         return width_share(shape, self.narrow, self.wide)
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionCosts:
+    """Seconds of a row and key, of a tile, of a key of the longest tile; how often cache traffic is repeated."""
+
+    curve: AttentionCurve
+    machine: Machine
+    row_key: Size
+    tile: float
+    longest_key: Size
+    again: Size
+
+    def bounds(self, work: Work) -> tuple[Size, Size, Size]:
+        """Compute, memory and overhead seconds of one kernel over this work; its fields may be arrays."""
+        c = self.curve
+        compute = work.row_keys * self.row_key + work.tiles * self.tile
+        compute = compute * (1.0 + c.throttle * compute / (compute + THROTTLE_SECONDS))
+        moved = work.cache_bytes * self.again + work.query_bytes
+        memory = self.machine.traffic_seconds(moved, c.memory, c.cache_gain, c.cache_share)
+        return compute + work.longest * self.longest_key, memory, c.latency + ramp(memory, c.ramp)
+
+    def roofs(self, work: Work) -> Roofs:
+        """Roofs of one kernel over this work."""
+        return Roofs(*self.bounds(work), 4.0)
+
+    def seconds(self, work: Work, overlap: float = 0.0) -> Size:
+        """Seconds of one kernel over this work, a share of its overhead hidden."""
+        compute, memory, overhead = self.bounds(work)
+        return (compute**4 + memory**4) ** 0.25 + overhead * (1.0 - overlap)
 
 
 @dataclass(frozen=True, slots=True)

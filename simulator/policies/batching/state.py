@@ -60,7 +60,7 @@ class ServingState:
     @property
     def running(self) -> int:
         """Sequences that hold blocks."""
-        return len(self.prefilling) + len(self.decoding)
+        return len(self.prefilling) + len(self.decoding.members)
 
     def admit(self, sequence: Sequence, tokens: int, *, hit: int = 0, spare: int = 0, whole: bool = True) -> bool:
         """Start a waiting sequence on `hit` cached blocks and its next `tokens` tokens, if the blocks suffice.

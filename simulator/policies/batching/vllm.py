@@ -33,7 +33,7 @@ class VllmV1:
     def next_batch(self, state: ServingState) -> Batch:
         """Advance what runs, then admit what fits."""
         preempted = make_room_to_decode(state)
-        budget = state.limits.max_num_batched_tokens - len(state.decoding)
+        budget = state.limits.max_num_batched_tokens - len(state.decoding.members)
         chunks: list[tuple[Sequence, int]] = []
         if state.prefilling:
             chunks, budget, more = continue_prefills(state, budget, self.longest_chunk)
