@@ -22,12 +22,15 @@ from simulator.workloads.models import model
 
 COLUMNS = ("device", "backend", "model_path", "isl", "osl", "concurrency", "tp_size", "ttft_mean_ms", "tpot_mean_ms")
 FORMATS = {"fp8": "fp8", "fp8_block": "fp8_block", "nvfp4": "nvfp4", "float16": "bf16", "bfloat16": "bf16"}
-# Each engine's own way to batch, at the settings that the measured runs state or its default.
+# Each engine's own way to batch. Runs that state no budget of tokens take one that their TTFT is in keeping with:
+# vLLM's default of 2,048, and 4,096 for TensorRT-LLM.
 BATCHING: dict[str, dict[str, Any]] = {
-    "vllm": {"policy": "vllm-v1", "max_num_batched_tokens": 8192},
-    "trtllm": {"policy": "vllm-v1", "max_num_batched_tokens": 16384},
+    "vllm": {"policy": "vllm-v1", "max_num_batched_tokens": 2048},
+    "trtllm": {"policy": "vllm-v1", "max_num_batched_tokens": 4096},
     "sglang": {"policy": "vllm-v0", "max_num_batched_tokens": 8192},
 }
+# Budgets that the published recipes of a benchmark state.
+STATED_BUDGETS = {("inferencemax", "vllm"): 8192, ("inferencemax", "trtllm"): 16384}
 # Engines whose 8- and 4-bit checkpoints keep their KV cache in fp8 unless told otherwise.
 FP8_CACHE = ("vllm", "trtllm")
 FEWEST_SEQUENCES = 256
@@ -83,6 +86,10 @@ def row_scenario(row: Mapping[str, Any]) -> Scenario:
     """The scenario of one row. Raises `InputError` for models, devices and layouts that are not known."""
     engine, concurrency = str(row["backend"]), int(row["concurrency"])
     data = _whole(row, "attention_dp_size", 1)
+    batching = {**BATCHING[engine], "max_num_seqs": max(FEWEST_SEQUENCES, concurrency)}
+    stated = STATED_BUDGETS.get((str(row.get("load_source")), engine))
+    if stated is not None:
+        batching["max_num_batched_tokens"] = stated
     return scenario_from(
         {
             "model": row["model_path"],
@@ -95,7 +102,7 @@ def row_scenario(row: Mapping[str, Any]) -> Scenario:
                 "expert": max(1, _whole(row, "moe_ep_size", 1)),
             },
             "precision": _precision(row, engine),
-            "batching": {**BATCHING[engine], "max_num_seqs": max(FEWEST_SEQUENCES, concurrency)},
+            "batching": batching,
             "kv_cache": {"prefix_caching": False},
             "load": {
                 "generator": {
