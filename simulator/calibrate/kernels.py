@@ -278,6 +278,6 @@ def _work(row: tuple[float, ...], group: Group, curve: AttentionCurve) -> Work:
     shape = HeadShape(v["q_heads"], v["kv_heads"], width, width, per_token, DTYPES[activation], DTYPES[kv])
     if group.op == "attention_mixed":
         work = curve.work(v["prefill_chunk"], v["kv_prefill"], shape)
-        return work.plus(curve.decode_work(v["n_decode"], v["n_decode"] * v["kv_decode"], shape))
+        return curve.with_decoding(work, v["n_decode"], v["n_decode"] * v["kv_decode"], curve.decode_rates(shape))
     one = curve.work(v["seq_q"], v["seq_kv"] - v["seq_q"], shape, int(v["window"]) or None)
     return one.times(v["batch"])

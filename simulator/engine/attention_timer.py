@@ -66,7 +66,7 @@ class AttentionPiece:
 
     def decoding(self, sequences: int, attended: float) -> float:
         """Seconds for so many sequences that attend to so many tokens in all."""
-        return self._table(sequences).at(attended)
+        return (self._tables.get(sequences) or self._table(sequences)).at(attended)
 
     def decode_run(self, sequences: int, attended: Floats, start: float, end: float) -> Floats:
         """Seconds for each of the totals of attended tokens, rising from `start` to `end`; overwrites the array."""
@@ -77,20 +77,18 @@ class AttentionPiece:
         """Seconds for prompt chunks together with decoding sequences."""
         if not self.kernel.fused:
             return self.prompts(work) + self.decoding(sequences, attended)
-        share = self.share
-        return self.count * self.kernel.seconds(
-            self.kernel.together(work.times(share), sequences * share, attended * share)
-        )
+        share, kernel = self.share, self.kernel
+        if share != 1.0:
+            work, attended = work.times(share), attended * share
+        return self.count * kernel.seconds(kernel.together(work, sequences * share, attended))
 
     def _table(self, sequences: int) -> _Segments:
-        found = self._tables.get(sequences)
-        if found is None:
-            edges = KNOTS * sequences
-            times = self.count * np.asarray(
-                self.kernel.decoding(sequences * self.share, edges * self.share).seconds(), dtype=np.float64
-            )
-            slopes = np.diff(times) / np.diff(edges)
-            offsets = times[:-1] - slopes * edges[:-1]
-            found = _Segments([*edges[:-1].tolist(), np.inf], slopes.tolist(), offsets.tolist())
-            self._tables[sequences] = found
+        edges = KNOTS * sequences
+        times = self.count * np.asarray(
+            self.kernel.decoding(sequences * self.share, edges * self.share).seconds(), dtype=np.float64
+        )
+        slopes = np.diff(times) / np.diff(edges)
+        offsets = times[:-1] - slopes * edges[:-1]
+        found = _Segments([*edges[:-1].tolist(), np.inf], slopes.tolist(), offsets.tolist())
+        self._tables[sequences] = found
         return found

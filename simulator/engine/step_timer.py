@@ -151,11 +151,15 @@ class StepTimer:
         """Summary of prompt chunks given as (cached tokens, new tokens)."""
         if not work:
             return NO_CHUNKS
-        pairs = tuple(sum(s.pairs(c, n) for c, n in work) for s in self.spans)
-        context = tuple(sum(s.context(c, n) for c, n in work) for s in self.spans)
         chunks = tuple(work)
-        works = tuple(kernel.work(chunks) for _, kernel in self.kernels)
-        return Chunks(sum(n for _, n in work), len(work), pairs, context, works)
+        works = tuple([kernel.work(chunks) for _, kernel in self.kernels])
+        if len(chunks) == 1:
+            cached, new = chunks[0]
+            pairs = tuple([s.pairs(cached, new) for s in self.spans])
+            return Chunks(new, 1, pairs, tuple([s.context(cached, new) for s in self.spans]), works)
+        pairs = tuple([sum([s.pairs(c, n) for c, n in chunks]) for s in self.spans])
+        context = tuple([sum([s.context(c, n) for c, n in chunks]) for s in self.spans])
+        return Chunks(sum([n for _, n in chunks]), len(chunks), pairs, context, works)
 
     def host_seconds(self, sequences: int) -> float:
         """Seconds that the engine itself adds to an iteration that samples `sequences` tokens."""

@@ -174,7 +174,10 @@ class Calibrations:
         if family in ANY and ANY[family] not in names:
             names.append(ANY[family])
         exact, near = names[:1], names[1:]
-        for mine, wanted in ((True, exact), (False, exact), (True, near), (False, near)):
+        order = [(True, exact), (False, exact), (True, near), (False, near)]
+        if family == "streaming":  # one's own kernels tell more of a device's memory than the same kernel elsewhere
+            order = [(True, names), (False, names)]
+        for mine, wanted in order:
             for candidate in wanted:
                 group = self.own if mine else self.relatives
                 known = [c for c in group if candidate in c.curves.get(family, {})]

@@ -200,7 +200,11 @@ class AttentionKernel:
 
     def together(self, work: Work, sequences: float, attended: float) -> Work:
         """The work of prompts and decoding sequences that share a kernel."""
-        return work.plus(self.prompt_curve.decode_work(sequences, attended, self.prompt_shape))
+        return self.prompt_curve.with_decoding(work, sequences, attended, self._decode_rates)
+
+    @cached_property
+    def _decode_rates(self) -> tuple[float, float, float, float]:
+        return self.prompt_curve.decode_rates(self.prompt_shape)
 
     def prompts(self, work: Work) -> Roofs:
         return self.costs.roofs(work).overlapped(self.prompt_overlap, self.prompt_factor)

@@ -103,20 +103,32 @@ class AttentionCurve:
             longest + KEY_BLOCK / 2,
         )
 
-    def decode_work(self, sequences: float, attended: float, shape: HeadShape) -> Work:
-        """Work of decoding sequences, `attended` tokens in all, that share the prompts' kernel: a tile each."""
-        if not sequences:
-            return Work()
+    def decode_rates(self, shape: HeadShape) -> tuple[float, float, float, float]:
+        """What a decoding sequence adds to the prompts' kernel as tiles of its own.
+
+        Row-keys for each key, tiles, cache bytes for each token attended, query bytes.
+        """
         group = shape.q_heads / shape.kv_heads if self.packed else 1.0
         heads = shape.kv_heads if self.packed else shape.q_heads
-        tile = min(max(2.0 ** math.ceil(math.log2(group)), SMALLEST_TILE), self.rows)
-        tile = tile if self.packed else self.rows
+        rows = min(max(2.0 ** math.ceil(math.log2(group)), SMALLEST_TILE), self.rows) if self.packed else self.rows
+        width = shape.qk_dim + shape.v_dim
+        return (
+            heads * rows, heads, shape.kv_elements * shape.kv_bytes, shape.q_heads * width * shape.activation_bytes
+        )  # fmt: skip
+
+    def with_decoding(
+        self, work: Work, sequences: float, attended: float, rates: tuple[float, float, float, float]
+    ) -> Work:
+        """Prompt work together with sequences that attend to `attended` tokens in all, at their `decode_rates`."""
+        if not sequences:
+            return work
+        rows, tiles, cache, query = rates
         return Work(
-            heads * tile * (attended + sequences * KEY_BLOCK / 2),
-            heads * sequences,
-            attended * shape.kv_elements * shape.kv_bytes,
-            sequences * shape.q_heads * (shape.qk_dim + shape.v_dim) * shape.activation_bytes,
-            attended / sequences + KEY_BLOCK / 2,
+            work.row_keys + rows * (attended + sequences * (KEY_BLOCK / 2)),
+            work.tiles + tiles * sequences,
+            work.cache_bytes + cache * attended,
+            work.query_bytes + query * sequences,
+            max(work.longest, attended / sequences + KEY_BLOCK / 2),
         )
 
     def costs(self, shape: HeadShape, *, peak: float, machine: Machine) -> AttentionCosts:
