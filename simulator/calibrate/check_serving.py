@@ -87,13 +87,14 @@ def _check_run(folder: Path) -> Comparison:
         for statistic, quantile in STATISTICS.items():
             comparison.add(
                 {"run": folder.name, "metric": metric, "statistic": statistic},
-                [_statistic(found.named[metric], quantile)],
-                [_statistic(values, quantile)],
+                [statistic_of(found.named[metric], quantile)],
+                [statistic_of(values, quantile)],
             )
     return comparison
 
 
-def _statistic(values: Floats, quantile: float | None) -> float:
+def statistic_of(values: Floats, quantile: float | None) -> float:
+    """The mean, or the percentile given."""
     return float(values.mean() if quantile is None else np.percentile(values, quantile))
 
 
@@ -167,7 +168,7 @@ def _check_experiment(experiment: dict[str, Any], comparison: Comparison, file: 
                 mine = found.named["tpot" if metric == "itl" else metric]
                 mine = mine[inside] if len(mine) == len(inside) else mine
                 name = {"metric": metric, "statistic": statistic, "stage": str(stage)}
-                predicted = _statistic(mine, STATISTICS[statistic])
+                predicted = statistic_of(mine, STATISTICS[statistic])
                 comparison.add(label | name, [predicted], [float(value) / 1e3])
 
 

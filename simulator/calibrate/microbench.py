@@ -18,10 +18,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simulator.calibrate.numpy_kernels import (
+    decode_attention,
+    prompt_attention,
+    rms_norm,
+    rotate,
+    sample,
+    silu_mul,
+)
+
 Array = NDArray[np.float32]
 Kernel = Callable[[int], object]
 
 COLD_BYTES = 256e6
+BLOCK = 16  # tokens of a KV block
 LEAST_REPEATS = 5
 QUICK_SECONDS, FULL_SECONDS = 0.04, 0.25
 
@@ -98,9 +108,14 @@ def _prefills(rng: np.random.Generator, count: int) -> Iterator[Bench]:
 
 def _prefill(batch: int, new: int, heads: int, width: int) -> Callable[[np.random.Generator], Kernel]:
     def make(rng: np.random.Generator) -> Kernel:
-        q, k, v = (_random(rng, (batch, heads, new, width)) for _ in range(3))
-        mask = np.triu(np.full((new, new), -np.inf, np.float32), 1)
-        return lambda _: softmax(q @ k.swapaxes(-1, -2) + mask) @ v
+        q, k, v = (_random(rng, (heads, new, width)) for _ in range(3))
+
+        def run(_: int) -> object:
+            for _ in range(batch):
+                found = prompt_attention(q, k, v)
+            return found
+
+        return run
 
     return make
 
@@ -115,12 +130,18 @@ def _decodes(rng: np.random.Generator, count: int) -> Iterator[Bench]:
 
 def _decode(batch: int, context: int, heads: int, width: int) -> Callable[[np.random.Generator], Kernel]:
     def make(rng: np.random.Generator) -> Kernel:
-        q = _random(rng, (batch, heads, 1, width))
-        keys, values = (_copies(rng, (batch, heads, context, width)) for _ in range(2))
+        each = -(-context // BLOCK)
+        q = _random(rng, (batch, heads, width))
+        shape = (max(batch * each, int(COLD_BYTES // (8 * BLOCK * heads * width))), BLOCK, heads, width)
+        keys, values = _random(rng, shape), _random(rng, shape)
+        pages = rng.permutation(shape[0])
 
         def run(i: int) -> object:
-            k, v = keys[i % len(keys)], values[i % len(values)]
-            return softmax(q @ k.swapaxes(-1, -2)) @ v
+            first = i * batch * each
+            tables = [
+                np.take(pages, range(first + b * each, first + (b + 1) * each), mode="wrap") for b in range(batch)
+            ]
+            return decode_attention(q, keys, values, tables, [context] * batch)
 
         return run
 
@@ -129,13 +150,6 @@ def _decode(batch: int, context: int, heads: int, width: int) -> Callable[[np.ra
 
 def _heads(q_heads: int, kv_heads: int, width: int) -> dict[str, Any]:
     return {"q_heads": q_heads, "kv_heads": kv_heads, "head_dim": width, "kv_dtype": "fp32"}
-
-
-def softmax(scores: Array) -> Array:
-    """Softmax over the last axis."""
-    weights: Array = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    weights /= weights.sum(axis=-1, keepdims=True)
-    return weights
 
 
 def _streams(rng: np.random.Generator, count: int) -> Iterator[Bench]:
@@ -158,11 +172,7 @@ def _rmsnorm(rows: int, cols: int) -> Callable[[np.random.Generator], Kernel]:
     def make(rng: np.random.Generator) -> Kernel:
         x, r, w = _random(rng, (rows, cols)), _random(rng, (rows, cols)), _random(rng, (cols,))
 
-        def run(_: int) -> object:
-            total = x + r
-            return total * (w / np.sqrt(np.square(total).mean(axis=-1, keepdims=True) + np.float32(1e-6)))
-
-        return run
+        return lambda _: rms_norm(x, r, w)[1]
 
     return make
 
@@ -170,7 +180,7 @@ def _rmsnorm(rows: int, cols: int) -> Callable[[np.random.Generator], Kernel]:
 def _silu_mul(rows: int, cols: int) -> Callable[[np.random.Generator], Kernel]:
     def make(rng: np.random.Generator) -> Kernel:
         gate, up = _random(rng, (rows, cols)), _random(rng, (rows, cols))
-        return lambda _: gate / (1 + np.exp(-gate)) * up
+        return lambda _: silu_mul(gate, up)
 
     return make
 
@@ -180,11 +190,7 @@ def _rope(rows: int, cols: int) -> Callable[[np.random.Generator], Kernel]:
         x = _random(rng, (rows, cols))
         sine, cosine = _random(rng, (rows, cols // 2)), _random(rng, (rows, cols // 2))
 
-        def run(_: int) -> object:
-            a, b = x[:, : cols // 2], x[:, cols // 2 :]
-            return np.concatenate([a * cosine - b * sine, b * cosine + a * sine], axis=-1)
-
-        return run
+        return lambda _: rotate(x, cosine, sine)
 
     return make
 
@@ -201,7 +207,7 @@ def _embedding(rows: int, cols: int) -> Callable[[np.random.Generator], Kernel]:
 def _sampler(rows: int, cols: int) -> Callable[[np.random.Generator], Kernel]:
     def make(rng: np.random.Generator) -> Kernel:
         logits = _random(rng, (rows, cols))
-        return lambda _: softmax(logits).argmax(axis=-1)
+        return lambda _: sample(logits)
 
     return make
 

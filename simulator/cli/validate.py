@@ -68,6 +68,24 @@ def serving(
     _show(check_serving(run), "serving", json_file, out)
 
 
+@app.command("engine")
+def engine(
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration of this machine; without it kernels are measured first.")
+    ] = None,
+    requests: Annotated[int, typer.Option(help="Requests to serve.", min=4, max=10_000)] = 48,
+    json_file: Json = None,
+    out: Out = None,
+) -> None:
+    """A small engine that really computes on this machine's processor, against its simulation.
+
+    Example: simulator validate engine
+    """
+    from simulator.calibrate.check_engine import check_engine
+
+    _show(check_engine(calibration=calibration, requests=requests, say=print), "engine", json_file, out)
+
+
 @app.command("all")
 def everything(
     folder: Annotated[Path, typer.Argument(help="Folder with kernels/ and serving/.")],
@@ -98,11 +116,23 @@ def _show(comparison: Comparison, title: str, json_file: Path | None, out: Path 
         write_json(folder / "errors.json", summary)
         with atomic(folder / "parity.svg") as temporary:
             temporary.write_text(parity_plot(comparison, title), encoding="utf-8")
-    print_rows(f"{title}: predicted against measured", [_row(g["group"], g) for g in summary["groups"]])
+    rows = [
+        _row(group["group"], group) if len(measured) > 1 else _single(group["group"], predicted[0], measured[0])
+        for group, predicted, measured in zip(summary["groups"], comparison.predicted, comparison.measured, strict=True)
+    ]
+    print_rows(f"{title}: predicted against measured", rows)
     if summary["rows"]:
         print_rows("all together", [_row({}, summary["overall"])])
     for reason, count in sorted(summary["skipped"].items()):
         print(f"skipped {count:,}: {reason}")
+
+
+def _single(label: dict[str, str], predicted: float, measured: float) -> dict[str, str]:
+    return label | {
+        "predicted (ms)": f"{predicted * 1e3:,.2f}",
+        "measured (ms)": f"{measured * 1e3:,.2f}",
+        "error": f"{predicted / measured - 1:+.1%}",
+    }
 
 
 def _row(label: dict[str, str], found: dict[str, float]) -> dict[str, str]:

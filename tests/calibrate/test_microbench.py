@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from simulator.calibrate import microbench, this_cpu
+from simulator.calibrate import numpy_kernels as kernels
 from simulator.cli import main
 from simulator.hardware.calibration import calibrations_for, load_calibration
 from simulator.hardware.device import device
@@ -38,20 +39,33 @@ def test_every_kernel_of_the_suite_runs() -> None:
         assert np.isfinite(found).all()
 
 
-def test_the_last_row_of_prefill_is_what_decode_computes() -> None:
+def test_the_last_row_of_prefill_is_what_paged_decode_computes() -> None:
     rng = np.random.default_rng(0)
-    q, k, v = (rng.standard_normal((1, 2, 5, 4)).astype(np.float32) for _ in range(3))
-    mask = np.triu(np.full((5, 5), -np.inf, np.float32), 1)
-    prefill = microbench.softmax(q @ k.swapaxes(-1, -2) + mask) @ v
-    decode = microbench.softmax(q[:, :, -1:] @ k.swapaxes(-1, -2)) @ v
-    assert np.allclose(prefill[:, :, -1:], decode, atol=1e-6)
+    q, k, v = (rng.standard_normal((2, 37, 4)).astype(np.float32) for _ in range(3))
+    prefill = kernels.prompt_attention(q, k, v)
+    chunked = kernels.prompt_attention(q[:, 30:], k, v)
+    assert np.allclose(prefill[:, 30:], chunked, atol=1e-6)
+    table = np.array([3, 0, 2])
+    paged = [np.zeros((4, 16, 2, 4), np.float32) for _ in range(2)]
+    for cache, full in zip(paged, (k, v), strict=True):
+        for position in range(37):
+            cache[table[position // 16], position % 16] = full[:, position]
+    decode = kernels.decode_attention(q[:, -1][None], *paged, [table], [37])
+    assert np.allclose(prefill[:, -1], decode[0], atol=1e-6)
 
 
 def test_a_norm_has_unit_mean_square() -> None:
-    rng = np.random.default_rng(0)
-    run = microbench._rmsnorm(4, 512)(rng)
-    first, second = run(0), run(1)
-    assert np.array_equal(first, second)  # type: ignore[arg-type]
+    x = np.random.default_rng(0).standard_normal((4, 512)).astype(np.float32)
+    total, normed = kernels.rms_norm(x, x, np.ones(512, np.float32))
+    assert np.array_equal(total, 2 * x)
+    assert np.allclose(np.square(normed).mean(axis=-1), 1.0, rtol=1e-3)
+
+
+def test_rotation_keeps_lengths() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 8)).astype(np.float32)
+    angle = np.random.default_rng(1).uniform(0, 6, (3, 4)).astype(np.float32)
+    turned = kernels.rotate(x, np.cos(angle), np.sin(angle))
+    assert np.allclose(np.square(turned).sum(axis=-1), np.square(x).sum(axis=-1), rtol=1e-5)
 
 
 def test_the_median_is_that_of_the_calls() -> None:
