@@ -82,19 +82,20 @@ _ATTENTION: Bounds = {
     "cache_share": (0.3, 0.03, 1.5),
 }
 _DECODE: Bounds = {
-    "compute": (0.3, 0.01, 1.5),
-    "memory": (0.85, 0.3, 1.1),
-    "feed": (30.0, 3.0, 500.0),
+    "compute": (0.3, 0.001, 1.5),
+    "memory": (0.85, 0.05, 1.1),
+    "feed": (30.0, 0.3, 500.0),
     "narrow": (1.0, 0.3, 3.0),
     "wide": (1.0, 0.3, 3.0),
-    "softmax": (0.01, 1e-5, 10.0),
+    "softmax": (0.01, 1e-5, 1e3),
     "fallback": (1.2, 1.0, 8.0),
     "block": (256.0, 32.0, 4096.0),
     "latency": (4e-6, 3e-7, 5e-5),
-    "unit": (2e-6, 1e-8, 5e-5),
+    "unit": (2e-6, 1e-8, 1e-3),
     "combine": (2e-6, 1e-8, 5e-5),
-    "row": (1e-9, 1e-12, 1e-6),
-    "ramp": (1e-6, 1e-8, 3e-5),
+    "row": (1e-9, 1e-12, 1e-4),
+    "sequence": (1e-5, 1e-9, 1e-3),
+    "ramp": (1e-6, 1e-8, 1e-3),
     "cache_gain": (0.5, 1e-3, 20.0),
     "cache_share": (0.3, 0.03, 1.5),
 }
@@ -130,7 +131,7 @@ _BOUNDS: dict[type[Any], Bounds] = {
     StreamingCurve: _STREAMING,
 }
 # What is kept at a default where rows cannot tell it: the window of one kind of kernel, say.
-_IDLE: dict[str, float] = {"direct_share": 0.0, "direct_latency": 0.0, "direct_hop": 0.0, "passes": 1.0, "reread": 0.0}
+_IDLE = dict.fromkeys(("direct_share", "direct_latency", "direct_hop", "reread", "sequence"), 0.0) | {"passes": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,8 @@ def _useless(name: str, rows: Sequence[Group]) -> bool:
         return rows[0].format != "all_reduce"
     if name == "passes":
         return rows[0].format != "sampling"
+    if name == "sequence":
+        return all(g.backend != "numpy" for g in rows)
     if name == "reread":
         return all(g.op != "attention_mixed" for g in rows)
     return False

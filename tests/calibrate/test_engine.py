@@ -7,6 +7,7 @@ import pytest
 
 from simulator.calibrate import check_engine as checks
 from simulator.calibrate.engine import Decoder, RealTimer
+from simulator.workloads.models import model
 from simulator.workloads.transformer import Attention, FeedForward, Layer, Transformer
 
 MODEL = Transformer("small", "S", 32, 50, (Layer(Attention(2, 2, 16, 16), FeedForward(64)),) * 2, 128)
@@ -60,7 +61,8 @@ def test_a_load_is_served_whole_and_all_pages_come_back(tmp_path: object, monkey
 
     monkeypatch.setattr(checks, "RealTimer", Kept)
     scenario = checks.engine_scenario(folder, "unused.yaml", 12)
-    found = checks.serve(scenario)
+    decoder = Decoder(model(scenario.model), blocks=checks.BLOCKS, block_tokens=checks.BLOCK_TOKENS)
+    found = checks.serve(scenario, decoder)
     assert len(found.ttft) == 12
     assert (found.ttft > 0).all()
     assert (found.e2e >= found.ttft).all()

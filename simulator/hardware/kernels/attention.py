@@ -183,7 +183,7 @@ class DecodeCurve:
     `wide` are as for prompts, `softmax` the unit cycles of a score. `group` is the most query heads that one unit
     serves at once, `fallback` the slowdown where more than 32 share a key head, `block` the tokens that a split
     of the keys has at least. Seconds: `latency`, `unit` of one unit's pass, `combine` of the split parts, `row`
-    for each query head, `ramp`.
+    for each query head, `sequence` for each sequence where a host serves them one by one, `ramp`.
     """
 
     compute: float
@@ -199,6 +199,7 @@ class DecodeCurve:
     unit: float = 2e-6
     combine: float = 2e-6
     row: float = 1e-10
+    sequence: float = 0.0
     ramp: float = 2e-6
     cache_gain: float = 0.001
     cache_share: float = 0.5
@@ -227,7 +228,7 @@ class DecodeCurve:
         fallback = 1.0 if shape.latent else np.where(group > 32.0, self.fallback, 1.0)
         slow = fallback / width_share(shape, self.narrow, self.wide)
         split_up = np.minimum(np.maximum(keys / self.block - 1.0, 0.0), 1.0)
-        overhead = self.latency + self.combine * split_up + self.row * shape.q_heads * sequences
+        overhead = self.latency + self.combine * split_up + (self.row * shape.q_heads + self.sequence) * sequences
         return Roofs(compute * slow, streamed * slow, overhead + ramp(memory, self.ramp), 2.0)
 
     def seconds(self, sequences: Size, attended: Size, shape: HeadShape, *, peak: float, machine: Machine) -> Size:
