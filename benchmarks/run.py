@@ -51,10 +51,14 @@ ROWS = {
 
 def replay(trace: Path, **settings: Any) -> dict[str, Any]:
     """Seconds of one replay after everything is imported, and what it served."""
-    import simulator
-    from simulator.experiment import run
+    import numpy.random  # noqa: F401 - numpy loads it at first use
 
-    assert run is not None
+    import simulator
+    import simulator.api
+    import simulator.experiment
+    import simulator.report.metrics
+    import simulator.workloads.traces
+
     arguments: dict[str, Any] = {"model": LLAMA_70B, "device": H100, "tensor_parallel": 4, "replicas": 8} | settings
     started = time.perf_counter()
     result = simulator.replay(trace, **arguments)

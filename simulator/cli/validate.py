@@ -116,8 +116,11 @@ def _show(comparison: Comparison, title: str, json_file: Path | None, out: Path 
         write_json(folder / "errors.json", summary)
         with atomic(folder / "parity.svg") as temporary:
             temporary.write_text(parity_plot(comparison, title), encoding="utf-8")
+    names = list(dict.fromkeys(name for group in summary["groups"] for name in group["group"]))
+    labels = [{name: group["group"].get(name, "") for name in names} for group in summary["groups"]]
+    single = all(len(measured) == 1 for measured in comparison.measured)
     rows = [
-        _row(group["group"], group) if len(measured) > 1 else _single(group["group"], predicted[0], measured[0])
+        _single(label, predicted[0], measured[0]) if single else _row(label, group)
         for group, predicted, measured in zip(summary["groups"], comparison.predicted, comparison.measured, strict=True)
     ]
     print_rows(f"{title}: predicted against measured", rows)
@@ -136,13 +139,11 @@ def _single(label: dict[str, str], predicted: float, measured: float) -> dict[st
 
 
 def _row(label: dict[str, str], found: dict[str, float]) -> dict[str, str]:
-    row = dict(label) | {
+    row = label | {
         "rows": f"{found['n']:,.0f}",
         "median": f"{found['median_ape']:.1%}",
         "mean": f"{found['mape']:.1%}",
         "P90": f"{found['p90_ape']:.1%}",
         "bias": f"{found['bias']:+.1%}",
     }
-    if "coverage_90" in found:
-        row["in 90 % interval"] = f"{found['coverage_90']:.0%}"
-    return row
+    return row | {"in 90 % interval": f"{found['coverage_90']:.0%}" if "coverage_90" in found else ""}
