@@ -121,7 +121,9 @@ def _show(comparison: Comparison, title: str, json_file: Path | None, out: Path 
     single = all(len(measured) == 1 for measured in comparison.measured)
     rows = [
         _single(label, predicted[0], measured[0]) if single else _row(label, group)
-        for group, predicted, measured in zip(summary["groups"], comparison.predicted, comparison.measured, strict=True)
+        for label, group, predicted, measured in zip(
+            labels, summary["groups"], comparison.predicted, comparison.measured, strict=True
+        )
     ]
     print_rows(f"{title}: predicted against measured", rows)
     if summary["rows"]:
