@@ -18,6 +18,8 @@ def explain(
     expert_parallel: Annotated[int, typer.Option(help="Devices that whole experts are spread over.")] = 1,
     weights: Annotated[str | None, typer.Option(help="Number format of the weights, e.g. fp8 or int4.")] = None,
     kv_cache: Annotated[str | None, typer.Option("--kv-cache", help="Number format of the KV cache.")] = None,
+    engine: Annotated[str, typer.Option(help="Whose kernels and overheads: vllm, trtllm, sglang, or a file.")] = "vllm",
+    calibration: Annotated[str | None, typer.Option(help="Calibration file of one's own for the device.")] = None,
     prefill_tokens: Annotated[int, typer.Option(help="New prompt tokens in the iteration, as one chunk.")] = 0,
     cached_tokens: Annotated[int, typer.Option(help="Tokens of that prompt that are cached already.")] = 0,
     decode_sequences: Annotated[int, typer.Option(help="Sequences that decode in the iteration.")] = 0,
@@ -51,6 +53,8 @@ def explain(
         device,
         parallel=Parallelism(tensor_parallel, pipeline_parallel, data_parallel, expert_parallel),
         precision=native_precision(load_model(model), weights, None, kv_cache),
+        engine=engine,
+        calibration=calibration,
     )
     prefill = [(cached_tokens, prefill_tokens)] if prefill_tokens else []
     parts = iteration_parts(deployment, prefill=prefill, decode=[context] * decode_sequences)
