@@ -21,6 +21,8 @@ from simulator.workloads.models import model
 from simulator.workloads.traces import open_trace
 
 Floats = NDArray[np.float64]
+# Words that CUDA and ROCm put around a device's own name.
+MAKERS = ("nvidia", "geforce", "tesla", "amd", "instinct", "graphics", "gpu")
 STATISTICS = {"mean": None, "p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 
@@ -106,7 +108,7 @@ def run_scenario(engine: dict[str, Any], folder: Path) -> Scenario:
         values = {
             "model": engine["model"],
             "device": name,
-            "parallel": {"tensor": given["tensor_parallel_size"], "data": given.get("data_parallel_size", 1)},
+            **_layout(given),
             "batching": {
                 "max_num_seqs": given["max_num_seqs"],
                 "max_num_batched_tokens": given["max_num_batched_tokens"],
@@ -125,6 +127,16 @@ def run_scenario(engine: dict[str, Any], folder: Path) -> Scenario:
     return scenario_from(values, file=folder / "engine.json")
 
 
+def _layout(given: dict[str, Any]) -> dict[str, Any]:
+    """Devices of a recorded run: data-parallel ranks share their experts where the engine spreads these, and are
+    replicas of the whole model elsewhere.
+    """
+    tensor, data = int(given["tensor_parallel_size"]), int(given.get("data_parallel_size", 1))
+    if given.get("enable_expert_parallel"):
+        return {"parallel": {"tensor": tensor, "data": data, "expert": tensor * data}}
+    return {"parallel": {"tensor": tensor}, "replicas": data}
+
+
 def _hardware(engine: dict[str, Any]) -> str:
     """What the run says of its device: CUDA's name for it, else the name in its deployment."""
     if "hardware" in engine:
@@ -134,7 +146,7 @@ def _hardware(engine: dict[str, Any]) -> str:
 
 def device_named(text: str) -> str:
     """Our name of a device that CUDA calls `text`, such as "NVIDIA GeForce RTX 4090"."""
-    words = [w for w in re.split(r"[\s-]+", text) if w.lower() not in ("nvidia", "geforce", "graphics", "gpu")]
+    words = [w for w in re.split(r"[\s-]+", text) if w.lower() not in MAKERS]
     candidates = ["-".join(words[:n]) for n in range(len(words), 0, -1)]
     for candidate in (text, *candidates):
         try:

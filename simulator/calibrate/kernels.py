@@ -174,6 +174,8 @@ def _complete(op: str, rows: pd.DataFrame, skipped: Counter[str]) -> pd.DataFram
     columns = SHAPES[op]
     if "window" in columns:
         rows = rows.assign(window=rows["window"].fillna(0) if "window" in rows else 0)
+    if op == "moe" and "activated_experts" in rows:
+        rows = _activated(rows)
     missing = [c for c in columns if c not in rows]
     if missing:
         skipped[f"{op} without {missing[0]}"] += len(rows)
@@ -182,6 +184,15 @@ def _complete(op: str, rows: pd.DataFrame, skipped: Counter[str]) -> pd.DataFram
     if not complete.all():
         skipped[f"{op} with empty or zero fields"] += int((~complete).sum())
     return rows[complete]
+
+
+def _activated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that state how many experts were used: all of these, with an expert a token unless said otherwise."""
+    filled: dict[str, Any] = {"experts": rows["activated_experts"], "topk": 1, "moe_tp": 1, "ep": 1}
+    for name, value in filled.items():
+        known = rows[name] if name in rows else pd.Series(pd.NA, index=rows.index, dtype="Int64")
+        rows = rows.assign(**{name: known.fillna(value)})
+    return rows
 
 
 def _decode_only(mixed: Group) -> Group:

@@ -97,6 +97,27 @@ def test_what_cannot_be_modelled_is_counted(tmp_path: Path) -> None:
     }
 
 
+def test_experts_may_be_given_by_how_many_are_used(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "device": H100,
+            "op": "moe",
+            "dtype": "bf16",
+            "backend": "vllm",
+            "latency_us": 100.0,
+            "m": [16, 64],
+            "hidden": 4096,
+            "intermediate": 1024,
+            "activated_experts": [8, 8],
+        }
+    )
+    frame.to_parquet(tmp_path / "rows.parquet")
+    found = check_kernels(tmp_path / "rows.parquet")
+    assert not found.skipped
+    assert len(found.predicted[0]) == 2
+    assert (found.predicted[0] > 0).all()
+
+
 def test_files_that_are_no_measurements(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("no")
     with pytest.raises(InputError, match="not a Parquet file of measurements"):

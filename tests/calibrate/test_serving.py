@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from simulator.calibrate.check_serving import check_serving, device_named, experiment_scenario
+from simulator.calibrate.check_serving import check_serving, device_named, experiment_scenario, run_scenario
 from simulator.calibrate.check_steady_state import check_steady_state, row_scenario
 from simulator.errors import InputError
 from simulator.workloads.models import model
@@ -103,10 +103,27 @@ def test_experiments_are_compared_by_what_was_measured(tmp_path: Path) -> None:
         ("NVIDIA GeForce RTX 4090", "nvidia-rtx-4090-24gb"),
         ("NVIDIA H100 80GB HBM3", "nvidia-h100-sxm-80gb"),
         ("RTXPRO6000", "nvidia-rtx-pro-6000-96gb"),
+        ("AMD Instinct MI300X", "amd-mi300x-192gb"),
+        ("Tesla T4", "nvidia-t4-16gb"),
     ],
 )
 def test_devices_are_known_by_what_cuda_calls_them(text: str, name: str) -> None:
     assert device_named(text) == name
+
+
+def test_data_parallel_ranks_are_replicas_unless_they_share_experts(tmp_path: Path) -> None:
+    given = {
+        "tensor_parallel_size": 2,
+        "data_parallel_size": 4,
+        "max_num_seqs": 64,
+        "max_num_batched_tokens": 2048,
+    }
+    engine = {"engine_kwargs": given, "model": "Qwen/Qwen3-30B-A3B", "hardware": {"device_name": "NVIDIA H100"}}
+    plain = run_scenario(engine, tmp_path)
+    assert (plain.parallel.tensor, plain.replicas) == (2, 4)
+    engine["engine_kwargs"] = given | {"enable_expert_parallel": True}
+    shared = run_scenario(engine, tmp_path)
+    assert (shared.parallel.data, shared.parallel.expert, shared.replicas) == (4, 8, 1)
 
 
 def test_broken_runs_are_named(tmp_path: Path) -> None:
