@@ -23,7 +23,7 @@ from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
 from simulator.hardware.kernels import AttentionCurve, CollectiveCurve, DecodeCurve, ExpertsCurve, GemmCurve
 from simulator.hardware.kernels.attention import Work
-from simulator.hardware.law import FALLBACK_FORMATS, input_bytes, machine_of
+from simulator.hardware.law import input_bytes, machine_of, peak_of
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Collective, HeadShape
 
@@ -209,12 +209,9 @@ def _decode_only(mixed: Group) -> Group:
     return Group(mixed.op, mixed.dtype, mixed.backend, "decode", mixed.format, values, mixed.seconds)
 
 
-def peak_of(device: Device, compute: str) -> float:
-    """Peak FLOP/s for a format, or for the nearest wider one."""
-    for name in (compute, *FALLBACK_FORMATS.get(compute, ())):
-        if name in device.peak_flops:
-            return device.peak_flops[name]
-    return max(device.peak_flops.values())
+def nearest_peak(device: Device, compute: str) -> float:
+    """Peak FLOP/s for a format, or for the nearest wider one; rows of a format without either get the highest."""
+    return peak_of(device, compute) or max(device.peak_flops.values())
 
 
 def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
@@ -230,7 +227,7 @@ def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
             v["k"],
             weight=stored.bytes,
             activation=input_bytes(stored, stored if stored.bits > 16 else DTYPES["bf16"]),
-            peak=peak_of(device, stored.compute),
+            peak=nearest_peak(device, stored.compute),
             machine=machine,
         ).seconds()
     elif isinstance(curve, ExpertsCurve):
@@ -246,22 +243,22 @@ def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
             distribution=group.distribution,
             weight=stored.bytes,
             activation=input_bytes(stored, DTYPES["bf16"]),
-            peak=peak_of(device, stored.compute),
+            peak=nearest_peak(device, stored.compute),
             machine=machine,
         ).seconds()
     elif isinstance(curve, AttentionCurve):
-        peak = peak_of(device, group.shape.activation.compute)
+        peak = nearest_peak(device, group.shape.activation.compute)
         found = curve.costs(group.shape, peak=peak, machine=machine).seconds(_works(group, curve))
     elif isinstance(curve, DecodeCurve):
         seen = np.where(v["window"] > 0, np.minimum(v["seq_kv"], v["window"]), v["seq_kv"])
-        peak = peak_of(device, group.shape.activation.compute)
+        peak = nearest_peak(device, group.shape.activation.compute)
         found = curve.seconds(v["batch"], v["batch"] * seen, group.shape, peak=peak, machine=machine)
     elif isinstance(curve, CollectiveCurve):
         found = curve.seconds(group.format, v["message_bytes"], v["world_size"], fabric.inside.bandwidth)
     else:
         size = DTYPES.get(group.dtype, DTYPES["bf16"]).bytes
         moved = v["rows"] * v["cols"] * STREAMS[group.op][1] * size
-        found = curve.roofs(0.0 * moved, moved, peak=peak_of(device, "fp32"), machine=machine).seconds()
+        found = curve.roofs(0.0 * moved, moved, peak=nearest_peak(device, "fp32"), machine=machine).seconds()
     return np.asarray(found, dtype=np.float64)
 
 

@@ -56,11 +56,11 @@ class TimingLaw:
 
     def peak(self, compute: str) -> float:
         """Peak FLOP/s for an arithmetic format, or for the nearest wider one that the device has."""
-        peaks = self.device.peak_flops
-        for name in (compute, *FALLBACK_FORMATS.get(compute, ())):
-            if name in peaks:
-                return peaks[name]
-        raise InputError(f"device {self.device.id} has no {compute} arithmetic: it has {', '.join(sorted(peaks))}")
+        peak = peak_of(self.device, compute)
+        if peak is None:
+            has = ", ".join(sorted(self.device.peak_flops))
+            raise InputError(f"device {self.device.id} has no {compute} arithmetic: it has {has}")
+        return peak
 
     def roofs(self, op: AnyOperator) -> Roofs:
         """Seconds of `op` under each roof. An operator of size zero costs nothing, not even its launch."""
@@ -212,6 +212,12 @@ class AttentionKernel:
     def decoding(self, sequences: Size, attended: Size) -> Roofs:
         found = self.decode_curve.roofs(sequences, attended, self.decode_shape, peak=self.peak, machine=self.machine)
         return found.overlapped(self.decode_overlap, self.decode_factor)
+
+
+def peak_of(device: Device, compute: str) -> float | None:
+    """Peak FLOP/s for a format, or for the nearest wider one that the device has; None if it has neither."""
+    peaks = device.peak_flops
+    return next((peaks[name] for name in (compute, *FALLBACK_FORMATS.get(compute, ())) if name in peaks), None)
 
 
 def machine_of(device: Device, *, benchmark: bool = False) -> Machine:
