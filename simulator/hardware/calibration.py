@@ -148,21 +148,18 @@ class Calibrations:
 
     def collective(self, pattern: str, link: str) -> CollectiveCurve | None:
         """The curve of this pattern over links of this name, the device's own before others'; None if unmeasured."""
-        if any(pattern in c.curves.get("collective", {}) for c in self.own):
-            known = [c for c in self.own if pattern in c.curves.get("collective", {})]
-        else:
-            known = [c for c in self.relatives if pattern in c.curves.get("collective", {})]
+        known = [c for c in self.own if pattern in c.curves.get("collective", {})]
+        if known:
+            return _collective_curve(known[0], pattern)
+        known = [c for c in self.relatives if pattern in c.curves.get("collective", {})]
         kind = link.split("-", maxsplit=1)[0].rstrip("0123456789")
         tests: list[Callable[[Calibration], bool]] = [
-            lambda c: c in self.own,
             lambda c: _inside_link(c) == link,
             lambda c: (_inside_link(c) or "").startswith(kind),
         ]
         for fits in tests:
             for calibration in filter(fits, known):
-                curve = calibration.curves["collective"][pattern]
-                assert isinstance(curve, CollectiveCurve)
-                return curve
+                return _collective_curve(calibration, pattern)
         return None
 
     def find(self, family: str, name: str) -> Found:
@@ -295,6 +292,12 @@ def _relatives(of: Device, backend: str) -> tuple[Calibration, ...]:
 def _chip(of: Device) -> tuple[str | None, float | None, float | None]:
     """What devices with the same chip have in common, whatever memory it has."""
     return of.generation, of.units.get("sm"), of.peak_flops.get("bf16")
+
+
+def _collective_curve(calibration: Calibration, pattern: str) -> CollectiveCurve:
+    curve = calibration.curves["collective"][pattern]
+    assert isinstance(curve, CollectiveCurve)
+    return curve
 
 
 def _inside_link(calibration: Calibration) -> str | None:
