@@ -90,9 +90,7 @@ def plan_memory(
             f"{plan.weights / 1e9:.4g} GB of weights "
             f"in the {plan.capacity / 1e9:.4g} GB of {device.id}: at most {most:,} do"
         )
-    return MemoryPlan(
-        plan.capacity, plan.usable, plan.weights, plan.activations, plan.runtime, plan.block_bytes, blocks
-    )
+    return replace(plan, blocks=blocks)
 
 
 def _stage_plan(

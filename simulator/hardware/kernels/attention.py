@@ -133,16 +133,14 @@ class AttentionCurve:
 
     def costs(self, shape: HeadShape, *, peak: float, machine: Machine) -> AttentionCosts:
         """What each unit of work costs for heads of this shape on this machine."""
-        products = 2.0 * (shape.qk_dim + shape.v_dim) / (peak * self.compute * self._width(shape))
+        rate = peak * self.compute * width_share(shape, self.narrow, self.wide)
+        products = 2.0 * (shape.qk_dim + shape.v_dim) / rate
         per_key = products + self.softmax / machine.cycles
         group = shape.q_heads / shape.kv_heads
         again = 1.0 if self.packed else 1.0 + self.reread * (group - 1.0)
         return AttentionCosts(
             self, machine, per_key, self.tile / machine.units, self.chain * self.rows * per_key * machine.units, again
         )
-
-    def _width(self, shape: HeadShape) -> Size:
-        return width_share(shape, self.narrow, self.wide)
 
 
 @dataclass(frozen=True, slots=True)
