@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -56,6 +56,9 @@ NEAR = {
     "gather": ("embedding", "elementwise"),
 }
 ANY = {"streaming": "elementwise", "attention": "bf16/bf16", "decode": "bf16/bf16", "gemm": "bf16", "experts": "bf16"}
+# Generations whose matrix units read operands that a copy engine brings (wgmma and tcgen05 with TMA); all others,
+# Blackwell's cards for workstations included, go through registers (NVIDIA, PTX ISA 8.7, 9.7.15 and 9.7.16).
+ASYNCHRONOUS = ("hopper", "blackwell")
 CALIBRATIONS = Path(__file__).with_name("calibrations")
 
 
@@ -133,11 +136,8 @@ class Calibrations:
         """In one line: calibrated, or by which relative."""
         if self.own:
             return self.own[0].name
-        lenders = dict.fromkeys(c.device for c in self.relatives)
-        if len(lenders) == 1:
+        if self.relatives:
             return f"uncalibrated, by the curves of {self.relatives[0].name}"
-        if lenders:
-            return f"uncalibrated, by the mean curves of {len(lenders)} relatives"
         return self.default.name
 
     @property
@@ -165,7 +165,7 @@ class Calibrations:
     def find(self, family: str, name: str) -> Found:
         """The curve for a kernel of this family and format (or pattern, or kernel name).
 
-        Its own format on the device itself, else the mean of its relatives', then near formats in the same order.
+        Its own format on the device itself, else on its nearest relative, then near formats in the same order.
         """
         names = [name, *NEAR.get(f"{family} {name}", NEAR.get(name, ()))]
         if family in ANY and ANY[family] not in names:
@@ -177,32 +177,14 @@ class Calibrations:
         for mine, wanted in order:
             for candidate in wanted:
                 group = self.own if mine else self.relatives
-                known = [c for c in group if candidate in c.curves.get(family, {})]
-                if known:
-                    curves = [c.curves[family][candidate] for c in _one_a_device(known)]
-                    return Found(curves[0] if mine else mean_curve(curves), known[0], candidate)
+                known = next((c for c in group if candidate in c.curves.get(family, {})), None)
+                if known is not None:
+                    return Found(known.curves[family][candidate], known, candidate)
         defaults = self.default.curves[family]
         for candidate in names:
             if candidate in defaults:
                 return Found(defaults[candidate], self.default, candidate)
         raise KeyError(f"the default calibration has no {family} curve for {name}")
-
-
-def _one_a_device(calibrations: Sequence[Calibration]) -> list[Calibration]:
-    """The first calibration of each device."""
-    return list({c.device: c for c in reversed(calibrations)}.values())[::-1]
-
-
-def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """The geometric mean of each parameter over those curves that make the same choices (tiling) as the first."""
-    first = curves[0]
-    choices = [f.name for f in fields(first) if str(f.type) != "float"]
-    alike = [c for c in curves if all(getattr(c, n) == getattr(first, n) for n in choices)]
-    if len(alike) == 1:
-        return first
-    numbers = [f.name for f in fields(first) if f.name not in choices]
-    means = {n: math.prod(max(getattr(c, n), 1e-12) ** (1 / len(alike)) for c in alike) for n in numbers}
-    return replace(first, **means)
 
 
 def load_calibration(path: str | Path) -> Calibration:
@@ -268,7 +250,7 @@ def calibrations_for(
     """What times this device's kernels as `backend` runs them.
 
     Calibrations of the device itself come first, the wanted backend before others; then those of its relatives:
-    devices with the same chip, else all of the vendor, the same generation first, then the nearest ridge point.
+    those of the vendor, the nearest first (`_distance`).
     `own` False leaves the device's own out, as if it had never been measured; a `file` comes before all.
     """
     mine = [_packaged(f) for f in sorted(CALIBRATIONS.glob(f"{of.id}.*.yaml"))] if own else []
@@ -280,18 +262,29 @@ def calibrations_for(
 
 
 def _relatives(of: Device, backend: str) -> tuple[Calibration, ...]:
-    """Calibrations of devices with the same chip, else of all others of the vendor, the nearest first."""
+    """Calibrations of the vendor's other devices, the nearest first, as they would be on this one."""
     if of.kind == "cpu":
         return ()
     others = [c for c in _shipped() if c.device != of.id and _vendor(c) == of.vendor]
-    others.sort(key=lambda c: (_distance(c, of), _backend_rank(c.backend or "", backend), c.name))
-    same_chip = [c for c in others if _chip(device(c.device or "")) == _chip(of)]
-    return tuple(same_chip or others)
+    others.sort(key=lambda c: (_distance(c, of) + 0.5 * _backend_rank(c.backend or "", backend), c.name))
+    return tuple(lent(c, of) for c in others)
 
 
-def _chip(of: Device) -> tuple[str | None, float | None, float | None]:
-    """What devices with the same chip have in common, whatever memory it has."""
-    return of.generation, of.units.get("sm"), of.peak_flops.get("bf16")
+def lent(calibration: Calibration, to: Device) -> Calibration:
+    """A calibration as another device borrows it.
+
+    What a unit draws from the cache each cycle goes with its arithmetic: 0.017-0.021 bytes for each FLOP of its
+    16-bit peak on A100, H100, B200 and L40S alike, while the bytes alone differ eightfold.
+    """
+    assert calibration.device is not None
+    ratio = _unit_rate(to) / _unit_rate(device(calibration.device))
+    curves = {family: {name: _fed(curve, ratio) for name, curve in given.items()}
+              for family, given in calibration.curves.items()}  # fmt: skip
+    return replace(calibration, curves=curves)
+
+
+def _fed(curve: Curve, ratio: float) -> Curve:
+    return replace(curve, feed=curve.feed * ratio) if isinstance(curve, GemmCurve | ExpertsCurve) else curve
 
 
 def _collective_curve(calibration: Calibration, pattern: str) -> CollectiveCurve:
@@ -317,16 +310,29 @@ def _vendor(calibration: Calibration) -> str | None:
     return device(calibration.device).vendor if calibration.device else None
 
 
-def _distance(calibration: Calibration, of: Device) -> tuple[bool, float]:
+def _distance(calibration: Calibration, of: Device) -> float:
+    """How far a calibrated device is in what its kernels are written for.
+
+    Octaves between the 16-bit FLOPs that a unit does in a cycle, half of those between the bytes of memory for each
+    unit and cycle, 1 for another generation and 1 for another way of feeding the matrix units.
+    """
     assert calibration.device is not None
     other = device(calibration.device)
-    return other.generation != of.generation, abs(math.log(_ridge(other) / _ridge(of)))
+    octaves = abs(math.log2(_unit_rate(other) / _unit_rate(of)))
+    memory = abs(math.log2(other.memory_bandwidth / of.memory_bandwidth * _unit_cycles(of) / _unit_cycles(other)))
+    fed_alike = (other.generation in ASYNCHRONOUS) == (of.generation in ASYNCHRONOUS)
+    return octaves + 0.5 * memory + (other.generation != of.generation) + (not fed_alike)
 
 
-def _ridge(of: Device) -> float:
-    """FLOP a byte at which the device's 16-bit roofs meet."""
+def _unit_cycles(of: Device) -> float:
+    """Cycles a second of all units together."""
+    return of.units.get("sm", 1.0) * of.units.get("clock_ghz", 1.5) * 1e9
+
+
+def _unit_rate(of: Device) -> float:
+    """16-bit FLOPs that one unit does in a cycle at most."""
     peak = of.peak_flops.get("bf16") or of.peak_flops.get("fp16") or of.peak_flops["fp32"]
-    return peak / of.memory_bandwidth
+    return peak / _unit_cycles(of)
 
 
 @cache

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for, load_calibration, mean_curve
+from simulator.hardware.calibration import calibrations_for, lent, load_calibration
 from simulator.hardware.collectives import (
     all_to_all,
     collective_seconds,
@@ -21,7 +21,7 @@ from simulator.hardware.collectives import (
 )
 from simulator.hardware.device import device, device_names
 from simulator.hardware.fabric import Fabric, fabric_of
-from simulator.hardware.kernels import AttentionCurve, DecodeCurve, GemmCurve, Machine
+from simulator.hardware.kernels import DecodeCurve, GemmCurve, Machine
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link
 from simulator.hardware.power import device_power
@@ -169,23 +169,35 @@ def test_a_number_and_an_array_round_alike() -> None:
 
 
 def test_relatives_lend_their_curves_and_the_result_says_so() -> None:
-    lent = calibrations_for(device("nvidia-h200-sxm-141gb"))
-    assert lent.name == "uncalibrated, by the curves of nvidia-h100-sxm-80gb as vllm runs it"
-    assert lent.find("gemm", "fp8").calibration.device == "nvidia-h100-sxm-80gb"
+    borrowed = calibrations_for(device("nvidia-h200-sxm-141gb"))
+    assert borrowed.name == "uncalibrated, by the curves of nvidia-h100-sxm-80gb as vllm runs it"
+    assert borrowed.find("gemm", "fp8").calibration.device == "nvidia-h100-sxm-80gb"
     own = calibrations_for(device("nvidia-h100-sxm-80gb"), backend="trtllm")
     assert own.own[0].backend == "trtllm"
     assert not calibrations_for(device("nvidia-h100-sxm-80gb"), own=False).own
 
 
-def test_devices_without_relatives_of_their_chip_take_the_mean() -> None:
-    mean = mean_curve([GemmCurve(0.5, 0.8), GemmCurve(0.98, 0.8)])
-    assert isinstance(mean, GemmCurve)
-    assert (mean.compute, mean.memory) == (pytest.approx(0.7), pytest.approx(0.8))
-    tiled = mean_curve([AttentionCurve(0.5, 0.8, rows=64), AttentionCurve(0.9, 0.8, rows=128)])
-    assert tiled == AttentionCurve(0.5, 0.8, rows=64)
-    lent = calibrations_for(device("nvidia-l4-24gb"))
-    assert lent.name == "uncalibrated, by the mean curves of 6 relatives"
-    assert lent.find("gemm", "bf16").spread is None
+@pytest.mark.parametrize(
+    ("name", "lender"),
+    [
+        ("nvidia-gb200-192gb", "nvidia-b200-sxm-180gb"),
+        ("nvidia-h20-96gb", "nvidia-h100-sxm-80gb"),
+        ("nvidia-a30", "nvidia-a100-sxm-80gb"),
+        ("nvidia-rtx-6000-ada-48gb", "nvidia-l40s-48gb"),
+        ("nvidia-rtx-5090-32gb", "nvidia-rtx-pro-6000-96gb"),
+    ],
+)
+def test_the_nearest_relative_lends(name: str, lender: str) -> None:
+    found = calibrations_for(device(name)).find("gemm", "bf16")
+    assert found.calibration.device == lender
+
+
+def test_what_a_unit_draws_goes_with_its_arithmetic() -> None:
+    h100, l40s = device("nvidia-h100-sxm-80gb"), device("nvidia-l40s-48gb")
+    lender = calibrations_for(h100).own[0]
+    borrowed = lent(lender, l40s)
+    assert borrowed.curves["gemm"]["bf16"].feed == pytest.approx(lender.curves["gemm"]["bf16"].feed / 4, rel=0.05)
+    assert borrowed.curves["decode"] == lender.curves["decode"]
 
 
 @pytest.mark.parametrize(
