@@ -11,6 +11,7 @@ from simulator.engine.cluster import Cluster, Load, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, native_precision
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.streams import stream
+from simulator.hardware.overheads import StepOverheads
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.registry import build_policy
@@ -82,8 +83,10 @@ def request_source(load: LoadSpec) -> RequestSource:
     return replace(generated, **changed)
 
 
-def deployment_of(scenario: Scenario, factors: Mapping[str, float] | None = None) -> Deployment:
-    """The deployment that a scenario describes; `factors` lengthens kernels by family."""
+def deployment_of(
+    scenario: Scenario, factors: Mapping[str, float] | None = None, host: StepOverheads | None = None
+) -> Deployment:
+    """The deployment that a scenario describes, with `factors` and `host` as in `run`."""
     p = scenario.precision
     return deploy(
         scenario.model,
@@ -98,6 +101,7 @@ def deployment_of(scenario: Scenario, factors: Mapping[str, float] | None = None
         engine=scenario.engine,
         calibration=scenario.calibration,
         factors=factors,
+        host=host,
     )
 
 
@@ -108,14 +112,15 @@ def run(
     on_progress: Callable[[int], None] | None = None,
     keep_iterations: bool = True,
     factors: Mapping[str, float] | None = None,
+    host: StepOverheads | None = None,
 ) -> Result:
     """Simulate a scenario to its end.
 
     `source` replaces the scenario's own load; `on_progress` is called now and then with the number of requests
-    submitted so far, `factors` lengthens kernels by family. Raises `InputError` for anything in the scenario or its
-    trace that cannot be used.
+    submitted so far, `factors` lengthens kernels by family, `host` stands in for the engine's overheads. Raises
+    `InputError` for anything in the scenario or its trace that cannot be used.
     """
-    deployment = deployment_of(scenario, factors)
+    deployment = deployment_of(scenario, factors, host)
     requests = source if source is not None else request_source(scenario.load)
     batching, cache = scenario.batching, scenario.kv_cache
     build_policy("batching", batching.policy, batching.options)

@@ -17,6 +17,7 @@ from simulator.calibrate.check_serving import simulated
 from simulator.calibrate.errors import Comparison
 from simulator.errors import InputError
 from simulator.experiment import run
+from simulator.hardware.overheads import StepOverheads, engine_names
 from simulator.scenario import Scenario, scenario_from
 from simulator.workloads.models import model
 
@@ -31,6 +32,8 @@ BATCHING: dict[str, dict[str, Any]] = {
 }
 # Budgets that the published recipes of a benchmark state.
 STATED_BUDGETS = {("inferencemax", "vllm"): 8192, ("inferencemax", "trtllm"): 16384}
+# Releases of the benchmark's runs of autumn 2025, which state none.
+UNSTATED_RELEASES = {("inferencemax", "vllm"): "0.10", ("inferencemax", "trtllm"): "1.1"}
 # Engines whose 8- and 4-bit checkpoints keep their KV cache in fp8 unless told otherwise.
 FP8_CACHE = ("vllm", "trtllm")
 FEWEST_SEQUENCES = 256
@@ -40,17 +43,10 @@ def check_steady_state(path: str | Path, *, jobs: int = -1, limit: int | None = 
     """Simulate every row that can be modelled and compare mean TTFT and TPOT; the others are counted by reason."""
     from joblib import Parallel, delayed
 
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"not a CSV file: {error}", file=path) from None
-    for name in COLUMNS:
-        if name not in frame:
-            raise InputError(f"column {name!r} is missing", file=path)
-    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
+    rows = read_deployments(path)
     if limit is not None:
         rows = rows[:: max(1, len(rows) // limit)]
-    answers = Parallel(n_jobs=jobs, batch_size=4)(delayed(_simulate)(row) for row in rows)
+    answers = Parallel(n_jobs=jobs, batch_size=4)(delayed(mean_latencies)(row) for row in rows)
     comparison = Comparison()
     found: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for row, answer in zip(rows, answers, strict=True):
@@ -67,8 +63,21 @@ def check_steady_state(path: str | Path, *, jobs: int = -1, limit: int | None = 
     return comparison
 
 
-def _simulate(row: Mapping[str, Any]) -> tuple[float, float] | str:
-    """Mean TTFT and TPOT in seconds, or why the row cannot be modelled."""
+def read_deployments(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a file of measured deployments. Raises `InputError` if it is none."""
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"not a CSV file: {error}", file=path) from None
+    for name in COLUMNS:
+        if name not in frame:
+            raise InputError(f"column {name!r} is missing", file=path)
+    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
+    return rows
+
+
+def mean_latencies(row: Mapping[str, Any], host: StepOverheads | None = None) -> tuple[float, float] | str:
+    """Mean TTFT and TPOT of a row in seconds, or why it cannot be modelled; `host` replaces the engine's overheads."""
     if str(row.get("mode", "agg")) != "agg":
         return "disaggregated prefill and decode"
     if row["backend"] not in BATCHING:
@@ -76,15 +85,25 @@ def _simulate(row: Mapping[str, Any]) -> tuple[float, float] | str:
     if any(_missing(row[c]) for c in COLUMNS):
         return "a field is empty"
     try:
-        found = simulated(run(row_scenario(row), keep_iterations=False))
+        found = simulated(run(row_scenario(row), keep_iterations=False, host=host))
     except InputError as error:
         return f"{row['model_path']}: {error.message.split(':')[0][:60]}"
     return float(found.ttft.mean()), float(np.nanmean(found.tpot))
 
 
+def release_of(row: Mapping[str, Any]) -> str:
+    """Engine and release series of a row, such as "vllm-0.12"; the engine alone where none is known."""
+    engine, version = str(row["backend"]), row.get("backend_version")
+    numbers = str(version).split(".")
+    if not _missing(version) and len(numbers) > 1:
+        return f"{engine}-{numbers[0]}.{numbers[1]}"
+    unstated = UNSTATED_RELEASES.get((str(row.get("load_source")), engine))
+    return engine if unstated is None else f"{engine}-{unstated}"
+
+
 def row_scenario(row: Mapping[str, Any]) -> Scenario:
     """The scenario of one row. Raises `InputError` for models, devices and layouts that are not known."""
-    engine, concurrency = str(row["backend"]), int(row["concurrency"])
+    engine, concurrency, release = str(row["backend"]), int(row["concurrency"]), release_of(row)
     data = _whole(row, "attention_dp_size", 1)
     batching = {**BATCHING[engine], "max_num_seqs": max(FEWEST_SEQUENCES, concurrency)}
     stated = STATED_BUDGETS.get((str(row.get("load_source")), engine))
@@ -94,7 +113,7 @@ def row_scenario(row: Mapping[str, Any]) -> Scenario:
         {
             "model": row["model_path"],
             "device": row["device"],
-            "engine": engine,
+            "engine": release if release in engine_names() else engine,
             "parallel": {
                 "tensor": _whole(row, "tp_size", 1),
                 "pipeline": _whole(row, "pp_size", 1),

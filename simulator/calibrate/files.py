@@ -8,8 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from simulator.calibrate.fitting import Fitted, fit
 from simulator.calibrate.kernels import Group, groups, read_rows
@@ -73,6 +75,7 @@ def calibration_text(
     """The calibration file of one device and backend."""
     curves: dict[str, dict[str, Any]] = {}
     residuals: dict[str, dict[str, Any]] = {}
+    errors: list[NDArray[np.float64]] = []
     for family, kind in FAMILIES.items():
         for name in sorted({g.format for g in rows if g.family == family}):
             mine = [g for g in rows if g.family == family and g.format == name]
@@ -81,7 +84,11 @@ def calibration_text(
             found = fit(kind, mine, on, fabric, **_fixed(family, backend, on))
             curves.setdefault(family, {})[name] = asdict(found.curve)
             residuals.setdefault(family, {})[name] = asdict(found.residual)
+            errors.append(found.errors)
             say(_line(on, backend, family, name, found))
+    if errors:
+        every = np.concatenate(errors)
+        say(f"{on.id} {backend}: median {np.median(every):.1%}, mean {every.mean():.1%} of all {len(every)} held out")
     document = {
         "name": f"{on.id} as {backend} runs it",
         "device": on.id,

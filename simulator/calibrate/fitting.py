@@ -47,7 +47,7 @@ _GEMM: Bounds = {
     "split": (1e-6, 1e-8, 2e-5),
     "ramp": (1e-6, 1e-8, 2e-5),
     "reduction": (0.3, 0.01, 10.0),
-    "quantise": (0.05, 1e-3, 10.0),
+    "quantise": (0.05, 1e-3, 100.0),
     "quantise_row": (1e-9, 1e-11, 1e-7),
     "host": (1e-6, 1e-7, 1e-3),
 }
@@ -101,8 +101,8 @@ _DECODE: Bounds = {
 }
 _COLLECTIVE: Bounds = {
     "share": (0.8, 0.02, 1.2),
-    "latency": (5e-6, 5e-7, 1e-4),
-    "hop": (1e-6, 1e-8, 3e-5),
+    "latency": (5e-6, 5e-7, 2e-3),
+    "hop": (1e-6, 1e-8, 1e-3),
     "ramp": (5e-6, 1e-8, 3e-4),
     "ramp_bytes": (1e6, 1e3, 1e8),
     "crowding": (0.1, 1e-3, 3.0),
@@ -117,6 +117,7 @@ _STREAMING: Bounds = {
     "cache_gain": (0.5, 1e-3, 20.0),
     "cache_share": (0.4, 0.05, 1.5),
 }
+UNTILED = 1 << 20  # rows of a tile where whole matrices of scores are computed, masked ones too
 # Choices that are no numbers are tried one by one.
 _CHOICES: dict[type[Any], dict[str, Sequence[Any]]] = {
     AttentionCurve: {"rows": (64, 128, 256), "packed": (False, True)},
@@ -130,16 +131,25 @@ _BOUNDS: dict[type[Any], Bounds] = {
     CollectiveCurve: _COLLECTIVE,
     StreamingCurve: _STREAMING,
 }
+# What is left free where there are fewer than `ROWS_EACH` rows for each parameter.
+ROWS_EACH = 4
+_ESSENTIAL: dict[type[Any], tuple[str, ...]] = {
+    GemmCurve: ("compute", "memory", "latency", "quantise", "step", "tile_loss"),
+    AttentionCurve: ("compute", "memory", "softmax", "latency", "tile", "narrow"),
+    CollectiveCurve: ("share", "latency", "ramp", "ramp_bytes"),
+    StreamingCurve: ("memory", "latency", "cache_gain", "cache_share"),
+}
 # What is kept at a default where rows cannot tell it: the window of one kind of kernel, say.
 _IDLE = dict.fromkeys(("direct_share", "direct_latency", "direct_hop", "reread", "sequence"), 0.0) | {"passes": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A curve, and how far the held-out rows lie from it."""
+    """A curve, how far the held-out rows lie from it, and their absolute errors."""
 
     curve: Curve
     residual: Residual
+    errors: Floats
 
 
 def fit(kind: type[Any], rows: Sequence[Group], device: Device, fabric: Fabric, **fixed: Any) -> Fitted:
@@ -148,9 +158,14 @@ def fit(kind: type[Any], rows: Sequence[Group], device: Device, fabric: Fabric, 
     outside = [_quickest(group.take(group.held_out())) for group in rows]
     inside = [group for group in inside if len(group)]
     free = [n for n in _BOUNDS[kind] if n not in fixed and not _useless(n, rows)]
+    if sum(map(len, inside)) < ROWS_EACH * len(free):
+        free = [n for n in free if n in _ESSENTIAL.get(kind, free)]
     fixed = {**{n: v for n, v in _IDLE.items() if _has(kind, n) and n not in free}, **fixed}
     best: tuple[float, Curve] | None = None
     choices = _CHOICES.get(kind, {})
+    if kind is AttentionCurve and all(g.backend == "numpy" for g in rows):
+        choices, fixed = {"rows": (UNTILED,)}, {**fixed, "chain": 0.0}
+        free = [n for n in free if n != "chain"]
     for chosen in itertools.product(*choices.values()):
         options = {**fixed, **dict(zip(choices, chosen, strict=True))}
         for start in _starts(kind, free, inside):
@@ -158,15 +173,16 @@ def fit(kind: type[Any], rows: Sequence[Group], device: Device, fabric: Fabric, 
             if best is None or cost < best[0]:
                 best = cost, curve
     assert best is not None
-    return Fitted(best[1], residual(best[1], [g for g in outside if len(g)] or inside, device, fabric))
+    return _judged(best[1], [g for g in outside if len(g)] or inside, device, fabric)
 
 
-def residual(curve: Curve, rows: Sequence[Group], device: Device, fabric: Fabric) -> Residual:
-    """Errors of a curve on these rows."""
+def _judged(curve: Curve, rows: Sequence[Group], device: Device, fabric: Fabric) -> Fitted:
+    """A curve with its errors on these rows."""
     logs = np.concatenate([np.log(predict(g, curve, device, fabric) / g.seconds) for g in rows])
     errors = np.abs(np.expm1(logs))
     spread = float(np.quantile(np.abs(logs), 0.9)) / 1.6449  # 90 % of a normal law lie within 1.645 deviations
-    return Residual(len(logs), *(_rounded(float(x)) for x in (np.median(errors), errors.mean(), spread)))
+    summary = Residual(len(logs), *(_rounded(float(x)) for x in (np.median(errors), errors.mean(), spread)))
+    return Fitted(curve, summary, errors)
 
 
 def _descend(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from simulator.hardware.kernels import AttentionCurve, CollectiveCurve, DecodeCu
 from simulator.hardware.kernels.attention import Work
 from simulator.hardware.law import input_bytes, machine_of, peak_of
 from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.operators import Collective, HeadShape
+from simulator.workloads.operators import Collective, Convolution, HeadShape
 
 Floats = NDArray[np.float64]
 
@@ -44,9 +44,17 @@ STREAMS = {
     "rope": ("rotary", 2.0),
     "embedding": ("embedding", 2.0),
     "sampler": ("sampling", 1.0),
+    "softmax": ("softmax", 2.0),
+    "elementwise": ("elementwise", 3.0),
+    "copy": ("copy", 2.0),
+    "triad": ("triad", 3.0),
+    "launch": ("launch", 3.0),
 }
+MATRIX_FAMILIES = {"gemm": "gemm", "batched_gemm": "gemm", "conv2d": "convolution", "moe": "experts"}
 SHAPES = {
     "gemm": ("m", "n", "k"),
+    "batched_gemm": ("batch", "m", "n", "k"),
+    "conv2d": ("batch", "channels", "filters", "height", "width", "kernel", "stride"),
     "attention_prefill": ("batch", "seq_q", "seq_kv", "q_heads", "kv_heads", "head_dim", "window"),
     "attention_decode": ("batch", "seq_q", "seq_kv", "q_heads", "kv_heads", "head_dim", "window"),
     "attention_mixed": (
@@ -66,7 +74,10 @@ SHAPES = {
 
 @dataclass
 class Group:
-    """Measurements of one operator, format and backend: shape columns as float64, seconds measured."""
+    """Measurements of one operator, format and backend: shape columns as float64, seconds measured.
+
+    `warm` says that operands stay in the caches from call to call, as in most benchmarks.
+    """
 
     op: str
     dtype: str
@@ -76,6 +87,7 @@ class Group:
     values: dict[str, Floats]
     seconds: Floats
     distribution: str = ""
+    warm: bool = True
     works: dict[Any, Work] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -84,9 +96,7 @@ class Group:
     def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Group:
         """Some of the rows."""
         values = {name: column[keep] for name, column in self.values.items()}
-        return Group(
-            self.op, self.dtype, self.backend, self.family, self.format, values, self.seconds[keep], self.distribution
-        )  # fmt: skip
+        return replace(self, values=values, seconds=self.seconds[keep], works={})
 
     def held_out(self) -> NDArray[np.bool_]:
         """The third of the shapes that is never fitted, chosen by a checksum of the shape."""
@@ -118,18 +128,18 @@ def read_rows(path: str | Path) -> pd.DataFrame:
 
 def groups(frame: pd.DataFrame, skipped: Counter[str]) -> Iterator[Group]:
     """Rows by operator, backend and format. What cannot be modelled is counted in `skipped` with its reason."""
-    for column in ("dtype", "kv_dtype", "distribution"):
+    for column in ("dtype", "kv_dtype", "distribution", "cache"):
         if column not in frame:
             frame[column] = None
     frame = frame.assign(dtype=frame["dtype"].fillna("bf16"), kv_dtype=frame["kv_dtype"].fillna(""))
-    frame = frame.assign(distribution=frame["distribution"].fillna(""))
-    for key, rows in frame.groupby(["op", "backend", "dtype", "kv_dtype", "distribution"], sort=True):
-        op, backend, dtype, kv_dtype, distribution = (str(k) for k in key)
+    frame = frame.assign(distribution=frame["distribution"].fillna(""), cache=frame["cache"].fillna("warm"))
+    for key, rows in frame.groupby(["op", "backend", "dtype", "kv_dtype", "distribution", "cache"], sort=True):
+        op, backend, dtype, kv_dtype, distribution, cache = (str(k) for k in key)
         if op not in SHAPES:
             skipped[f"unknown operator {op}"] += len(rows)
             continue
-        found = _group(op, backend, dtype, kv_dtype, distribution, rows, skipped)
-        yield from found
+        for group in _group(op, backend, dtype, kv_dtype, distribution, rows, skipped):
+            yield replace(group, warm=cache != "cold")
 
 
 def _group(
@@ -141,12 +151,11 @@ def _group(
     values = {c: table[c].to_numpy(dtype=np.float64) for c in SHAPES[op]}
     seconds = table["latency_us"].to_numpy(dtype=np.float64) * 1e-6
     stored = FORMATS.get(dtype, dtype)
-    if op in ("gemm", "moe"):
+    if op in MATRIX_FAMILIES:
         if stored not in DTYPES:
             skipped[f"unknown format {dtype}"] += len(table)
             return
-        family = "gemm" if op == "gemm" else "experts"
-        yield Group(op, dtype, backend, family, stored, values, seconds, distribution or "balanced")
+        yield Group(op, dtype, backend, MATRIX_FAMILIES[op], stored, values, seconds, distribution or "balanced")
     elif op in ("attention_prefill", "attention_decode"):
         kv = FORMATS.get(kv_dtype, kv_dtype) or stored
         kv = "bf16" if kv in ("fp16", "auto") else kv
@@ -215,20 +224,22 @@ def nearest_peak(device: Device, compute: str) -> float:
 
 
 def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
-    """Seconds that a curve gives for each row; the caches are warm, as in a benchmark."""
-    machine = machine_of(device, benchmark=True)
+    """Seconds that a curve gives for each row."""
+    machine = machine_of(device, benchmark=group.warm)
     v = group.values
     found: Any
     if isinstance(curve, GemmCurve):
         stored = DTYPES[group.format]
+        active = stored if stored.bits > 16 else DTYPES["bf16"]
+        convolved = Convolution(**v, weight=stored, activation=active) if group.op == "conv2d" else None
         found = curve.roofs(
-            v["m"],
-            v["n"],
-            v["k"],
+            *(convolved.product if convolved else (v["m"], v["n"], v["k"])),
             weight=stored.bytes,
-            activation=input_bytes(stored, stored if stored.bits > 16 else DTYPES["bf16"]),
+            activation=input_bytes(stored, active),
             peak=nearest_peak(device, stored.compute),
             machine=machine,
+            count=v.get("batch", 1.0) if convolved is None else 1.0,
+            moved=convolved.bytes() if convolved else None,
         ).seconds()
     elif isinstance(curve, ExpertsCurve):
         stored = DTYPES[group.format]

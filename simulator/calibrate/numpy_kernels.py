@@ -58,6 +58,19 @@ def decode_attention(q: Array, keys: Array, values: Array, tables: list[Ints], c
     return out
 
 
+def convolve(images: Array, weights: Array, size: int, stride: int) -> Array:
+    """Convolution of images (n, channels, height, width) with filters (channels size size, filters), edges padded.
+
+    Patches are laid out as rows of one matrix product; the answer is (n, height, width, filters) of the output.
+    """
+    edge = size // 2
+    padded = np.pad(images, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+    rows = patches.transpose(0, 2, 3, 1, 4, 5).reshape(-1, weights.shape[0])
+    found: Array = (rows @ weights).reshape(images.shape[0], *patches.shape[2:4], weights.shape[1])
+    return found
+
+
 def sample(logits: Array) -> Ints:
     """The likeliest token of each row, by its probabilities as an engine computes them."""
     picked: Ints = softmax(logits).argmax(axis=-1)

@@ -13,10 +13,16 @@ def calibrate(
     device: Annotated[
         str, typer.Option(help="Device whose datasheet the fit rests on; this-cpu writes one for this machine.")
     ] = "this-cpu",
-    backend: Annotated[str, typer.Option(help="Where kernels run: cpu (NumPy).")] = "cpu",
+    backend: Annotated[str, typer.Option(help="Where kernels run: cpu (NumPy), cpu-torch or cuda (PyTorch).")] = "cpu",
     full: Annotated[bool, typer.Option("--full", help="Measure three times as many shapes, for longer.")] = False,
     measurements: Annotated[
-        Path | None, typer.Option("--from", help="Fit this Parquet file of measured kernels instead.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Fit these instead: a Parquet file of measured kernels, or a CSV file of measured deployments for "
+            "the overheads of their engines.",
+            metavar="FILE",
+        ),
     ] = None,
 ) -> None:
     """Measure kernels on this machine, or read them from a file, and fit calibration files to them.
@@ -25,24 +31,30 @@ def calibrate(
 
     Example: simulator calibrate --device this-cpu --out my-cpu.yaml
     """
+    from simulator.calibrate.check_serving import device_named
     from simulator.calibrate.files import fit_file, fit_rows
-    from simulator.calibrate.microbench import measure
+    from simulator.calibrate.microbench import bench_named, machine_name, measure
     from simulator.calibrate.this_cpu import NAME, this_cpu
-    from simulator.errors import InputError, unknown_name
+    from simulator.errors import InputError
     from simulator.hardware.device import device as known_device
-    from simulator.report.files import write_text
+    from simulator.report.files import atomic, write_text
 
     if measurements is not None:
-        for path in fit_file(measurements, out, say=print):
+        from simulator.calibrate.fit_overheads import fit_overheads_file
+
+        fit_any = fit_overheads_file if measurements.suffix == ".csv" else fit_file
+        for path in fit_any(measurements, out, say=print):
             print(f"wrote {path}")
         return
-    if backend != "cpu":
-        raise unknown_name("backend", backend, ("cpu",))
     if not out.parent.is_dir():
         raise InputError(f"no folder {out.parent}: make it first")
+    bench_named(backend)
+    if device == NAME and backend == "cuda":
+        device = device_named(machine_name(backend))
     on = this_cpu(out.parent) if device == NAME else known_device(device)
-    rows = measure(quick=not full, say=print).assign(device=on.id)
-    rows.to_parquet(out.with_suffix(".parquet"))
+    rows = measure(backend, quick=not full, say=print).assign(device=on.id)
+    with atomic(out.with_suffix(".parquet")) as temporary:
+        rows.to_parquet(temporary)
     for text in fit_rows(rows, on, say=print).values():
         write_text(out, text)
-    print(f"wrote {out} and {out.with_suffix('.parquet')}" + (f" and {NAME}.device.yaml" if device == NAME else ""))
+    print(f"wrote {out} and {out.with_suffix('.parquet')}" + (f" and {NAME}.device.yaml" if on.id == NAME else ""))

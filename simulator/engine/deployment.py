@@ -13,7 +13,7 @@ from simulator.hardware.device import Device, device
 from simulator.hardware.fabric import Fabric, fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.node import Node, node
-from simulator.hardware.overheads import overheads
+from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching.state import Limits
 from simulator.workloads.dtypes import DTYPES, DType, dtype
 from simulator.workloads.models import model
@@ -71,8 +71,9 @@ def deploy(
     engine: str = "vllm",
     calibration: str | None = None,
     factors: Mapping[str, float] | None = None,
+    host: StepOverheads | None = None,
 ) -> Deployment:
-    """Put a model on devices; `factors` lengthens kernels by family.
+    """Put a model on devices; `factors` lengthens kernels by family, `host` stands in for the engine's overheads.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -83,8 +84,8 @@ def deploy(
     formats = precision or native_precision(loaded)
     bounds = limits or Limits()
     fabric = fabric_of(on, _node(on, node_name))
-    calibrations = calibrations_for(on, backend=engine, file=calibration)
-    own = overheads(engine)
+    own = host or overheads(engine)
+    calibrations = calibrations_for(on, backend=own.engine, file=calibration)
     law = TimingLaw(on, calibrations, fabric, own.overlap, factors=factors or {})
     memory = plan_memory(
         loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks

@@ -26,6 +26,7 @@ Curve = GemmCurve | ExpertsCurve | AttentionCurve | DecodeCurve | CollectiveCurv
 # Families of kernels, with the curve that each is timed by. Within a family curves are kept by format or name.
 FAMILIES: dict[str, type[Any]] = {
     "gemm": GemmCurve,
+    "convolution": GemmCurve,
     "experts": ExpertsCurve,
     "attention": AttentionCurve,
     "decode": DecodeCurve,
@@ -55,7 +56,14 @@ NEAR = {
     "send_recv": ("all_gather",),
     "gather": ("embedding", "elementwise"),
 }
-ANY = {"streaming": "elementwise", "attention": "bf16/bf16", "decode": "bf16/bf16", "gemm": "bf16", "experts": "bf16"}
+ANY = {
+    "streaming": "elementwise",
+    "attention": "bf16/bf16",
+    "decode": "bf16/bf16",
+    "gemm": "bf16",
+    "convolution": "bf16",
+    "experts": "bf16",
+}
 # Generations whose matrix units read operands that a copy engine brings (wgmma and tcgen05 with TMA); all others,
 # Blackwell's cards for workstations included, go through registers (NVIDIA, PTX ISA 8.7, 9.7.15 and 9.7.16).
 ASYNCHRONOUS = ("hopper", "blackwell")
@@ -162,6 +170,9 @@ class Calibrations:
                 return _collective_curve(calibration, pattern)
         return None
 
+    def _knows(self, family: str) -> bool:
+        return any(family in c.curves for c in self.own)
+
     def find(self, family: str, name: str) -> Found:
         """The curve for a kernel of this family and format (or pattern, or kernel name).
 
@@ -174,6 +185,8 @@ class Calibrations:
         order = [(True, exact), (False, exact), (True, near), (False, near)]
         if family == "streaming":  # one's own kernels tell more of a device's memory than the same kernel elsewhere
             order = [(True, names), (False, names)]
+        if family == "convolution" and not self._knows(family):
+            return self.find("gemm", name)
         for mine, wanted in order:
             for candidate in wanted:
                 group = self.own if mine else self.relatives

@@ -21,7 +21,16 @@ from simulator.hardware.fabric import Fabric
 from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
 from simulator.workloads.dtypes import DType
-from simulator.workloads.operators import AnyOperator, Attention, Collective, Experts, Gemm, HeadShape, Size
+from simulator.workloads.operators import (
+    AnyOperator,
+    Attention,
+    Collective,
+    Convolution,
+    Experts,
+    Gemm,
+    HeadShape,
+    Size,
+)
 
 MEMORY = 1 << 16  # chunk shapes whose work is remembered
 # A format without units of its own is computed in the nearest wider one, as libraries do.
@@ -64,7 +73,7 @@ class TimingLaw:
 
     def roofs(self, op: AnyOperator) -> Roofs:
         """Seconds of `op` under each roof. An operator of size zero costs nothing, not even its launch."""
-        if isinstance(op, Gemm):
+        if isinstance(op, Gemm | Convolution):
             return self._gemm(op)
         if isinstance(op, Experts):
             return self._experts(op)
@@ -112,18 +121,27 @@ class TimingLaw:
             self.factors.get("decode", 1.0),
         )
 
-    def _gemm(self, op: Gemm) -> Roofs:
-        known = self.calibrations.find("gemm", op.weight.name)
+    def _gemm(self, op: Gemm | Convolution) -> Roofs:
+        """Convolutions are the matrix products of their patches, whose traffic is that of the images."""
+        known = self.calibrations.find(op.kind, op.weight.name)
+        count: Size = 1.0
+        moved: Size | None = None
+        if isinstance(op, Convolution):
+            (m, n, k), count, moved = op.product, op.groups, op.bytes()
+        else:
+            m, n, k = op.m, op.n, op.k
         found: Roofs = known.curve.roofs(
-            op.m,
-            op.n,
-            op.k,
+            m,
+            n,
+            k,
             weight=op.weight.bytes,
             activation=input_bytes(op.weight, op.activation),
             peak=self.peak(op.compute),
             machine=self.machine,
+            count=count,
+            moved=moved,
         )
-        return _only_where(np.asarray(op.m) > 0, found).overlapped(
+        return _only_where(np.asarray(m) > 0, found).overlapped(
             known.hidden(self.overlap), self.factors.get("gemm", 1.0)
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.report.figures import all_figures
 from simulator.report.files import write_text
@@ -12,6 +12,14 @@ from simulator.report.table import COLUMNS, LATENCIES, deployment_title, headlin
 if TYPE_CHECKING:
     from simulator.experiment import Result
 
+BANDS = {
+    ("throughput", "requests_per_s"): "requests a second",
+    ("throughput", "output_tokens_per_s"): "output tokens a second",
+    ("goodput", "share"): "share of requests that meet the objectives",
+    ("utilisation", "busy"): "busy share of the time",
+    ("energy", "j_per_output_token"): "joules an output token",
+    ("cost", "usd_per_million_output_tokens"): "USD a million output tokens",
+}
 TEMPLATE = Path(__file__).with_name("template.html")
 
 
@@ -27,7 +35,7 @@ def report(result: Result) -> str:
 
     summary, scenario = result.summary, result.scenario
     deployment = summary["deployment"]
-    latency = summary["latency_ms"]
+    latency, between = summary["latency_ms"], summary.get("intervals", {})
     requests, title = summary["requests"]["finished"], deployment_title(deployment)
     template = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
@@ -36,8 +44,18 @@ def report(result: Result) -> str:
         overload=overload(summary),
         latency_columns=list(COLUMNS.values()),
         latency_rows=[
-            (label, [f"{latency[key][c]:,.2f}" for c in COLUMNS]) for key, label in LATENCIES.items() if latency[key]
+            (
+                label,
+                [
+                    (f"{latency[key][c]:,.2f}", _between(between.get("latency_ms", {}).get(key, {}).get(c)))
+                    for c in COLUMNS
+                ],
+            )
+            for key, label in LATENCIES.items()
+            if latency[key]
         ],
+        intervals=f"{between['level']:.0%} interval from {between['replications']} replications" if between else "",
+        bands=_bands(summary),
         headline=headline(summary),
         has_iterations="utilisation" in summary,
         figures=all_figures(result),
@@ -45,3 +63,20 @@ def report(result: Result) -> str:
         calibration=f"{deployment['calibration']}: {deployment['calibration_source']}",
         scenario=yaml.safe_dump(scenario.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True),
     )
+
+
+def _between(interval: list[float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:,.2f} – {interval[1]:,.2f}"
+
+
+def _bands(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Low, predicted and high of the figures other than latencies; none without replications."""
+    found = []
+    for (part, key), label in BANDS.items():
+        interval = summary.get("intervals", {}).get(part, {}).get(key)
+        if interval is not None:
+            low, value, high = (
+                f"{x:,.3g}" if x < 1 else f"{x:,.2f}" for x in (interval[0], summary[part][key], interval[1])
+            )
+            found.append((label, low, value, high))
+    return found

@@ -58,6 +58,45 @@ class Gemm:
 
 
 @dataclass(frozen=True, slots=True)
+class Convolution:
+    """Two-dimensional convolution of `batch` images, edges padded so that stride 1 keeps their size.
+
+    Each of `groups` groups sees `channels / groups` input channels (as many groups as channels: depth-wise).
+    """
+
+    kind: ClassVar[str] = "convolution"
+    batch: Size
+    channels: Size
+    filters: Size
+    height: Size
+    width: Size
+    kernel: Size
+    stride: Size = 1.0
+    groups: Size = 1.0
+    weight: DType = BF16
+    activation: DType = BF16
+
+    @property
+    def compute(self) -> str:
+        return self.weight.compute
+
+    @property
+    def product(self) -> tuple[Size, Size, Size]:
+        """Rows, columns and inner size of the matrix product that each group's convolution is."""
+        rows = self.batch * np.ceil(self.height / self.stride) * np.ceil(self.width / self.stride)
+        return rows, self.filters / self.groups, self.channels / self.groups * self.kernel * self.kernel
+
+    def flops(self) -> Size:
+        m, n, k = self.product
+        return 2.0 * m * n * k * self.groups
+
+    def bytes(self) -> Size:
+        m, n, k = self.product
+        images = self.batch * self.channels * self.height * self.width
+        return n * k * self.groups * self.weight.bytes + (images + m * self.filters) * self.activation.bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Experts:
     """Routed experts of a layer on one of `ranks` ranks that share them: up, activation, down, routing included.
 
@@ -249,7 +288,7 @@ class Collective:
         return self.message
 
 
-AnyOperator = Gemm | Experts | Attention | Elementwise | Gather | Collective
+AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,41 +2,93 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from simulator.calibrate import microbench, this_cpu
+from simulator.calibrate import microbench, numpy_bench, this_cpu, torch_bench
 from simulator.calibrate import numpy_kernels as kernels
+from simulator.calibrate.processes import timed_all_reduces
+from simulator.calibrate.suite import CPU, GPU, Case, Scale, all_reduces, suite
 from simulator.cli import main
+from simulator.errors import InputError
 from simulator.hardware.calibration import calibrations_for, load_calibration
 from simulator.hardware.device import device
+
+TINY = Scale(5, 6, 6, 3, 18, side_least=4)
+OPS = {
+    "launch", "gemm", "batched_gemm", "conv2d", "attention_prefill", "attention_decode", "rmsnorm", "silu_mul",
+    "rope", "embedding", "softmax", "elementwise", "copy", "triad", "sampler",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(microbench, "COLD_BYTES", 1e6)
+    for module in (numpy_bench, torch_bench):
+        monkeypatch.setattr(module, "COLD_BYTES", 1e6)
     monkeypatch.setattr(microbench, "QUICK_SECONDS", 0.0)
     monkeypatch.setattr(this_cpu, "TRIAD_BYTES", 4_000_000)
 
 
-def made(op: str, rng: np.random.Generator) -> object:
-    bench = next(b for b in microbench.suite(quick=True) if b.fields["op"] == op)
-    return bench.make(rng)(0)
+def first_cases(scale: Scale) -> dict[str, Case]:
+    return {case["op"]: case for case in reversed(list(suite(quick=True, scale=scale)))}
 
 
-def test_every_kernel_of_the_suite_runs() -> None:
+@pytest.mark.parametrize("scale", [CPU, GPU])
+def test_the_suite_holds_every_kind_of_kernel_and_repeats_itself(scale: Scale) -> None:
+    cases = list(suite(quick=True, scale=scale))
+    assert {case["op"] for case in cases} == OPS
+    assert cases == list(suite(quick=True, scale=scale))
+    assert 2.9 * len(cases) < len(list(suite(quick=False, scale=scale))) <= 3 * len(cases)
+
+
+@pytest.mark.parametrize("op", sorted(OPS))
+def test_every_kernel_runs_in_numpy_and_alike_in_torch(op: str) -> None:
+    case = first_cases(TINY)[op]
+    bench = microbench.bench_named("cpu")
+    kernel = bench.kernel(case, np.random.default_rng(0))
+    found = np.asarray(kernel(0))
+    assert np.isfinite(found).all()
+    assert bench.seconds(kernel, 1) > 0
+    pytest.importorskip("torch")
+    other = microbench.bench_named("cpu-torch")
+    again = other.kernel(case, np.random.default_rng(0))
+    result: Any = again(0)
+    assert result.numel() in (found.size, found.size * case.get("batch", 1))
+    assert bool(result.isfinite().all())
+    assert other.seconds(again, 1) > 0
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_processes_reduce(library: str) -> None:
+    if library == "torch":
+        pytest.importorskip("torch")
+    cases = list(all_reduces(quick=True, worlds=(2,)))[:3]
+    found = timed_all_reduces(cases, library=library)
+    assert len(found) == len(cases)
+    assert all(seconds > 0 and noise >= 0 for seconds, noise, _ in found)
+
+
+def test_a_convolution_is_what_its_definition_says() -> None:
     rng = np.random.default_rng(0)
-    ops = {b.fields["op"] for b in microbench.suite(quick=True)}
-    assert ops == {
-        "gemm", "attention_prefill", "attention_decode", "rmsnorm", "silu_mul", "rope", "embedding", "sampler"
-    }  # fmt: skip
-    for op in ops:
-        found = made(op, rng)
-        assert isinstance(found, np.ndarray)
-        assert np.isfinite(found).all()
+    images, filters = rng.standard_normal((2, 3, 6, 5)).astype(np.float32), rng.standard_normal((4, 3, 3, 3))
+    rows = filters.reshape(4, -1).T.astype(np.float32)
+    found = kernels.convolve(images, rows, 3, 2)
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    assert found.shape == (2, 3, 3, 4)
+    for y, x in ((0, 0), (2, 1)):
+        patch = padded[:, :, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3]
+        assert np.allclose(found[:, y, x], np.einsum("nchw,fchw->nf", patch, filters), atol=1e-4)
+
+
+def test_torch_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match="pip install torch"):
+        microbench.bench_named("cpu-torch")
 
 
 def test_the_last_row_of_prefill_is_what_paged_decode_computes() -> None:
@@ -70,7 +122,7 @@ def test_rotation_keeps_lengths() -> None:
 
 def test_the_median_is_that_of_the_calls() -> None:
     calls: list[int] = []
-    seconds, noise, repeats = microbench.timed(calls.append, 0.0)
+    seconds, noise, repeats = microbench.timed(microbench.bench_named("cpu"), calls.append, 0.0)
     assert calls == [0, 1, *range(repeats)]
     assert repeats == microbench.LEAST_REPEATS
     assert 0 < seconds < 0.01
@@ -80,15 +132,16 @@ def test_the_median_is_that_of_the_calls() -> None:
 def test_calibrating_this_machine_gives_files_that_a_replay_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = pd.concat([microbench.measure(quick=True)] * 2).assign(device="this-cpu")
-    few = rows[rows["op"].isin(["gemm", "rmsnorm"])]
-    monkeypatch.setattr(microbench, "measure", lambda **_: few.drop(columns="device"))
+    monkeypatch.setattr(microbench, "CPU", TINY)
+    monkeypatch.setattr(microbench, "threads", lambda: 1)
+    rows = microbench.measure(quick=True)
+    few = rows[rows["op"].isin(["gemm", "rmsnorm", "conv2d"])]
+    monkeypatch.setattr(microbench, "measure", lambda *_, **__: few)
     out = tmp_path / "cpu.yaml"
     assert main(["calibrate", "--out", str(out)]) == 0
     assert "held-out rows" in capsys.readouterr().out
     on = device(tmp_path / "this-cpu.device.yaml")
     assert on.kind == "cpu"
-    assert on.units["sm"] == microbench.threads()
     assert load_calibration(out).device == "this-cpu"
     assert calibrations_for(on, file=out).name == "this-cpu as numpy runs it"
     assert pd.read_parquet(out.with_suffix(".parquet"))["latency_us"].gt(0).all()

@@ -55,12 +55,27 @@ class GemmCurve:
     host: float = 1e-7
 
     def roofs(
-        self, m: Size, n: Size, k: Size, *, weight: float, activation: float, peak: float, machine: Machine
+        self,
+        m: Size,
+        n: Size,
+        k: Size,
+        *,
+        weight: float,
+        activation: float,
+        peak: float,
+        machine: Machine,
+        count: Size = 1.0,
+        moved: Size | None = None,
     ) -> Roofs:
-        """Roofs of y[m, n] = x[m, k] w[k, n]; `weight` and `activation` are bytes an element, results have two."""
-        moved = n * k * weight + m * k * activation + 2.0 * m * n
+        """Roofs of `count` products y[m, n] = x[m, k] w[k, n] in one call.
+
+        `weight` and `activation` are bytes an element; results have two at least. `moved` gives the bytes that
+        cross the memory where they are not those of three whole matrices (a convolution's patches overlap).
+        """
+        if moved is None:
+            moved = count * (n * k * weight + m * k * activation + max(activation, 2.0) * m * n)
         memory = machine.traffic_seconds(moved, self.memory, self.cache_gain, self.cache_share)
-        compute = self.tiled(m, n, k, weight=weight, activation=activation, peak=peak, machine=machine)
+        compute = self.tiled(m, n, k, weight=weight, activation=activation, peak=peak, machine=machine, count=count)
         compute = compute * (1.0 + self.throttle * compute / (compute + THROTTLE_SECONDS))
         quantise = np.maximum(self.quantise * 3.0 * m * k / machine.bandwidth, self.quantise_row * m)
         overhead = self.latency + ramp(memory, self.ramp) + quantise
