@@ -10,6 +10,7 @@ from heapq import heapreplace
 from simpy.events import Event
 
 from simulator.engine.clock import ARRIVAL, Clock
+from simulator.engine.handoff import Handoff, KVTransfer
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
 from simulator.engine.step_timer import StepTimer
@@ -44,8 +45,21 @@ class ReplicaSpec:
     policy: Callable[[], BatchingPolicy]
 
 
+@dataclass(frozen=True, slots=True)
+class PrefillPool:
+    """Replicas that only compute prompts, and how their work reaches the others; `router` chooses among those."""
+
+    spec: ReplicaSpec
+    replicas: int
+    transfer: KVTransfer
+    router: Router
+
+
 class Cluster:
-    """`replicas` equal replicas behind a router. `run` serves a source to its end."""
+    """`replicas` equal replicas behind a router. `run` serves a source to its end.
+
+    With a `prefill` pool the router chooses among its replicas, and the others only decode.
+    """
 
     def __init__(
         self,
@@ -58,6 +72,7 @@ class Cluster:
         fast_forward: bool = True,
         skip_unservable: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        prefill: PrefillPool | None = None,
     ) -> None:
         self.clock = Clock()
         self.recorder = recorder
@@ -70,26 +85,42 @@ class Cluster:
         self._on_progress = on_progress
         self._ingestion = spec.timer.overheads.ingestion
         self._frontend_seconds = spec.timer.overheads.frontend
-        self._frontends = [0.0] * replicas
         self._source: Iterator[Sequence] = iter(())
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
         self._think: dict[int, float] = {}
-        self.replicas = [
-            Replica(
-                self.clock,
-                number,
-                kv=spec.kv(),
-                limits=spec.limits,
-                policy=spec.policy,
-                timer=spec.timer,
-                recorder=recorder,
-                fast_forward=fast_forward,
-                on_finish=self._finished,
-            )
-            for number in range(replicas)
-        ]
+        self._fast_forward = fast_forward
+        self.replicas = [self._replica(spec, number) for number in range(replicas)]
+        self.handoff: Handoff | None = None
+        self.entrance = self.replicas
+        if prefill is not None:
+            self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
+            numbers = range(replicas, replicas + prefill.replicas)
+            self.entrance = [self._replica(prefill.spec, n, self.handoff.take) for n in numbers]
+        self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
+        self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
         self._block_tokens = self.replicas[0].kv.block_tokens
+
+    def _replica(
+        self, spec: ReplicaSpec, number: int, on_prefilled: Callable[[Sequence, Replica], None] | None = None
+    ) -> Replica:
+        return Replica(
+            self.clock,
+            number,
+            kv=spec.kv(),
+            limits=spec.limits,
+            policy=spec.policy,
+            timer=spec.timer,
+            recorder=self.recorder,
+            fast_forward=self._fast_forward,
+            on_finish=self._finished,
+            on_prefilled=on_prefilled,
+        )
+
+    @property
+    def all_replicas(self) -> list[Replica]:
+        """Decode replicas first, then those that compute prompts alone."""
+        return self.replicas if self.handoff is None else [*self.replicas, *self.entrance]
 
     def run(self, source: RequestSource) -> None:
         """Serve every request of the source; returns when the last has finished."""
@@ -122,7 +153,7 @@ class Cluster:
 
     def _submit(self, sequence: Sequence) -> None:
         replica = (
-            self.replicas[self.router.choose(sequence, self.replicas)] if len(self.replicas) > 1 else self.replicas[0]
+            self.entrance[self.router.choose(sequence, self.entrance)] if len(self.entrance) > 1 else self.entrance[0]
         )
         self.submitted += 1
         if self._on_progress is not None and self.submitted % 512 == 0:
@@ -165,7 +196,7 @@ class Cluster:
         index = 0
         for chunk in source.chunks():
             for sequence in self._of_chunk(chunk, index):
-                if sequence.final_tokens <= self.capacity_tokens:
+                if sequence.final_tokens <= self.capacity_tokens and sequence.prompt_tokens <= self._prompt_tokens:
                     yield sequence
                 else:
                     self._refuse(sequence)
@@ -192,7 +223,7 @@ class Cluster:
         reason = (
             f"request {sequence.index} needs {sequence.final_tokens:,} tokens of KV cache "
             f"({sequence.prompt_tokens:,} prompt + {sequence.output_tokens:,} output), "
-            f"and a replica holds {self.capacity_tokens:,}"
+            f"and a replica holds {min(self.capacity_tokens, self._prompt_tokens):,}"
         )
         if not self._skip_unservable:
             raise InputError(f"{reason}: use more or larger devices a replica, or --on-error skip")

@@ -10,7 +10,8 @@ import numpy as np
 
 from simulator.engine.recorder import Floats
 from simulator.report import series
-from simulator.report.metrics import latencies, peak_flops, work
+from simulator.report.metrics import latencies
+from simulator.report.usage import peak_flops, pool_rows, work
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,13 +102,15 @@ def roofline(result: Result) -> str:
     """Iterations with and without prompt tokens under the roof of one device."""
     figure, axes = _figure()
     device = result.deployment.device
-    peak, bandwidth = peak_flops(result), device.memory_bandwidth
-    rows = result.iteration_columns
-    flops, moved = work(result)
-    seconds = (rows["end_s"] - rows["start_s"]) * result.deployment.parallel.pipeline
+    peak, bandwidth = peak_flops(result.deployment), device.memory_bandwidth
+    alike = [(pool.deployment, rows) for pool, rows in pool_rows(result) if pool.deployment.device.id == device.id]
+    done = [work(rows, d) for d, rows in alike]
+    flops, moved = (np.concatenate([pair[i] for pair in done]) for i in (0, 1))
+    seconds = np.concatenate([(rows["end_s"] - rows["start_s"]) * d.parallel.pipeline for d, rows in alike])
+    prefill_tokens = np.concatenate([rows["prefill_tokens"] for _, rows in alike])
     fine = (flops > 0) & (moved > 0) & (seconds > 0)
     intensity, rate = flops[fine] / moved[fine], flops[fine] / seconds[fine]
-    prompts = rows["prefill_tokens"][fine] > 0
+    prompts = prefill_tokens[fine] > 0
     for mask, label, colour in ((~prompts, "decode only", PALETTE[0]), (prompts, "with prompt tokens", PALETTE[1])):
         x, y, size = _clusters(intensity[mask], rate[mask], seconds[fine][mask])
         if len(x):

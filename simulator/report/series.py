@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.engine.recorder import Floats
-from simulator.report.metrics import power
+from simulator.report.usage import pool_rows, power
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
@@ -64,17 +64,19 @@ def token_rates(result: Result, edges: Floats) -> tuple[Floats, Floats]:
 def kv_utilisation(result: Result, edges: Floats) -> Floats:
     """Share of all replicas' KV blocks that sequences hold; an idle replica holds none."""
     rows = result.iteration_columns
-    blocks = (result.deployment.memory.blocks - 1) * result.scenario.replicas * result.deployment.parallel.pipeline
+    blocks = sum((p.deployment.memory.blocks - 1) * p.replicas * p.deployment.parallel.pipeline for p in result.pools)
     return binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / blocks)
 
 
 def total_power(result: Result, edges: Floats) -> Floats:
     """Watts of all devices, idle ones included."""
-    rows, d = result.iteration_columns, result.deployment
-    idle = d.device.idle_power
-    above = (power(result) - idle) * d.parallel.devices / d.parallel.pipeline
-    base = idle * d.parallel.devices * result.scenario.replicas
-    return base + binned_mean(edges, rows["start_s"], rows["end_s"], above)
+    watts = np.zeros(len(edges) - 1)
+    for pool, rows in pool_rows(result):
+        d = pool.deployment
+        idle = d.device.idle_power
+        above = (power(rows, d) - idle) * d.parallel.devices / d.parallel.pipeline
+        watts += idle * pool.devices + binned_mean(edges, rows["start_s"], rows["end_s"], above)
+    return watts
 
 
 def time_shares(result: Result) -> dict[str, float]:
@@ -82,7 +84,7 @@ def time_shares(result: Result) -> dict[str, float]:
     rows = result.iteration_columns
     seconds = rows["end_s"] - rows["start_s"]
     c = result.request_columns
-    lanes = result.scenario.replicas * result.deployment.parallel.pipeline
+    lanes = sum(p.replicas * p.deployment.parallel.pipeline for p in result.pools)
     total = max(float(c["finish_s"].max() - c["arrival_s"].min()) * lanes, 1e-12)
     prompts, decodes = rows["prefill_tokens"] > 0, rows["decode_sequences"] > 0
     shares = {

@@ -78,6 +78,10 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         f"{cache['hit_rate']:.2%}",
         f"{cache['hit_tokens']:,} of {cache['prompt_tokens']:,} prompt tokens",
     )
+    if "kv_transfer" in s:
+        moved = s["kv_transfer"]
+        each = f"GB in {moved['transfers']:,}, {moved['mean_ms']:,.2f} ms each"
+        yield "KV transfer", f"{moved['total_gb']:,.1f}", each
     if "kv_cache" in s:
         kv, use = s["kv_cache"], s["utilisation"]
         yield (
@@ -184,6 +188,13 @@ def deployment_title(deployment: dict[str, Any]) -> str:
     d = deployment
     replicas = f"{d['replicas']} replica{'s' if d['replicas'] > 1 else ''}"
     layout = ", ".join([replicas, *(f"{k} parallel {v}" for k, v in d["parallel"].items() if v > 1)])
+    if "prefill_pool" in d:
+        p = d["prefill_pool"]
+        each = d["devices"] - p["devices"], p["devices"]
+        return (
+            f"{d['model']} decoding on {each[0]} x {d['device']} ({layout}), "
+            f"prompts on {each[1]} x {p['device']} ({p['replicas']} replicas)"
+        )
     return f"{d['model']} on {d['devices']} x {d['device']} ({layout}; {d['policy']})"
 
 
