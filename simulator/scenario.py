@@ -192,12 +192,13 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
     text = read_text(path)
     values = loads_yaml(text, file=path)
     if isinstance(values, dict):
-        _anchor(values, Path(path).parent)
+        anchor(values, Path(path).parent)
         apply_overrides(values, overrides)
     return scenario_from(values, file=path, text=text)
 
 
-def _anchor(values: dict[str, Any], folder: Path) -> None:
+def anchor(values: dict[str, Any], folder: Path) -> None:
+    """Make relative paths of files in a scenario's plain values relative to `folder`, in place."""
     load = values.get("load")
     if isinstance(load, dict) and isinstance(load.get("trace"), str) and not Path(load["trace"]).is_absolute():
         load["trace"] = str(folder / load["trace"])

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from simulator.published import Published, Sides
+
 LATENCIES = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E", "queue_wait": "queue wait"}
 COLUMNS = {"mean": "mean", "p50": "P50", "p90": "P90", "p95": "P95", "p99": "P99", "max": "max"}
 OVERLOAD_REQUESTS = 10
@@ -128,6 +130,27 @@ def overload(summary: dict[str, Any]) -> str:
         f"overloaded: {backlog['requests_at_last_arrival']:,} requests were unfinished at the last arrival and the "
         f"backlog grew by {growth:,.2f} a second; latencies grow with the length of the trace"
     )
+
+
+def print_published(found: Published, sides: Sides) -> None:
+    """What a published system does against its baseline, and what its paper reports."""
+    console = _console()
+    measure = found.measure
+    what = measure.figure or "requests a second and device within the objectives"
+    facts = {
+        "paper": f"{found.paper.title}. {found.paper.source}",
+        "measured": what,
+        "baseline": f"{sides.baseline:,.4g}",
+        "system": f"{sides.system:,.4g}",
+        "predicted ratio": f"{sides.ratio:.2f}",
+        "reported": f"{found.reported.ratio or 'not given'}: {found.reported.says}",
+        "assumptions": found.assumptions,
+    }
+    if found.miss:
+        facts["why they differ"] = found.miss
+    console.print(found.name, style="bold", markup=False, highlight=False)
+    for line in _lines(facts, 1):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
