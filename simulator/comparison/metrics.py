@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
@@ -77,7 +78,7 @@ class Pairs:
     output_tokens: Floats
     values: tuple[dict[str, Floats], ...]
 
-    def of(self, metric: str, scenario: int) -> tuple[Floats, Floats, Floats]:
+    def of(self, metric: str, scenario: int) -> tuple[NDArray[np.bool_], Floats, Floats]:
         """Which requests (shape (requests,), bool) have this metric, and it in the baseline and in a scenario."""
         base, other = self.values[0][metric], self.values[scenario][metric]
         known = ~np.isnan(base) & ~np.isnan(other)

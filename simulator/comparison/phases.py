@@ -62,4 +62,4 @@ def elapsed(start: Floats, end: Floats, at: Floats) -> Floats:
     times = times[order]
     level = np.cumsum(np.repeat([1.0, -1.0], len(start))[order])
     area = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(times))])
-    return np.interp(at, times, area)
+    return np.asarray(np.interp(at, times, area), dtype=np.float64)

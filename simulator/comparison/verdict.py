@@ -45,7 +45,7 @@ class Difference:
             return "same"
         doubts: tuple[tuple[Outcome, Interval | None], ...] = (("noise", self.sampling), ("model error", self.model))
         for doubt, interval in doubts:
-            if interval is not None and interval[0] <= 0.0 <= interval[1]:
+            if interval is not None and self.value * interval[self.value < 0] <= 0:
                 return doubt
         if self.sampling is None and (self.tested or self.model is None):
             return "too few" if self.tested else "untested"
