@@ -12,9 +12,7 @@ from simulator.cli.replay import Json, Out, Quiet, Settings, progress
 Scenarios = Annotated[list[Path], typer.Argument(help="Scenario files in YAML; the first is the baseline.")]
 Uncertainty = Annotated[
     int,
-    typer.Option(
-        metavar="N", help="Also give the model's own error, from N replications of every scenario."
-    ),
+    typer.Option(metavar="N", help="Also give the model's own error, from N replications of every scenario."),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,10 +12,13 @@ from simulator.comparison.metrics import REQUEST_METRICS, RequestMetric
 from simulator.comparison.phases import PHASES
 from simulator.report.svg import INK, PALETTE, drawing, svg
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 POINTS = 400
 BARS = 60
 # Differences beyond these percentiles are counted in the outermost bars.
-OUTERMOST = (0.5, 99.5)
+OUTERMOST = (1.0, 99.0)
 DASHES = ("-", "--", ":", "-.")
 PHASE_COLOURS = ("#9aa5b1", PALETTE[1], PALETTE[4], PALETTE[3], PALETTE[0])
 PHASE_NAMES = ("queue", "prefill", "stalled", "beside prompts", "decode")
@@ -59,7 +63,7 @@ def cdf(comparison: Comparison, metric: RequestMetric) -> str:
         axes.plot(np.maximum(np.quantile(values, share), 1e-3), share, dash, color=colour, label=label)
         for mark in (0.5, 0.99):
             axes.plot(max(float(np.quantile(values, mark)), 1e-3), mark, "o", color=colour, markersize=4)
-    axes.set_xscale("log")
+    _decades(axes)
     axes.set(xlabel="milliseconds (marks: P50, P99)", ylabel="share of requests", ylim=(0, 1.02))
     return svg(figure, axes)
 
@@ -69,14 +73,13 @@ def differences(comparison: Comparison, metric: RequestMetric, scenario: int) ->
     figure, axes = drawing(height=2.4)
     _, base, other = comparison.pairs.of(metric.name, scenario)
     change = (other - base) * metric.scale
-    low, high = np.percentile(change, OUTERMOST)
-    low, high = min(float(low), 0.0), max(float(high), 0.0)
-    if high - low < 1e-3:
-        low, high = low - 1.0, high + 1.0
-    counts, edges = np.histogram(np.clip(change, low, high), BARS, (low, high))
-    middles = (edges[:-1] + edges[1:]) / 2
-    colours = np.where(middles < 0, PALETTE[2], PALETTE[1])
-    axes.bar(middles, counts, np.diff(edges), color=colours, linewidth=0)
+    low, high = (float(end) for end in np.percentile(change, OUTERMOST))
+    width = max(max(high, 0.0) - min(low, 0.0), 1e-3) / BARS
+    edges = width * np.arange(np.floor(low / width) if low < 0 else -1, (np.ceil(high / width) if high > 0 else 1) + 1)
+    counts, _ = np.histogram(np.clip(change, edges[0], edges[-1]), edges)
+    colours = np.where(edges[1:] <= width / 2, PALETTE[2], PALETTE[1])
+    axes.bar(edges[:-1], counts, width, align="edge", color=colours, linewidth=0)
+    axes.set_axisbelow(True)
     axes.axvline(0.0, color=INK, linewidth=1.0)
     axes.axvline(float(change.mean()), color=INK, linewidth=1.0, linestyle="--", label=f"mean {change.mean():+,.2f} ms")
     axes.set(xlabel="milliseconds more than in the baseline", ylabel="requests")
@@ -109,6 +112,7 @@ def _stacked(
         if part.max() > 0:
             axes.barh(places, part, left=left, color=colour, label=name, height=0.62)
         left += part
+    axes.set_axisbelow(True)
     axes.set_yticks(places, [label if len(label) <= 28 else f"{label[:27]}…" for label in labels])
     axes.invert_yaxis()
     axes.set(xlabel=unit)
@@ -116,6 +120,16 @@ def _stacked(
         frameon=False, labelcolor=INK, fontsize=8, ncols=5, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderpad=0.2
     )
     return svg(figure, axes, legend=False)
+
+
+def _decades(axes: Axes) -> None:
+    """A logarithmic axis of milliseconds with plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _known(comparison: Comparison, metric: RequestMetric) -> bool:

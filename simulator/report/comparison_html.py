@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def comparison_page(comparison: Comparison) -> str:
         time_rows=rows.time_rows(comparison),
         figures=overall_figures(comparison),
         files=[(c.label, _yaml(c.scenario.model_dump(exclude_defaults=True))) for c in comparison.contenders],
+        again=shlex.join(f"{label}.yaml" for label in comparison.labels),
         replications=comparison.replications,
     )
 

@@ -72,7 +72,7 @@ def verdict_rows(against: Against) -> list[tuple[str, str, str]]:
 def winner_columns() -> list[str]:
     """Headings of `winner_rows`."""
     labels = [m.label for m in REQUEST_METRICS if m.name in GROUPED]
-    return ["requests", "of them", "number", *(h for m in labels for h in (f"{m} (ms)", "win", "lose"))]
+    return ["requests by", "", "number", *(h for m in labels for h in (f"{m} (ms)", "win", "lose"))]
 
 
 def winner_rows(comparison: Comparison, against: Against) -> list[tuple[str, ...]]:
