@@ -187,8 +187,8 @@ def scenario_from(values: object, *, file: str | Path | None = None, text: str |
         raise InputError(error.message, file=file) from None
 
 
-def load_scenario(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
-    """Read a YAML scenario; relative paths in it are relative to the file. `overrides` are `key=value`."""
+def load_scenario(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Scenario:
+    """Read a YAML scenario; relative paths in it are relative to the file. `overrides` as in `apply_overrides`."""
     text = read_text(path)
     values = loads_yaml(text, file=path)
     if isinstance(values, dict):

@@ -226,7 +226,7 @@ class Cluster:
             f"and a replica holds {min(self.capacity_tokens, self._prompt_tokens):,}"
         )
         if not self._skip_unservable:
-            raise InputError(f"{reason}: use more or larger devices a replica, or --on-error skip")
+            raise InputError(f"{reason}: use more or larger devices a replica, or --set load.on_error=skip")
         self.rejected.append((sequence.index, reason))
 
 

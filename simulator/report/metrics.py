@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
@@ -112,16 +113,21 @@ def _latency(result: Result) -> dict[str, dict[str, float]]:
     return {name: {"itl": itl, **found}[name] for name in order}
 
 
-def _goodput(result: Result, seconds: float) -> dict[str, Any]:
-    objectives = result.scenario.objectives
+def met_objectives(result: Result) -> NDArray[np.bool_]:
+    """Which requests (shape (requests,)) meet every objective that the scenario gives."""
     times = latencies(result)
     met = np.ones(len(times["ttft"]), dtype=bool)
     for name in ("ttft", "tpot", "e2e"):
-        bound = getattr(objectives, f"{name}_ms")
+        bound = getattr(result.scenario.objectives, f"{name}_ms")
         if bound is not None:
             met &= np.nan_to_num(times[name], nan=0.0) * 1e3 <= bound
+    return met
+
+
+def _goodput(result: Result, seconds: float) -> dict[str, Any]:
+    met = met_objectives(result)
     return {
-        "objectives": {k: v for k, v in objectives.model_dump().items() if v is not None},
+        "objectives": {k: v for k, v in result.scenario.objectives.model_dump().items() if v is not None},
         "requests_per_s": float(met.sum()) / seconds,
         "share": float(met.mean()),
     }

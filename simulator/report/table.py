@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from simulator.report.terminal import console as _console
+from simulator.report.terminal import table as _table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -219,23 +221,3 @@ def deployment_title(deployment: dict[str, Any]) -> str:
             f"prompts on {each[1]} x {p['device']} ({p['replicas']} replicas)"
         )
     return f"{d['model']} on {d['devices']} x {d['device']} ({layout}; {d['policy']})"
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    if sys.stdout.isatty():
-        return Console()
-    return Console(width=1000, no_color=True, force_terminal=False, soft_wrap=True)
-
-
-def _table(console: Console, title: str, *columns: tuple[str, str]) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    plain = not console.is_terminal
-    table = Table(title=Text(title), title_justify="left", box=box.ASCII if plain else box.SIMPLE_HEAD)
-    for name, justify in columns:
-        table.add_column(name, justify=justify, no_wrap=plain)  # type: ignore[arg-type]
-    return table
