@@ -58,7 +58,7 @@ class Difference:
         change = f"{self._amount(unit, scale)} {'lower' if self.value < 0 else 'higher'}"
         return {
             "same": "no difference",
-            "noise": f"noise ({change}, but the interval includes zero)",
+            "noise": f"noise ({change})",
             "model error": f"within the model's own error ({change})",
             "too few": f"too few requests to tell ({change})",
             "untested": change,

@@ -159,7 +159,7 @@ def test_the_models_error_cancels_between_equal_kernels() -> None:
     ("difference", "outcome", "words"),
     [
         (Difference(1.0, 1.0, "lower"), "same", "no difference"),
-        (Difference(1.0, 0.9, "lower", (-0.2, 0.1)), "noise", "noise (10.0% lower, but the interval includes zero)"),
+        (Difference(1.0, 0.9, "lower", (-0.2, 0.1)), "noise", "noise (10.0% lower)"),
         (Difference(1.0, 0.9, "lower"), "too few", "too few requests to tell (10.0% lower)"),
         (Difference(1.0, 0.9, "lower", tested=False), "untested", "10.0% lower"),
         (Difference(1.0, 0.9, "lower", (-0.2, -0.1)), "better", "better: 10.0% lower"),
