@@ -130,6 +130,7 @@ def deployment_of(
         calibration=scenario.calibration,
         factors=factors,
         host=host,
+        execution=build_policy("execution", scenario.execution.policy, scenario.execution.options),
     )
 
 

@@ -76,6 +76,13 @@ class KVCacheSpec(_Part):
     prefix_caching: bool = True
 
 
+class ExecutionSpec(_Part):
+    """How operators of one iteration share a device, by name or `module:Class`, and its options."""
+
+    policy: str = "sequential"
+    options: dict[str, Any] = {}
+
+
 class RouterSpec(_Part):
     """The router by name or `module:Class`, and its options."""
 
@@ -164,6 +171,7 @@ class Scenario(_Part):
     batching: BatchingSpec = BatchingSpec()
     kv_cache: KVCacheSpec = KVCacheSpec()
     router: RouterSpec = RouterSpec()
+    execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None
     load: LoadSpec
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)

@@ -34,7 +34,7 @@ def method(comparison: Comparison) -> dict[str, Any]:
     return {
         "level": LEVEL,
         "sampling": f"sectioning: batch means and section percentiles of up to {SECTIONS} runs of successive "
-        "requests, Student's t",
+        "requests, Student's t, widened where these correlate",
         "model": f"{comparison.replications} replications with common kernel factors"
         if comparison.replications
         else None,

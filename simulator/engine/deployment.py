@@ -17,6 +17,7 @@ from simulator.hardware.links import link
 from simulator.hardware.node import Node, node
 from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching.state import Limits
+from simulator.policies.execution import Execution
 from simulator.workloads.dtypes import DTYPES, DType, dtype
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism, Precision, kv_bytes_per_token
@@ -74,8 +75,12 @@ def deploy(
     calibration: str | None = None,
     factors: Mapping[str, float] | None = None,
     host: StepOverheads | None = None,
+    execution: Execution | None = None,
 ) -> Deployment:
-    """Put a model on devices; `factors` lengthens kernels by family, `host` stands in for the engine's overheads.
+    """Put a model on devices.
+
+    `factors` lengthens kernels by family, `host` stands in for the engine's overheads, `execution` says how an
+    iteration's operators share a device.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -92,7 +97,7 @@ def deploy(
     memory = plan_memory(
         loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks
     )
-    timer = StepTimer(loaded, layout, formats, law, own)
+    timer = StepTimer(loaded, layout, formats, law, own, execution)
     return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law)
 
 

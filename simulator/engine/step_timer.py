@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from simulator.engine.attention_timer import AttentionPiece
 from simulator.hardware.kernels.attention import Work
 from simulator.hardware.law import AttentionKernel, TimingLaw
 from simulator.hardware.overheads import StepOverheads
+from simulator.policies.execution import Execution, Sequential
 from simulator.workloads.graph import attention_shapes, head_calls, spans, token_calls
 from simulator.workloads.operators import Call, Collective
 from simulator.workloads.parallelism import Parallelism, Precision, stage_layers
@@ -68,7 +70,7 @@ NO_CHUNKS = Chunks(0, 0, (), (), ())
 
 
 class _Stage:
-    """Tables of one pipeline stage."""
+    """Tables of one pipeline stage. With `cut` nano-batches, dense operators and collectives are also kept apart."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class _Stage:
         law: TimingLaw,
         stage: int,
         kernels: list[tuple[int, AttentionKernel]],
+        cut: int = 1,
     ) -> None:
         def total(calls: list[Call], like: Floats, of: Callable[[Call], object]) -> Floats:
             return sum((np.broadcast_to(np.asarray(of(c)) * c.count, like.shape) for c in calls), 0.0 * like)
@@ -99,6 +102,15 @@ class _Stage:
 
         self.token_seconds, self.token_flops, self.token_bytes = tokens(seconds), tokens(flops), tokens(moved)
         self.head_seconds, self.head_flops, self.head_bytes = head(seconds), head(flops), head(moved)
+
+        def cut_tokens(network: bool) -> Table:
+            def calls(t: Floats) -> list[Call]:
+                every = token_calls(model, parallel, precision, t / cut, stage)
+                return [c for c in every if isinstance(c.op, Collective) == network]
+
+            return Table(lambda t: cut * total(calls(t), t, seconds))
+
+        self.dense_seconds, self.network_seconds = cut_tokens(False), cut_tokens(True)
         one = np.ones(1)
         calls = [
             *token_calls(model, parallel, precision, one, stage),
@@ -135,11 +147,14 @@ class StepTimer:
         precision: Precision,
         law: TimingLaw,
         overheads: StepOverheads,
+        execution: Execution | None = None,
     ) -> None:
+        self.execution: Execution = execution or Sequential()
+        cut = self.execution.batches(1 << 60)
         self.spans: tuple[Span, ...] = spans(model)
         self.overheads = overheads
         self.kernels: list[tuple[int, AttentionKernel]] = []
-        self.stages = [_Stage(model, parallel, precision, law, s, self.kernels) for s in range(parallel.pipeline)]
+        self.stages = [_Stage(model, parallel, precision, law, s, self.kernels, cut) for s in range(parallel.pipeline)]
         self._only = self.stages[0]
         self._host_step = self.overheads.step_seconds(0)
         self._host_sequence = self.overheads.step_seconds(1) - self._host_step
@@ -183,8 +198,9 @@ class StepTimer:
         return times
 
     def _stage_seconds(self, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
-        stage = self.stages[number]
-        total = stage.token_seconds[decoding + chunks.tokens] + stage.head_seconds[decoding + chunks.sequences]
+        stage, tokens = self.stages[number], decoding + chunks.tokens
+        overlapped = self.execution.batches(tokens) > 1
+        total = 0.0 if overlapped else stage.token_seconds[tokens] + stage.head_seconds[decoding + chunks.sequences]
         for kernel, piece in stage.pieces:
             if not chunks.tokens:
                 total += piece.decoding(decoding, contexts[piece.span][0])
@@ -192,7 +208,20 @@ class StepTimer:
                 total += piece.prompts(chunks.works[kernel])
             else:
                 total += piece.mixed(chunks.works[kernel], decoding, contexts[piece.span][0])
-        return max(total, self.launch_floor(number, decoding + chunks.tokens))
+        if overlapped:
+            total = max(*self._side_by_side(stage, tokens, total)) + stage.head_seconds[decoding + chunks.sequences]
+        return max(total, self.launch_floor(number, tokens))
+
+    def _side_by_side(self, stage: _Stage, tokens: int, attention: Any) -> tuple[Any, Any, Any]:
+        """What bounds an iteration whose nano-batches overlap: the units, attention or the network.
+
+        While attention takes `memory_units` of the units and a collective `network_units`, the rest multiply: the
+        units are busy for the products' own time and for those shares of the others'.
+        """
+        network = stage.network_seconds[tokens]
+        units = attention * self.execution.memory_units
+        units = units + (stage.dense_seconds[tokens] + network * self.execution.network_units)
+        return units, attention, network
 
     def decode_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], steps: int) -> Floats:
         """Durations of `steps` decode steps in a row (shape (steps,)), all stages one after the other."""
@@ -209,7 +238,11 @@ class StepTimer:
                 seconds = piece.decode_run(decoding, attended, start, start + growth * (steps - 1))
                 total = seconds if total is None else total + seconds
             assert total is not None
-            total += stage.token_seconds[decoding] + stage.head_seconds[decoding]
+            if self.execution.batches(decoding) > 1:
+                units, attention, network = self._side_by_side(stage, decoding, total)
+                total = np.maximum(np.maximum(units, attention), network) + stage.head_seconds[decoding]
+            else:
+                total += stage.token_seconds[decoding] + stage.head_seconds[decoding]
             floor = self.launch_floor(number, decoding)
             if floor:
                 np.maximum(total, floor, out=total)

@@ -15,6 +15,10 @@ POLICIES: dict[str, dict[str, str]] = {
         "orca": "simulator.policies.batching:Orca",
         "static": "simulator.policies.batching:Static",
     },
+    "execution": {
+        "sequential": "simulator.policies.execution:Sequential",
+        "nano-batches": "simulator.policies.execution:NanoBatches",
+    },
     "router": {
         "round-robin": "simulator.policies.routing:RoundRobin",
         "random": "simulator.policies.routing:Random",

@@ -110,8 +110,8 @@ def method_line(comparison: Comparison) -> str:
     """How to read the intervals."""
     line = (
         f"{LEVEL:.0%} intervals of the difference, each on its own, by sectioning: successive requests share a queue, "
-        "so the spread is that of whole stretches of requests. They say what another load of the same kind could "
-        "change, and a difference is noise where they hold zero"
+        "so the spread is that of stretches of requests. They say what another load of the same kind may change, "
+        "and a difference is noise where they hold zero"
     )
     if comparison.replications:
         return (
