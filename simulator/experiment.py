@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from simulator.engine.cluster import Cluster, Load, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, native_precision
 from simulator.engine.recorder import Floats, Recorder
+from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
 from simulator.engine.streams import stream
 from simulator.hardware.overheads import StepOverheads
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.registry import build_policy
-from simulator.scenario import LoadSpec, Scenario
+from simulator.policies.speculation.drafters import DraftSource
+from simulator.policies.speculation.draws import PositionDraws
+from simulator.policies.speculation.plan import SpeculationPolicy
+from simulator.scenario import LoadSpec, Scenario, SpeculationSpec
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism
 from simulator.workloads.requests import RequestSource
@@ -37,6 +41,7 @@ class Result:
     lookup_tokens: int
     rejected: list[tuple[int, str]]
     skipped: dict[str, int]
+    speculation: SpeculationRecord | None = None
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -102,7 +107,34 @@ def deployment_of(
         calibration=scenario.calibration,
         factors=factors,
         host=host,
+        draft=_draft_source(scenario.speculation),
     )
+
+
+def _draft_source(spec: SpeculationSpec) -> DraftSource | None:
+    """What writes drafts, or None without speculation."""
+    if spec.policy == "none":
+        return None
+    source: DraftSource = build_policy("draft", spec.draft.source, spec.draft.options)
+    return source
+
+
+def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iterations: bool = True) -> Speculation | None:
+    """Speculation as a scenario describes it, None where it is off. Raises `InputError` if it cannot be so."""
+    spec, drafter = scenario.speculation, deployment.drafter
+    if drafter is None:
+        return None
+    streams = partial(stream, scenario.seed)
+
+    def policy() -> SpeculationPolicy:
+        built: SpeculationPolicy = build_policy("speculation", spec.policy, spec.options, streams=streams)
+        return built
+
+    law = build_policy("acceptance", spec.acceptance.law, spec.acceptance.options, streams=streams)
+    check_speculation(policy(), drafter, deployment.parallel, asynchronous=spec.asynchronous)
+    draws = PositionDraws(streams, "acceptance")
+    record = SpeculationRecord(iterations=keep_iterations)
+    return Speculation(policy, drafter, law, draws, record, spec.asynchronous)
 
 
 def run(
@@ -128,6 +160,7 @@ def run(
         "router", scenario.router.policy, scenario.router.options, rng=stream(scenario.seed, "router")
     )
     recorder = Recorder(iterations=keep_iterations)
+    speculation = speculation_of(scenario, deployment, keep_iterations=keep_iterations)
     spec = ReplicaSpec(
         timer=deployment.timer,
         limits=deployment.limits,
@@ -135,6 +168,7 @@ def run(
             blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
         ),
         policy=lambda: build_policy("batching", batching.policy, batching.options),
+        speculation=speculation,
     )
     cluster = Cluster(
         spec,
@@ -152,10 +186,11 @@ def run(
         scenario=scenario,
         deployment=deployment,
         request_columns=recorder.requests(),
-        iteration_columns=recorder.iterations(),
+        iteration_columns=recorder.iterations() | (speculation.record.columns() if speculation else {}),
         recorder=recorder,
         hit_tokens=sum(s.hit_tokens for s in states),
         lookup_tokens=sum(s.lookup_tokens for s in states),
         rejected=cluster.rejected,
         skipped=dict(getattr(requests, "skipped_by_reason", {})),
+        speculation=speculation.record if speculation else None,
     )

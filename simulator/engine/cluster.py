@@ -12,6 +12,7 @@ from simpy.events import Event
 from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
+from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.policies.batching.state import BatchingPolicy, Limits
@@ -42,6 +43,7 @@ class ReplicaSpec:
     limits: Limits
     kv: Callable[[], PagedKVCache]
     policy: Callable[[], BatchingPolicy]
+    speculation: Speculation | None = None
 
 
 class Cluster:
@@ -85,6 +87,7 @@ class Cluster:
                 recorder=recorder,
                 fast_forward=fast_forward,
                 on_finish=self._finished,
+                speculation=spec.speculation,
             )
             for number in range(replicas)
         ]

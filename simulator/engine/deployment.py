@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simulator.engine.memory import MemoryPlan, plan_memory
+from simulator.engine.drafter import Drafter
+from simulator.engine.drafter_layout import drafter_of
+from simulator.engine.memory import NO_DRAFTER, MemoryPlan, plan_memory
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.hardware.calibration import Calibrations, calibrations_for
@@ -15,6 +17,7 @@ from simulator.hardware.law import TimingLaw
 from simulator.hardware.node import Node, node
 from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching.state import Limits
+from simulator.policies.speculation.drafters import DraftSource
 from simulator.workloads.dtypes import DTYPES, DType, dtype
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism, Precision
@@ -37,6 +40,7 @@ class Deployment:
     memory: MemoryPlan
     timer: StepTimer
     law: TimingLaw
+    drafter: Drafter | None = None
 
 
 def native_precision(
@@ -72,8 +76,11 @@ def deploy(
     calibration: str | None = None,
     factors: Mapping[str, float] | None = None,
     host: StepOverheads | None = None,
+    draft: DraftSource | None = None,
 ) -> Deployment:
     """Put a model on devices; `factors` lengthens kernels by family, `host` stands in for the engine's overheads.
+
+    `draft` writes drafts for it, if speculation is on, and takes its part of the memory.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -87,11 +94,15 @@ def deploy(
     own = host or overheads(engine)
     calibrations = calibrations_for(on, backend=own.engine, file=calibration)
     law = TimingLaw(on, calibrations, fabric, own.overlap, factors=factors or {})
+    drafter: Drafter | None = None
+    if draft is not None:
+        drafter = drafter_of(draft, loaded, layout, formats, law, own, max_num_seqs=bounds.max_num_seqs)
     memory = plan_memory(
-        loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks
-    )
+        loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
+        draft=NO_DRAFTER if drafter is None else drafter.memory,
+    )  # fmt: skip
     timer = StepTimer(loaded, layout, formats, law, own)
-    return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law)
+    return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter)
 
 
 def _node(on: Device, name: str | None) -> Node | None:

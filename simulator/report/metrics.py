@@ -50,9 +50,11 @@ def latencies(result: Result) -> dict[str, Floats]:
 def work(result: Result) -> tuple[Floats, Floats]:
     """FLOPs and bytes of each iteration row, summed over the stages, one device of each."""
     rows = result.iteration_columns
-    tokens = (rows["decode_sequences"] + rows["prefill_tokens"]).astype(np.int64)
-    sequences = (rows["decode_sequences"] + rows["prefill_sequences"]).astype(np.int64)
-    flops, moved = rows["attention_flops"].copy(), rows["attention_bytes"].copy()
+    queries = rows["decode_sequences"] + rows.get("draft_tokens", 0.0)
+    tokens = (queries + rows["prefill_tokens"]).astype(np.int64)
+    sequences = (queries + rows["prefill_sequences"]).astype(np.int64)
+    flops = rows["attention_flops"] + rows.get("draft_flops", 0.0)
+    moved = rows["attention_bytes"] + rows.get("draft_bytes", 0.0)
     for stage in result.deployment.timer.stages:
         flops += rows["steps"] * (stage.token_flops.many(tokens) + stage.head_flops.many(sequences))
         moved += rows["steps"] * (stage.token_bytes.many(tokens) + stage.head_bytes.many(sequences))
@@ -106,6 +108,8 @@ def summarise(result: Result) -> dict[str, Any]:
         },
         "backlog": _backlog(c),
     }
+    if result.speculation is not None:
+        summary["speculation"] = _speculation(result, result.speculation.totals)
     if len(result.iteration_columns["start_s"]):
         summary |= _resources(result, seconds, prompt, output)
     summary["deployment"] = _deployment(result)
@@ -163,6 +167,25 @@ def _backlog(c: dict[str, Floats]) -> dict[str, float]:
     span = float(last - middle)
     growth = (unfinished(last) - unfinished(middle)) / span if span > 0 else 0.0
     return {"requests_at_last_arrival": unfinished(last), "growth_requests_per_s": growth}
+
+
+def _speculation(result: Result, totals: dict[str, float]) -> dict[str, Any]:
+    """Figures of drafts and verifications; a step is one sequence's share of an iteration."""
+    drafter, spec = result.deployment.drafter, result.scenario.speculation
+    assert drafter is not None
+    drafted, steps = totals["draft_tokens"], max(totals["decode_steps"], 1.0)
+    return {
+        "policy": spec.policy,
+        "drafter": drafter.name,
+        "tokens_per_step": totals["decode_tokens"] / steps,
+        "drafted_tokens_per_step": drafted / steps,
+        "acceptance_rate": totals["accepted_tokens"] / max(totals["examined_tokens"], 1.0),
+        "accepted_share_of_drafted": totals["accepted_tokens"] / max(drafted, 1.0),
+        "written_ahead_in_vain": totals["wasted_draft_tokens"],
+        "draft_share_of_time": totals["draft_s"] / max(totals["seconds"], 1e-12),
+        "drafter_memory_gb": (drafter.memory.weights + drafter.memory.kv_fixed) / 1e9,
+        "drafter_devices": drafter.devices * result.scenario.replicas,
+    }
 
 
 def _resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
