@@ -9,6 +9,7 @@ import numpy as np
 
 from simulator.engine.cluster import Cluster, Load, ReplicaSpec
 from simulator.engine.recorder import Recorder
+from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
@@ -127,6 +128,7 @@ def serve(
     router: Router | None = None,
     load: Load | None = None,
     fast_forward: bool = True,
+    speculation: Speculation | None = None,
 ) -> tuple[Cluster, Recorder]:
     """Serve a source to its end."""
     recorder = Recorder()
@@ -135,6 +137,7 @@ def serve(
         limits=Limits(max_num_seqs, max_num_batched_tokens),
         kv=lambda: PagedKVCache(blocks=blocks, block_tokens=block_tokens, prefix_caching=prefix_caching),
         policy=policy,
+        speculation=speculation,
     )
     cluster = Cluster(
         spec,

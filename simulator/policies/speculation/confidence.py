@@ -36,10 +36,9 @@ class BigLittle:
 
 
 class Hierarchical:
-    """A drafter proposes `inner_tokens` at a time to the target's weights over a part of the cache, until `tokens`
-    have passed there and the target verifies them over the whole cache.
+    """Two levels: the target's weights over part of the cache verify a drafter, and the whole target verifies both.
 
-    The inner verification sees `cache_tokens` of each sequence and accepts with chance `inner_rate`; the
+    The drafter proposes `inner_tokens` a round until `tokens` have passed the inner level. The inner verification sees `cache_tokens` of each sequence and accepts with chance `inner_rate`; the
     acceptance law is that of the outer one (TriForce, arXiv:2404.11912, section 4).
     """
 
