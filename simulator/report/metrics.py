@@ -188,6 +188,14 @@ def _speculation(result: Result, totals: dict[str, float]) -> dict[str, Any]:
     }
 
 
+def _drafter_price(result: Result) -> float:
+    """Price an hour of the devices that only drafters use; 0 where it is not known."""
+    drafter = result.deployment.drafter
+    if drafter is None or drafter.device is None:
+        return 0.0
+    return (drafter.device.price or 0.0) * drafter.devices * result.scenario.replicas
+
+
 def _resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
     rows, d, scenario = result.iteration_columns, result.deployment, result.scenario
     durations = rows["end_s"] - rows["start_s"]
@@ -201,7 +209,7 @@ def _resources(result: Result, seconds: float, prompt: float, output: float) -> 
     idle = d.device.idle_power * max(0.0, seconds * lanes - busy) * d.parallel.devices / d.parallel.pipeline
     energy = active + idle
     price = d.device.price if scenario.price_per_device_hour is None else scenario.price_per_device_hour
-    cost = None if price is None else price * devices * seconds / 3600.0
+    cost = None if price is None else (price * devices + _drafter_price(result)) * seconds / 3600.0
     return {
         "kv_cache": {
             "blocks": blocks,

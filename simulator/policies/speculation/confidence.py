@@ -38,8 +38,9 @@ class BigLittle:
 class Hierarchical:
     """Two levels: the target's weights over part of the cache verify a drafter, and the whole target verifies both.
 
-    The drafter proposes `inner_tokens` a round until `tokens` have passed the inner level. The inner verification sees `cache_tokens` of each sequence and accepts with chance `inner_rate`; the
-    acceptance law is that of the outer one (TriForce, arXiv:2404.11912, section 4).
+    The drafter proposes `inner_tokens` a round until `tokens` have passed the inner level, which sees `cache_tokens`
+    of each sequence and accepts with chance `inner_rate`; the acceptance law is that of the outer level (TriForce,
+    arXiv:2404.11912, section 4).
     """
 
     def __init__(
