@@ -7,40 +7,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from simulator.engine.cluster import Cluster, Load, PrefillPool, ReplicaSpec
-from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
+from simulator.assembly import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
+from simulator.engine.cluster import Cluster, Load
+from simulator.engine.deployment import Deployment
 from simulator.engine.handoff import Handoff
 from simulator.engine.recorder import Floats, Recorder
-from simulator.engine.streams import stream
+from simulator.engine.speculation import SpeculationRecord
 from simulator.hardware.overheads import StepOverheads
-from simulator.policies.batching.state import Limits
-from simulator.policies.kv_cache import PagedKVCache
-from simulator.policies.registry import build_policy
-from simulator.policies.routing import Router
-from simulator.scenario import LoadSpec, RouterSpec, Scenario
-from simulator.workloads.models import model
-from simulator.workloads.parallelism import Parallelism
+from simulator.scenario import LoadSpec, Scenario
 from simulator.workloads.requests import RequestSource
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Equal replicas: `scenario` describes them, `first` is the number of the first in the records."""
-
-    scenario: Scenario
-    deployment: Deployment
-    first: int = 0
-
-    @property
-    def replicas(self) -> int:
-        return self.scenario.replicas
-
-    @property
-    def devices(self) -> int:
-        return self.replicas * self.deployment.parallel.devices
 
 
 @dataclass(frozen=True)
@@ -59,6 +37,7 @@ class Result:
     lookup_tokens: int
     rejected: list[tuple[int, str]]
     skipped: dict[str, int]
+    speculation: SpeculationRecord | None = None
     handoff: Handoff | None = None
 
     @property
@@ -111,89 +90,6 @@ def request_source(load: LoadSpec) -> RequestSource:
     return replace(generated, **changed)
 
 
-def deployment_of(
-    scenario: Scenario, factors: Mapping[str, float] | None = None, host: StepOverheads | None = None
-) -> Deployment:
-    """The deployment that a scenario describes, with `factors` and `host` as in `run`."""
-    p = scenario.precision
-    return deploy(
-        scenario.model,
-        scenario.device,
-        parallel=Parallelism(**scenario.parallel.model_dump()),
-        precision=native_precision(model(scenario.model), p.weights, p.activations, p.kv_cache, p.experts),
-        limits=Limits(scenario.batching.max_num_seqs, scenario.batching.max_num_batched_tokens),
-        node_name=scenario.node,
-        memory_utilization=scenario.kv_cache.memory_utilization,
-        block_tokens=scenario.kv_cache.block_size,
-        blocks=scenario.kv_cache.blocks,
-        engine=scenario.engine,
-        calibration=scenario.calibration,
-        factors=factors,
-        host=host,
-        execution=build_policy("execution", scenario.execution.policy, scenario.execution.options),
-    )
-
-
-def pools_of(
-    scenario: Scenario, factors: Mapping[str, float] | None = None, host: StepOverheads | None = None
-) -> tuple[Pool, ...]:
-    """The pools of replicas that a scenario describes: one, or decode and prefill."""
-    decode = Pool(scenario, deployment_of(scenario, factors, host))
-    apart = scenario.disaggregation
-    if apart is None:
-        return (decode,)
-    given = {k: v for k in ("device", "parallel", "batching") if (v := getattr(apart, k)) is not None}
-    node = apart.node or (scenario.node if apart.device is None else None)
-    kept = scenario.calibration if apart.device is None else None
-    prompts = scenario.model_copy(
-        update={
-            **given,
-            "replicas": apart.replicas,
-            "node": node,
-            "calibration": apart.calibration or kept,
-            "price_per_device_hour": apart.price_per_device_hour
-            if apart.device is not None or apart.price_per_device_hour is not None
-            else scenario.price_per_device_hour,
-            "kv_cache": scenario.kv_cache.model_copy(update={"blocks": None}),
-            "disaggregation": None,
-        }
-    )
-    return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)
-
-
-def replica_spec(pool: Pool) -> ReplicaSpec:
-    """What the replicas of a pool are built from."""
-    deployment, batching, cache = pool.deployment, pool.scenario.batching, pool.scenario.kv_cache
-    build_policy("batching", batching.policy, batching.options)
-    return ReplicaSpec(
-        timer=deployment.timer,
-        limits=deployment.limits,
-        kv=lambda: PagedKVCache(
-            blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
-        ),
-        policy=lambda: build_policy("batching", batching.policy, batching.options),
-    )
-
-
-def _router(spec: RouterSpec, seed: int, name: str) -> Router:
-    found: Router = build_policy("router", spec.policy, spec.options, rng=stream(seed, name))
-    return found
-
-
-def _prefill_pool(scenario: Scenario, decode: Pool, prefill: Pool) -> PrefillPool:
-    apart = scenario.disaggregation
-    assert apart is not None
-    transfer = kv_transfer(
-        prefill.deployment,
-        decode.deployment,
-        over=apart.transfer.link,
-        layerwise=apart.transfer.layerwise,
-        visible=apart.transfer.first_token,
-    )
-    router = _router(apart.router, scenario.seed, "decode router")
-    return PrefillPool(replica_spec(prefill), prefill.replicas, transfer, router)
-
-
 def run(
     scenario: Scenario,
     *,
@@ -212,11 +108,12 @@ def run(
     pools = pools_of(scenario, factors, host)
     requests = source if source is not None else request_source(scenario.load)
     recorder = Recorder(iterations=keep_iterations)
+    speculation = speculation_of(scenario, pools[0].deployment, keep_iterations=keep_iterations)
     cluster = Cluster(
-        replica_spec(pools[0]),
+        replica_spec(pools[0], speculation),
         replicas=scenario.replicas,
-        router=_router(scenario.router, scenario.seed, "router"),
-        prefill=_prefill_pool(scenario, *pools) if len(pools) > 1 else None,
+        router=router_of(scenario.router, scenario.seed, "router"),
+        prefill=prefill_pool(scenario, *pools) if len(pools) > 1 else None,
         recorder=recorder,
         load=Load(scenario.load.concurrency, scenario.load.sessions == "wait"),
         fast_forward=scenario.fast_forward,
@@ -229,11 +126,12 @@ def run(
         scenario=scenario,
         pools=pools,
         request_columns=recorder.requests(),
-        iteration_columns=recorder.iterations(),
+        iteration_columns=recorder.iterations() | (speculation.record.columns() if speculation else {}),
         recorder=recorder,
         hit_tokens=sum(s.hit_tokens for s in states),
         lookup_tokens=sum(s.lookup_tokens for s in states),
         rejected=cluster.rejected,
         skipped=dict(getattr(requests, "skipped_by_reason", {})),
         handoff=cluster.handoff,
+        speculation=speculation.record if speculation else None,
     )

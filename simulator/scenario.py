@@ -120,6 +120,34 @@ class DisaggregationSpec(_Part):
     router: RouterSpec = RouterSpec(policy="least-outstanding")
 
 
+class DraftSpec(_Part):
+    """What writes drafts: "model", "mtp", "early-exit" or "n-gram", or `module:Class`, and its options."""
+
+    source: str = "n-gram"
+    options: dict[str, Any] = {}
+
+
+class AcceptanceSpec(_Part):
+    """How likely a draft token is accepted: "constant", "beta" (by request) or "curve" (by depth), and its options."""
+
+    law: str = "constant"
+    options: dict[str, Any] = {}
+
+
+class SpeculationSpec(_Part):
+    """Speculative decoding: the policy for draft lengths, what writes drafts, and how they are accepted.
+
+    With `asynchronous`, the next drafts are written while these are verified, on devices of the drafter's own.
+    Iterations are then simulated one by one, whatever `fast_forward` says.
+    """
+
+    policy: str = "none"
+    options: dict[str, Any] = {}
+    draft: DraftSpec = DraftSpec()
+    acceptance: AcceptanceSpec = AcceptanceSpec()
+    asynchronous: bool = False
+
+
 class LoadSpec(_Part):
     """The requests: a `trace` file or a `generator`, offered open-loop, or by `concurrency` clients.
 
@@ -173,6 +201,7 @@ class Scenario(_Part):
     router: RouterSpec = RouterSpec()
     execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None
+    speculation: SpeculationSpec = SpeculationSpec()
     load: LoadSpec
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from simulator.assembly import deployment_of
 from simulator.engine.deployment import Deployment
 from simulator.engine.streams import stream
 from simulator.errors import InputError
-from simulator.experiment import deployment_of, run
+from simulator.experiment import run
 from simulator.scenario import Scenario
 
 LEVEL = 0.9

@@ -10,6 +10,7 @@ import numpy as np
 from simulator.engine.cluster import Cluster, Load, PrefillPool, ReplicaSpec
 from simulator.engine.handoff import KVTransfer
 from simulator.engine.recorder import Recorder
+from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
@@ -131,22 +132,24 @@ def serve(
     prefill_replicas: int = 0,
     prefill_blocks: int | None = None,
     transfer: KVTransfer | None = None,
+    speculation: Speculation | None = None,
 ) -> tuple[Cluster, Recorder]:
     """Serve a source to its end; with `prefill_replicas` prompts are computed apart."""
     recorder = Recorder()
 
-    def spec_of(size: int) -> ReplicaSpec:
+    def spec_of(size: int, speculation: Speculation | None = None) -> ReplicaSpec:
         return ReplicaSpec(
             timer=timer,  # type: ignore[arg-type]
             limits=Limits(max_num_seqs, max_num_batched_tokens),
             kv=lambda: PagedKVCache(blocks=size, block_tokens=block_tokens, prefix_caching=prefix_caching),
             policy=policy,
+            speculation=speculation,
         )
 
     moved = transfer or KVTransfer(1e3, 1e9, 1e9, 1e-5, 2)
     pool = PrefillPool(spec_of(prefill_blocks or blocks), prefill_replicas, moved, LeastOutstanding())
     cluster = Cluster(
-        spec_of(blocks),
+        spec_of(blocks, speculation),
         prefill=pool if prefill_replicas else None,
         replicas=replicas,
         router=router or RoundRobin(),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from simulator.assembly import deployment_of
 from simulator.errors import InputError
-from simulator.experiment import deployment_of, run
+from simulator.experiment import run
 from simulator.scenario import Scenario, scenario_from
 from simulator.uncertainty import UNMEASURED, intervals, spreads
 

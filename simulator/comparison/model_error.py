@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from simulator.assembly import deployment_of
 from simulator.comparison.contenders import Contender
 from simulator.comparison.intervals import Interval
 from simulator.comparison.metrics import REQUEST_METRICS, RUN_FIGURES, paired, run_figure, statistic
 from simulator.engine.deployment import Deployment
 from simulator.engine.streams import stream
-from simulator.experiment import Result, deployment_of, run
+from simulator.experiment import Result, run
 from simulator.uncertainty import LEVEL, formats, refuse_count, spreads
 
 # By scenario after the baseline: the figure's name (metric and statistic, or the path in the summary) to its value.

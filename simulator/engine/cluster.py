@@ -13,6 +13,7 @@ from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.handoff import Handoff, KVTransfer
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
+from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.policies.batching.state import BatchingPolicy, Limits
@@ -43,6 +44,7 @@ class ReplicaSpec:
     limits: Limits
     kv: Callable[[], PagedKVCache]
     policy: Callable[[], BatchingPolicy]
+    speculation: Speculation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Cluster:
             fast_forward=self._fast_forward,
             on_finish=self._finished,
             on_prefilled=on_prefilled,
+            speculation=spec.speculation,
         )
 
     @property

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simulator.engine.drafter import Drafter
+from simulator.engine.drafter_layout import drafter_of
 from simulator.engine.handoff import KVTransfer
-from simulator.engine.memory import MemoryPlan, plan_memory
+from simulator.engine.memory import NO_DRAFTER, MemoryPlan, plan_memory
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.hardware.calibration import Calibrations, calibrations_for
@@ -18,6 +20,7 @@ from simulator.hardware.node import Node, node
 from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching.state import Limits
 from simulator.policies.execution import Execution
+from simulator.policies.speculation.drafters import DraftSource
 from simulator.workloads.dtypes import DTYPES, DType, dtype
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism, Precision, kv_bytes_per_token
@@ -40,6 +43,7 @@ class Deployment:
     memory: MemoryPlan
     timer: StepTimer
     law: TimingLaw
+    drafter: Drafter | None = None
 
 
 def native_precision(
@@ -76,11 +80,14 @@ def deploy(
     factors: Mapping[str, float] | None = None,
     host: StepOverheads | None = None,
     execution: Execution | None = None,
+    draft: DraftSource | None = None,
 ) -> Deployment:
     """Put a model on devices.
 
     `factors` lengthens kernels by family, `host` stands in for the engine's overheads, `execution` says how an
     iteration's operators share a device.
+
+    `draft` writes drafts for it, if speculation is on, and takes its part of the memory.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -94,11 +101,15 @@ def deploy(
     own = host or overheads(engine)
     calibrations = calibrations_for(on, backend=own.engine, file=calibration)
     law = TimingLaw(on, calibrations, fabric, own.overlap, factors=factors or {})
+    drafter: Drafter | None = None
+    if draft is not None:
+        drafter = drafter_of(draft, loaded, layout, formats, law, own, max_num_seqs=bounds.max_num_seqs)
     memory = plan_memory(
-        loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks
-    )
+        loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
+        draft=NO_DRAFTER if drafter is None else drafter.memory,
+    )  # fmt: skip
     timer = StepTimer(loaded, layout, formats, law, own, execution)
-    return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law)
+    return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter)
 
 
 def kv_transfer(

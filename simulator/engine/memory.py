@@ -17,6 +17,18 @@ RUNTIME_BYTES = 0.6e9
 
 
 @dataclass(frozen=True, slots=True)
+class DraftMemory:
+    """Bytes of a drafter on each device of the last stage: weights, cache for each token, and cache of fixed size."""
+
+    weights: float = 0.0
+    kv_per_token: float = 0.0
+    kv_fixed: float = 0.0
+
+
+NO_DRAFTER = DraftMemory()
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Bytes of one device (of the fullest pipeline stage) and the KV blocks of the replica that fit."""
 
@@ -68,19 +80,22 @@ def plan_memory(
     utilization: float,
     block_tokens: int,
     blocks: int | None = None,
+    draft: DraftMemory = NO_DRAFTER,
 ) -> MemoryPlan:
     """The memory plan of a replica. `blocks` fixes the number of KV blocks instead of filling what is free.
+
+    `draft` is what a drafter takes on the last stage, of weights and of each block.
 
     Raises `InputError` with the missing bytes and a change that fits, if the weights leave no room.
     """
     plans = [
-        _stage_plan(model, parallel, precision, device, limits, utilization, block_tokens, stage)
+        _stage_plan(model, parallel, precision, device, limits, utilization, block_tokens, stage, draft)
         for stage in range(parallel.pipeline)
     ]
     plan = min(plans, key=lambda p: p.blocks)
     if blocks is None:
         if plan.blocks < 1:
-            raise _does_not_fit(model, parallel, precision, device, limits, plan, utilization)
+            raise _does_not_fit(model, parallel, precision, device, limits, plan, utilization, draft)
         return plan
     free = plan.capacity - plan.weights
     most = max(0, int(free * parallel.data / plan.block_bytes))
@@ -102,10 +117,14 @@ def _stage_plan(
     utilization: float,
     block_tokens: int,
     stage: int,
+    draft: DraftMemory = NO_DRAFTER,
 ) -> MemoryPlan:
     weights = weight_bytes(model, parallel, precision, stage)
     activations = activation_peak(model, parallel, precision, limits)
     block = kv_bytes_per_token(model, parallel, precision, stage) * block_tokens
+    if stage == parallel.pipeline - 1:
+        weights += draft.weights + draft.kv_fixed
+        block += draft.kv_per_token * block_tokens
     usable = device.memory_capacity * utilization
     free = usable - weights - activations - RUNTIME_BYTES
     return MemoryPlan(
@@ -121,9 +140,10 @@ def _does_not_fit(
     limits: Limits,
     plan: MemoryPlan,
     utilization: float,
+    draft: DraftMemory,
 ) -> InputError:
     needed = plan.weights + plan.activations + plan.runtime + plan.block_bytes
-    remedies = _remedies(model, parallel, precision, device, limits, utilization)
+    remedies = _remedies(model, parallel, precision, device, limits, utilization, draft)
     return InputError(
         f"{model.name} does not fit on {parallel.devices} x {device.id}: each device needs {needed / 1e9:.4g} GB "
         f"({plan.weights / 1e9:.4g} GB of weights, {plan.activations / 1e9:.3g} GB of activations) and "
@@ -139,12 +159,15 @@ def _remedies(
     device: Device,
     limits: Limits,
     utilization: float,
+    draft: DraftMemory,
 ) -> list[str]:
     """Single changes to the layout or the weight format after which the weights fit."""
     heads = model.layers[0].attention.q_heads
 
     def fits(changed: Parallelism, kept: Precision) -> bool:
-        plans = (_stage_plan(model, changed, kept, device, limits, utilization, 1, s) for s in range(changed.pipeline))
+        plans = (
+            _stage_plan(model, changed, kept, device, limits, utilization, 1, s, draft) for s in range(changed.pipeline)
+        )
         return all(p.blocks >= 1 for p in plans)
 
     found: list[str] = []

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from simulator.engine.clock import Clock
 from simulator.engine.lane import Lane
 from simulator.engine.recorder import Recorder
+from simulator.engine.speculation import Speculation
+from simulator.engine.speculative_lane import SpeculativeLane
 from simulator.engine.step_timer import StepTimer
 from simulator.policies.batching.state import BatchingPolicy, Limits, ServingState
 from simulator.policies.decode_set import DecodeSet
@@ -36,6 +38,7 @@ class Replica:
         fast_forward: bool,
         on_finish: Callable[[Sequence, float], None],
         on_prefilled: Callable[[Sequence, Replica], None] | None = None,
+        speculation: Speculation | None = None,
     ) -> None:
         self.number = number
         self.kv = kv
@@ -46,10 +49,29 @@ class Replica:
         self._on_finish = on_finish
         self._on_prefilled = on_prefilled
         stages = len(timer.stages)
-        self.lanes: list[Lane] = []
+        self.lanes: list[Lane | SpeculativeLane] = []
         shared = Limits(max(1, limits.max_num_seqs // stages), limits.max_num_batched_tokens)
         stage_free = [0.0] * stages
         for lane in range(stages):
+            if speculation is not None:
+                self.lanes.append(
+                    SpeculativeLane(
+                        clock,
+                        kv,
+                        self.waiting,
+                        shared,
+                        speculation,
+                        policy(),
+                        timer,
+                        recorder,
+                        number=number * stages + lane,
+                        replica=number,
+                        stage_free=stage_free,
+                        on_finish=self._finished,
+                        on_release=self._notice_others,
+                    )
+                )
+                continue
             state = ServingState(kv, DecodeSet(kv.block_tokens, timer.spans), shared)
             state.waiting = self.waiting
             self.lanes.append(

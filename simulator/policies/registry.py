@@ -25,6 +25,24 @@ POLICIES: dict[str, dict[str, str]] = {
         "least-outstanding": "simulator.policies.routing:LeastOutstanding",
         "shortest-queue": "simulator.policies.routing:ShortestQueue",
     },
+    "speculation": {
+        "none": "simulator.policies.speculation:NoSpeculation",
+        "fixed": "simulator.policies.speculation:Fixed",
+        "smartspec": "simulator.policies.speculation:SmartSpec",
+        "bild": "simulator.policies.speculation:BigLittle",
+        "triforce": "simulator.policies.speculation:Hierarchical",
+    },
+    "draft": {
+        "model": "simulator.policies.speculation:DraftModel",
+        "mtp": "simulator.policies.speculation:PredictionHead",
+        "early-exit": "simulator.policies.speculation:EarlyExit",
+        "n-gram": "simulator.policies.speculation:NGram",
+    },
+    "acceptance": {
+        "constant": "simulator.policies.speculation:Constant",
+        "beta": "simulator.policies.speculation:Beta",
+        "curve": "simulator.policies.speculation:Curve",
+    },
 }
 
 

@@ -12,7 +12,8 @@ from simulator.errors import InputError
 from simulator.report.usage import Rows, peak_flops, pool_rows, power, work
 
 if TYPE_CHECKING:
-    from simulator.experiment import Pool, Result
+    from simulator.assembly import Pool
+    from simulator.experiment import Result
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -80,6 +81,8 @@ def summarise(result: Result) -> dict[str, Any]:
         },
         "backlog": _backlog(c),
     }
+    if result.speculation is not None:
+        summary["speculation"] = _speculation(result, result.speculation.totals)
     if len(result.iteration_columns["start_s"]):
         summary |= _resources(result, seconds, prompt, output)
     if result.handoff is not None:
@@ -144,6 +147,25 @@ def _backlog(c: dict[str, Floats]) -> dict[str, float]:
     span = float(last - middle)
     growth = (unfinished(last) - unfinished(middle)) / span if span > 0 else 0.0
     return {"requests_at_last_arrival": unfinished(last), "growth_requests_per_s": growth}
+
+
+def _speculation(result: Result, totals: dict[str, float]) -> dict[str, Any]:
+    """Figures of drafts and verifications; a step is one sequence's share of an iteration."""
+    drafter, spec = result.deployment.drafter, result.scenario.speculation
+    assert drafter is not None
+    drafted, steps = totals["draft_tokens"], max(totals["decode_steps"], 1.0)
+    return {
+        "policy": spec.policy,
+        "drafter": drafter.name,
+        "tokens_per_step": totals["decode_tokens"] / steps,
+        "drafted_tokens_per_step": drafted / steps,
+        "acceptance_rate": totals["accepted_tokens"] / max(totals["examined_tokens"], 1.0),
+        "accepted_share_of_drafted": totals["accepted_tokens"] / max(drafted, 1.0),
+        "written_ahead_in_vain": totals["wasted_draft_tokens"],
+        "draft_share_of_time": totals["draft_s"] / max(totals["seconds"], 1e-12),
+        "drafter_memory_gb": (drafter.memory.weights + drafter.memory.kv_fixed) / 1e9,
+        "drafter_devices": drafter.devices * result.scenario.replicas,
+    }
 
 
 def _resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
@@ -216,6 +238,9 @@ def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
     if len(known) < len(prices):
         return None, None
     total = sum(price * pool.devices * seconds / 3600.0 for price, pool in zip(known, result.pools, strict=True))
+    drafter = result.deployment.drafter
+    if drafter is not None and drafter.device is not None:
+        total += (drafter.device.price or 0.0) * drafter.devices * result.scenario.replicas * seconds / 3600.0
     if len(known) == 1:
         return total, known[0]
     devices = sum(pool.devices for pool in result.pools)

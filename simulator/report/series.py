@@ -57,7 +57,7 @@ def token_rates(result: Result, edges: Floats) -> tuple[Floats, Floats]:
     rows = result.iteration_columns
     seconds = np.maximum(rows["end_s"] - rows["start_s"], 1e-12)
     prompt = binned_mean(edges, rows["start_s"], rows["end_s"], rows["prefill_tokens"] / seconds)
-    decoded = rows["steps"] * rows["decode_sequences"] / seconds
+    decoded = rows.get("decode_tokens", rows["steps"] * rows["decode_sequences"]) / seconds
     return prompt, binned_mean(edges, rows["start_s"], rows["end_s"], decoded)
 
 

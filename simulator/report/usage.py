@@ -11,7 +11,8 @@ from simulator.engine.recorder import Floats
 from simulator.hardware.power import device_power
 
 if TYPE_CHECKING:
-    from simulator.experiment import Pool, Result
+    from simulator.assembly import Pool
+    from simulator.experiment import Result
 
 Rows = dict[str, Floats]
 
@@ -30,9 +31,11 @@ def pool_rows(result: Result) -> list[tuple[Pool, Rows]]:
 
 def work(rows: Rows, deployment: Deployment) -> tuple[Floats, Floats]:
     """FLOPs and bytes of each iteration row, summed over the stages, one device of each."""
-    tokens = (rows["decode_sequences"] + rows["prefill_tokens"]).astype(np.int64)
-    sequences = (rows["decode_sequences"] + rows["prefill_sequences"]).astype(np.int64)
-    flops, moved = rows["attention_flops"].copy(), rows["attention_bytes"].copy()
+    queries = rows["decode_sequences"] + rows.get("draft_tokens", 0.0)
+    tokens = (queries + rows["prefill_tokens"]).astype(np.int64)
+    sequences = (queries + rows["prefill_sequences"]).astype(np.int64)
+    flops = rows["attention_flops"] + rows.get("draft_flops", 0.0)
+    moved = rows["attention_bytes"] + rows.get("draft_bytes", 0.0)
     for stage in deployment.timer.stages:
         flops += rows["steps"] * (stage.token_flops.many(tokens) + stage.head_flops.many(sequences))
         moved += rows["steps"] * (stage.token_bytes.many(tokens) + stage.head_bytes.many(sequences))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import simulator
+from simulator.assembly import deployment_of
 from simulator.comparison.compare import compare
 from simulator.comparison.metrics import REQUEST_METRICS
 from simulator.comparison.model_error import kernel_factors
@@ -16,7 +17,7 @@ from simulator.comparison.phases import elapsed, phases
 from simulator.comparison.verdict import Difference
 from simulator.comparison.winners import quantile_bins
 from simulator.errors import InputError
-from simulator.experiment import deployment_of, run
+from simulator.experiment import run
 from simulator.report.comparison_html import comparison_page
 from simulator.scenario import Scenario, scenario_from
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.assembly import pools_of
 from simulator.engine.cluster import Load
 from simulator.engine.handoff import KVTransfer
-from simulator.experiment import pools_of, run
+from simulator.experiment import run
 from simulator.policies.batching import BatchingPolicy
 from simulator.scenario import scenario_from
 from simulator.workloads.parallelism import Parallelism

@@ -115,9 +115,10 @@ class ServingState:
             del self.prefilling[sequence]
             self.prompt_backlog += sequence.computed
         else:
-            if self.reserved and self.decoding.needs_block(sequence):
-                self.reserved -= 1
-                sequence.blocks += 1
+            if self.reserved:
+                own = int(self.decoding.needs_block(sequence))
+                self.reserved -= own
+                sequence.blocks += own
             self.decoding.leave(sequence)
             sequence.last_token = max(sequence.last_token, self.last_decode_end)
             sequence.target = sequence.prompt_tokens + sequence.generated

@@ -107,6 +107,11 @@ class PagedKVCache:
             del idle[key]
             known.pop(key, None)
 
+    def give_back(self, count: int) -> None:
+        """Free `count` blocks that were taken and hold nothing worth finding again."""
+        self.free += count
+        self._push_blank(count)
+
     def release(self, sequence: Sequence, *, resumable: bool = False) -> None:
         """Give back all blocks of a sequence; with `resumable`, it may find its own tokens again later."""
         full = sequence.computed // self.block_tokens

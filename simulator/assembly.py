@@ -1,0 +1,156 @@
+"""From a scenario to what a cluster is built from: pools of replicas, their deployments, and their policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from simulator.engine.cluster import PrefillPool, ReplicaSpec
+from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
+from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
+from simulator.engine.streams import stream
+from simulator.errors import InputError
+from simulator.hardware.overheads import StepOverheads
+from simulator.policies.batching.state import Limits
+from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.registry import build_policy
+from simulator.policies.routing import Router
+from simulator.policies.speculation.drafters import DraftSource
+from simulator.policies.speculation.draws import PositionDraws
+from simulator.policies.speculation.plan import SpeculationPolicy
+from simulator.scenario import RouterSpec, Scenario, SpeculationSpec
+from simulator.workloads.models import model
+from simulator.workloads.parallelism import Parallelism
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Equal replicas: `scenario` describes them, `first` is the number of the first in the records."""
+
+    scenario: Scenario
+    deployment: Deployment
+    first: int = 0
+
+    @property
+    def replicas(self) -> int:
+        return self.scenario.replicas
+
+    @property
+    def devices(self) -> int:
+        return self.replicas * self.deployment.parallel.devices
+
+
+def deployment_of(
+    scenario: Scenario, factors: Mapping[str, float] | None = None, host: StepOverheads | None = None
+) -> Deployment:
+    """The deployment that a scenario describes, with `factors` and `host` as in `run`."""
+    p = scenario.precision
+    return deploy(
+        scenario.model,
+        scenario.device,
+        parallel=Parallelism(**scenario.parallel.model_dump()),
+        precision=native_precision(model(scenario.model), p.weights, p.activations, p.kv_cache, p.experts),
+        limits=Limits(scenario.batching.max_num_seqs, scenario.batching.max_num_batched_tokens),
+        node_name=scenario.node,
+        memory_utilization=scenario.kv_cache.memory_utilization,
+        block_tokens=scenario.kv_cache.block_size,
+        blocks=scenario.kv_cache.blocks,
+        engine=scenario.engine,
+        calibration=scenario.calibration,
+        factors=factors,
+        host=host,
+        execution=build_policy("execution", scenario.execution.policy, scenario.execution.options),
+        draft=_draft_source(scenario.speculation),
+    )
+
+
+def pools_of(
+    scenario: Scenario, factors: Mapping[str, float] | None = None, host: StepOverheads | None = None
+) -> tuple[Pool, ...]:
+    """The pools of replicas that a scenario describes: one, or decode and prefill."""
+    decode = Pool(scenario, deployment_of(scenario, factors, host))
+    apart = scenario.disaggregation
+    if apart is None:
+        return (decode,)
+    given = {k: v for k in ("device", "parallel", "batching") if (v := getattr(apart, k)) is not None}
+    node = apart.node or (scenario.node if apart.device is None else None)
+    kept = scenario.calibration if apart.device is None else None
+    prompts = scenario.model_copy(
+        update={
+            **given,
+            "replicas": apart.replicas,
+            "node": node,
+            "calibration": apart.calibration or kept,
+            "price_per_device_hour": apart.price_per_device_hour
+            if apart.device is not None or apart.price_per_device_hour is not None
+            else scenario.price_per_device_hour,
+            "kv_cache": scenario.kv_cache.model_copy(update={"blocks": None}),
+            "disaggregation": None,
+        }
+    )
+    return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)
+
+
+def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaSpec:
+    """What the replicas of a pool are built from."""
+    deployment, batching, cache = pool.deployment, pool.scenario.batching, pool.scenario.kv_cache
+    build_policy("batching", batching.policy, batching.options)
+    return ReplicaSpec(
+        timer=deployment.timer,
+        limits=deployment.limits,
+        kv=lambda: PagedKVCache(
+            blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
+        ),
+        policy=lambda: build_policy("batching", batching.policy, batching.options),
+        speculation=speculation,
+    )
+
+
+def router_of(spec: RouterSpec, seed: int, name: str) -> Router:
+    """The router that a scenario names; `name` is that of its random stream."""
+    found: Router = build_policy("router", spec.policy, spec.options, rng=stream(seed, name))
+    return found
+
+
+def prefill_pool(scenario: Scenario, decode: Pool, prefill: Pool) -> PrefillPool:
+    """The replicas that compute prompts alone, and the way from them to those that decode."""
+    apart = scenario.disaggregation
+    assert apart is not None
+    transfer = kv_transfer(
+        prefill.deployment,
+        decode.deployment,
+        over=apart.transfer.link,
+        layerwise=apart.transfer.layerwise,
+        visible=apart.transfer.first_token,
+    )
+    router = router_of(apart.router, scenario.seed, "decode router")
+    return PrefillPool(replica_spec(prefill), prefill.replicas, transfer, router)
+
+
+def _draft_source(spec: SpeculationSpec) -> DraftSource | None:
+    """What writes drafts, or None without speculation."""
+    if spec.policy == "none":
+        return None
+    source: DraftSource = build_policy("draft", spec.draft.source, spec.draft.options)
+    return source
+
+
+def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iterations: bool = True) -> Speculation | None:
+    """Speculation as a scenario describes it, None where it is off. Raises `InputError` if it cannot be so."""
+    spec, drafter = scenario.speculation, deployment.drafter
+    if drafter is None:
+        return None
+    if scenario.disaggregation is not None:
+        raise InputError("speculation beside disaggregation is not modelled: leave one of the two out")
+    streams = partial(stream, scenario.seed)
+
+    def policy() -> SpeculationPolicy:
+        built: SpeculationPolicy = build_policy("speculation", spec.policy, spec.options, streams=streams)
+        return built
+
+    law = build_policy("acceptance", spec.acceptance.law, spec.acceptance.options, streams=streams)
+    check_speculation(policy(), drafter, deployment.parallel, asynchronous=spec.asynchronous)
+    draws = PositionDraws(streams, "acceptance")
+    record = SpeculationRecord(iterations=keep_iterations)
+    return Speculation(policy, drafter, law, draws, record, spec.asynchronous)
