@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from simulator.engine.deployment import Deployment, deploy, native_precision
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.streams import stream
 from simulator.hardware.overheads import StepOverheads
+from simulator.kv_setup import tier_setup
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.registry import build_policy
@@ -37,6 +38,7 @@ class Result:
     lookup_tokens: int
     rejected: list[tuple[int, str]]
     skipped: dict[str, int]
+    kv_tiers: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -135,6 +137,7 @@ def run(
             blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
         ),
         policy=lambda: build_policy("batching", batching.policy, batching.options),
+        tiers=tier_setup(scenario, deployment),
     )
     cluster = Cluster(
         spec,
@@ -147,6 +150,8 @@ def run(
         on_progress=on_progress,
     )
     cluster.run(requests)
+    from simulator.report.tiers import tier_figures
+
     states = [lane.state for replica in cluster.replicas for lane in replica.lanes]
     return Result(
         scenario=scenario,
@@ -158,4 +163,5 @@ def run(
         lookup_tokens=sum(s.lookup_tokens for s in states),
         rejected=cluster.rejected,
         skipped=dict(getattr(requests, "skipped_by_reason", {})),
+        kv_tiers=tier_figures(cluster) if spec.tiers is not None else {},
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simulator.engine.cluster import Cluster, Load, ReplicaSpec
+from simulator.engine.kv_loading import TierSetup
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
 from simulator.hardware.calibration import calibrations_for
@@ -84,6 +85,7 @@ class Rows:
                 prefix=prefix,
                 session=None if r.session is None else r.session[cut],
                 think_s=None if r.think_s is None else r.think_s[cut],
+                chunks=r.chunks,
             )
 
 
@@ -127,6 +129,7 @@ def serve(
     router: Router | None = None,
     load: Load | None = None,
     fast_forward: bool = True,
+    tiers: TierSetup | None = None,
 ) -> tuple[Cluster, Recorder]:
     """Serve a source to its end."""
     recorder = Recorder()
@@ -135,6 +138,7 @@ def serve(
         limits=Limits(max_num_seqs, max_num_batched_tokens),
         kv=lambda: PagedKVCache(blocks=blocks, block_tokens=block_tokens, prefix_caching=prefix_caching),
         policy=policy,
+        tiers=tiers,
     )
     cluster = Cluster(
         spec,

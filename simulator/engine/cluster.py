@@ -10,9 +10,11 @@ from heapq import heapreplace
 from simpy.events import Event
 
 from simulator.engine.clock import ARRIVAL, Clock
+from simulator.engine.kv_loading import TierSetup
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
 from simulator.engine.step_timer import StepTimer
+from simulator.engine.tiers import Tier, Tiers
 from simulator.errors import InputError
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
@@ -42,6 +44,7 @@ class ReplicaSpec:
     limits: Limits
     kv: Callable[[], PagedKVCache]
     policy: Callable[[], BatchingPolicy]
+    tiers: TierSetup | None = None
 
 
 class Cluster:
@@ -74,6 +77,7 @@ class Cluster:
         self._source: Iterator[Sequence] = iter(())
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
         self._think: dict[int, float] = {}
+        self.tiers = _tiers(spec.tiers, replicas)
         self.replicas = [
             Replica(
                 self.clock,
@@ -85,6 +89,8 @@ class Cluster:
                 recorder=recorder,
                 fast_forward=fast_forward,
                 on_finish=self._finished,
+                tiers=spec.tiers,
+                below=Tiers(self.tiers[number], spec.tiers.bytes_per_token) if spec.tiers else None,
             )
             for number in range(replicas)
         ]
@@ -185,6 +191,7 @@ class Cluster:
             yield Sequence(
                 first + i, arrival, prompt, output,
                 extents=None if extents is None else extents.of(i, prompt, output),
+                chunks=None if chunk.chunks is None else chunk.chunks.of(i),
                 session=session, priority=priority, tenant=tenant,
             )  # fmt: skip
 
@@ -197,6 +204,14 @@ class Cluster:
         if not self._skip_unservable:
             raise InputError(f"{reason}: use more or larger devices a replica, or --on-error skip")
         self.rejected.append((sequence.index, reason))
+
+
+def _tiers(setup: TierSetup | None, replicas: int) -> list[list[Tier]]:
+    """The cache tiers of each replica; those that are shared are the same object in all."""
+    if setup is None:
+        return []
+    shared = {config.name: Tier(config) for config in setup.tiers if config.shared}
+    return [[shared.get(config.name) or Tier(config) for config in setup.tiers] for _ in range(replicas)]
 
 
 class _ExtentBuilder:

@@ -11,6 +11,7 @@ from simpy.events import Event, Process
 from simpy.exceptions import Interrupt
 
 from simulator.engine.clock import ENGINE, Clock
+from simulator.engine.kv_loading import KVLoading
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
 from simulator.policies.batching.state import Batch, BatchingPolicy, ServingState
@@ -31,6 +32,7 @@ class Run:
     contexts: list[tuple[int, int]]
     chunks: Chunks
     steps: int = 1
+    stopping: bool = False
 
     def cut(self, now: float) -> None:
         """Keep only the steps up to the first that ends at `now` or later."""
@@ -61,6 +63,7 @@ class Lane:
         fast_forward: bool,
         on_finish: Callable[[Sequence, float], None],
         on_release: Callable[[], None],
+        loading: KVLoading | None = None,
     ) -> None:
         self.clock = clock
         self.state = state
@@ -74,6 +77,7 @@ class Lane:
         self._alone = len(stage_free) == 1
         self.on_finish = on_finish
         self.on_release = on_release
+        self.loading = loading
         self.current: Run | None = None
         self._wake: Event | None = None
         self._joined: dict[Sequence, None] = {}
@@ -83,7 +87,12 @@ class Lane:
         """Decide, wait, record, again; sleep when there is nothing to do."""
         while True:
             self.state.now = self.clock.now
-            batch = self.policy.next_batch(self.state)
+            if self.loading is None:
+                batch = self.policy.next_batch(self.state)
+            else:
+                self.loading.start(self.state)
+                batch = self.policy.next_batch(self.state)
+                self.loading.restrict(batch, self.state)
             if not batch.chunks and not (batch.decode and len(self.state.decoding.members)):
                 self._wake = self.clock.event()
                 yield self._wake
@@ -93,20 +102,24 @@ class Lane:
                 yield self.clock.at(run.ends[-1], self.priority)
             except Interrupt:
                 run.cut(self.clock.now)
-                run.batch.arrivals_matter = False
                 yield self.clock.at(run.ends[-1], self.priority)
             self.current = None
             self._commit(run)
 
-    def notice(self) -> None:
-        """Something arrived, or blocks came free: wake up, or stop at the end of the step now running."""
+    def notice(self, *, always: bool = False) -> None:
+        """Something arrived, or blocks came free: wake up, or stop at the end of the step now running.
+
+        With `always`, also where the batch in flight says that an arrival cannot matter.
+        """
         if self._wake is not None:
             wake, self._wake = self._wake, None
             wake._ok = True
             wake._value = None
             self.clock.schedule(wake, priority=self.priority)  # type: ignore[arg-type]
-        elif self.current is not None and self.current.batch.arrivals_matter and self.current.steps > 1:
-            self.current.batch.arrivals_matter = False
+            return
+        run = self.current
+        if run is not None and run.steps > 1 and not run.stopping and (always or run.batch.arrivals_matter):
+            run.stopping = True
             self.process.interrupt()
 
     def _plan(self, batch: Batch) -> Run:
@@ -123,8 +136,11 @@ class Lane:
         chunks = self.timer.chunks([(s.computed, n) for s, n in batch.chunks])
         if self._alone:
             end = start + self.timer.step_seconds(decoding, contexts, chunks)
+            if self.loading is not None:
+                end = self.loading.finish(batch.chunks, start, end)
         else:
-            end = self._through_stages(start, self.timer.stage_seconds(decoding, contexts, chunks))
+            begin = start if self.loading is None else self.loading.arrival(batch.chunks, start)
+            end = self._through_stages(begin, self.timer.stage_seconds(decoding, contexts, chunks))
         return Run(batch, start, [end], np.array([end - start]), decoding, contexts, chunks)
 
     def _steps(self, batch: Batch) -> int:
@@ -133,7 +149,9 @@ class Lane:
             return 1
         state = self.state
         steps = min(batch.steps, state.decoding.steps_to_change())
-        return max(1, state.decoding.steps_within(state.kv.free + state.reserved, steps))
+        # Evictions must happen at their own times where a tier takes in what is evicted.
+        room = state.kv.free if state.kv.on_evict is None else state.kv.blank_blocks()
+        return max(1, state.decoding.steps_within(room + state.reserved, steps))
 
     def _through_stages(self, time: float, seconds: list[float]) -> float:
         """Pass the iteration through the pipeline, each stage serving one lane after the other."""
@@ -157,6 +175,8 @@ class Lane:
             if sequence.computed < sequence.target:
                 continue
             del state.prefilling[sequence]
+            if self.loading is not None:
+                self.loading.computed(sequence)
             sequence.generated += 1
             if sequence.first_token < 0:
                 sequence.first_token = end

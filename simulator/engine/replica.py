@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Callable
 
 from simulator.engine.clock import Clock
+from simulator.engine.kv_loading import KVLoading, TierSetup
 from simulator.engine.lane import Lane
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
+from simulator.engine.tiers import Tiers
 from simulator.policies.batching.state import BatchingPolicy, Limits, ServingState
 from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
@@ -34,12 +36,17 @@ class Replica:
         recorder: Recorder,
         fast_forward: bool,
         on_finish: Callable[[Sequence, float], None],
+        tiers: TierSetup | None = None,
+        below: Tiers | None = None,
     ) -> None:
         self.number = number
         self.kv = kv
         self.outstanding = 0
         self.waiting: deque[Sequence] = deque()
         self._on_finish = on_finish
+        loading = None
+        if tiers is not None and below is not None:
+            loading = KVLoading(clock, kv, self.waiting, timer, tiers, below, self._loaded)
         stages = len(timer.stages)
         self.lanes: list[Lane] = []
         shared = Limits(max(1, limits.max_num_seqs // stages), limits.max_num_batched_tokens)
@@ -60,6 +67,7 @@ class Replica:
                     fast_forward=fast_forward,
                     on_finish=self._finished,
                     on_release=self._notice_others,
+                    loading=loading,
                 )
             )
 
@@ -85,6 +93,10 @@ class Replica:
     def _finished(self, sequence: Sequence, time: float) -> None:
         self.outstanding -= 1
         self._on_finish(sequence, time)
+
+    def _loaded(self) -> None:
+        for lane in self.lanes:
+            lane.notice(always=True)
 
     def _notice_others(self) -> None:
         if len(self.lanes) > 1 and self.waiting:

@@ -21,6 +21,15 @@ POLICIES: dict[str, dict[str, str]] = {
         "least-outstanding": "simulator.policies.routing:LeastOutstanding",
         "shortest-queue": "simulator.policies.routing:ShortestQueue",
     },
+    "eviction": {
+        "lru": "simulator.policies.kv_cache.eviction:Lru",
+        "lfu": "simulator.policies.kv_cache.eviction:Lfu",
+        "cost-aware": "simulator.policies.kv_cache.eviction:CostAware",
+    },
+    "reuse": {
+        "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",
+        "chunk-reuse": "simulator.policies.kv_cache.reuse:ChunkReuse",
+    },
 }
 
 

@@ -106,6 +106,8 @@ def summarise(result: Result) -> dict[str, Any]:
         },
         "backlog": _backlog(c),
     }
+    if result.kv_tiers:
+        summary["kv_tiers"] = result.kv_tiers
     if len(result.iteration_columns["start_s"]):
         summary |= _resources(result, seconds, prompt, output)
     summary["deployment"] = _deployment(result)

@@ -78,6 +78,13 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         f"{cache['hit_rate']:.2%}",
         f"{cache['hit_tokens']:,} of {cache['prompt_tokens']:,} prompt tokens",
     )
+    for name, tier in s.get("kv_tiers", {}).items():
+        yield (
+            f"{name} KV tier",
+            f"{tier['hit_tokens']:,}",
+            f"tokens loaded ({tier['loaded_gb']:,.2f} GB), {tier['written_gb']:,.2f} GB written, "
+            f"{tier['resident_gb']:,.2f} of {tier['capacity_gb']:,.1f} GB in use at the end",
+        )
     if "kv_cache" in s:
         kv, use = s["kv_cache"], s["utilisation"]
         yield (
