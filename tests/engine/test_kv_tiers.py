@@ -18,6 +18,7 @@ from simulator.engine.tiers import Encoding, TierConfig
 from simulator.policies.batching import BatchingPolicy
 from simulator.policies.kv_cache.eviction import CostAware, Eviction, Lfu, Lru
 from simulator.policies.kv_cache.reuse import ChunkReuse, ExactPrefix
+from simulator.workloads.parallelism import Parallelism
 from simulator.workloads.requests import RetrievedChunks
 from tests.builders import FixedTimer, Rows, rows, serve, timer_of, tiny_model
 from tests.engine.test_fast_forward import POLICIES, TIMERS, outcome, workloads
@@ -243,3 +244,49 @@ def test_exact_prefixes_do_not_survive_another_order() -> None:
     source = with_chunks([[(1, 12), (2, 12)], [(2, 12), (1, 12)]], [8, 8])
     _, c = served(source, setup(tier()))
     assert c["cached_tokens"].tolist() == [0, 0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    prompts=st.lists(
+        st.tuples(st.lists(st.integers(0, 5), max_size=3, unique=True), st.integers(1, 12), st.integers(1, 30)),
+        min_size=1,
+        max_size=10,
+    ),
+    gap=st.sampled_from([0.0, 1e-4, 0.01]),
+    recompute=st.sampled_from([0.0, 0.15, 1.0]),
+    blocks=st.integers(25, 60),
+    size=st.sampled_from([4, 20, 1000]),
+    layerwise=st.booleans(),
+    policy=st.sampled_from(POLICIES),
+    stages=st.sampled_from([1, 1, 2]),
+)
+def test_fast_forward_changes_no_time_with_chunks(
+    prompts: list[tuple[list[int], int, int]],
+    gap: float,
+    recompute: float,
+    blocks: int,
+    size: int,
+    layerwise: bool,
+    policy: Callable[[], BatchingPolicy],
+    stages: int,
+) -> None:
+    source = with_chunks([[(d, 4 + 5 * d) for d in docs] for docs, _, _ in prompts], [q for _, q, _ in prompts], gap)
+    source = Rows(replace(source.requests, output_tokens=np.array([n for _, _, n in prompts])))
+    timer = TIMERS["window"] if stages == 1 else timer_of(tiny_model(), parallel=Parallelism(pipeline=stages))
+
+    def run(fast_forward: bool) -> tuple[object, ...]:
+        cluster, recorder = serve(
+            source,
+            timer=timer,
+            policy=policy,
+            blocks=blocks,
+            fast_forward=fast_forward,
+            tiers=setup(tier(blocks=size), reuse=lambda: ChunkReuse(recompute=recompute), layerwise=layerwise),
+        )
+        assert recorder.finished + len(cluster.rejected) == len(prompts)
+        assert all(r.outstanding == 0 and r.kv.used == 0 and r.prompt_backlog == 0 for r in cluster.replicas)
+        check_conservation(cluster)
+        return (*outcome(recorder), [t.counts for ts in cluster.tiers for t in ts])
+
+    assert run(True) == run(False)
