@@ -25,7 +25,7 @@ class Encoding:
 class TierConfig:
     """One tier in SI units; capacity and channels are those of a replica, or of all replicas if `shared`.
 
-    With `encodings`, finest first, every one of them is stored (CacheGen, arXiv:2310.07240, section 5), and each
+    With `encodings`, finest first, every one of them is stored (CacheGen, arXiv:2310.07240), and each
     piece of about `piece_tokens` tokens is fetched in the one that is there first, or in the finest that keeps
     `deadline` seconds from the request. Writes that would make more than `write_buffer` bytes wait are dropped.
     """

@@ -86,8 +86,8 @@ class ChunkReuse:
     copy of its own. Recomputed tokens count, as the question does, as following all that was loaded, which
     overstates their attention. Chunks enter the first tier when a prompt that has them was computed.
 
-    Cache-Craft (arXiv:2502.15734, section 3) recomputes some tokens, about 15 % as in CacheBlend
-    (arXiv:2405.16444); APE (arXiv:2502.05431) none: `recompute` 0.
+    Cache-Craft (arXiv:2502.15734) recomputes some tokens, about 15 % as in CacheBlend
+    (arXiv:2405.16444); and APE (arXiv:2502.05431) none: `recompute` 0.
     """
 
     keeps_evicted = False

@@ -24,7 +24,7 @@ class Retrieval:
     has. Lengths are drawn once a document and rounded up to whole blocks. Trace files keep the prefixes that
     follow from the order, and not which documents they are made of.
 
-    Popularity of retrieved text is Zipf-like: RAGCache (arXiv:2404.12457, section 3.2).
+    That few documents take most retrievals is reported by RAGCache (arXiv:2404.12457); Zipf's law is a choice.
     """
 
     documents: int
