@@ -12,6 +12,7 @@ from simulator.engine.speculation import Speculation, SpeculationRecord, check_s
 from simulator.engine.streams import stream
 from simulator.errors import InputError
 from simulator.hardware.overheads import StepOverheads
+from simulator.kv_setup import tier_setup
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.registry import build_policy
@@ -104,6 +105,7 @@ def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaS
         ),
         policy=lambda: build_policy("batching", batching.policy, batching.options),
         speculation=speculation,
+        tiers=tier_setup(pool.scenario, deployment) if pool.scenario.disaggregation is None else None,
     )
 
 
@@ -143,6 +145,8 @@ def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iteration
         return None
     if scenario.disaggregation is not None:
         raise InputError("speculation beside disaggregation is not modelled: leave one of the two out")
+    if scenario.kv_cache.tiers:
+        raise InputError("speculation beside kv_cache.tiers is not modelled: leave one of the two out")
     streams = partial(stream, scenario.seed)
 
     def policy() -> SpeculationPolicy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Result:
     skipped: dict[str, int]
     speculation: SpeculationRecord | None = None
     handoff: Handoff | None = None
+    kv_tiers: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def deployment(self) -> Deployment:
@@ -121,6 +122,8 @@ def run(
         on_progress=on_progress,
     )
     cluster.run(requests)
+    from simulator.report.tiers import tier_figures
+
     states = [lane.state for replica in cluster.all_replicas for lane in replica.lanes]
     return Result(
         scenario=scenario,
@@ -134,4 +137,5 @@ def run(
         skipped=dict(getattr(requests, "skipped_by_reason", {})),
         handoff=cluster.handoff,
         speculation=speculation.record if speculation else None,
+        kv_tiers=tier_figures(cluster) if cluster.tiers else {},
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from simulator.engine.cluster import Cluster, Load, PrefillPool, ReplicaSpec
 from simulator.engine.handoff import KVTransfer
+from simulator.engine.kv_loading import TierSetup
 from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
@@ -86,6 +87,7 @@ class Rows:
                 prefix=prefix,
                 session=None if r.session is None else r.session[cut],
                 think_s=None if r.think_s is None else r.think_s[cut],
+                chunks=r.chunks,
             )
 
 
@@ -133,6 +135,7 @@ def serve(
     prefill_blocks: int | None = None,
     transfer: KVTransfer | None = None,
     speculation: Speculation | None = None,
+    tiers: TierSetup | None = None,
 ) -> tuple[Cluster, Recorder]:
     """Serve a source to its end; with `prefill_replicas` prompts are computed apart."""
     recorder = Recorder()
@@ -144,6 +147,7 @@ def serve(
             kv=lambda: PagedKVCache(blocks=size, block_tokens=block_tokens, prefix_caching=prefix_caching),
             policy=policy,
             speculation=speculation,
+            tiers=tiers,
         )
 
     moved = transfer or KVTransfer(1e3, 1e9, 1e9, 1e-5, 2)

@@ -11,10 +11,12 @@ from simpy.events import Event
 
 from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.handoff import Handoff, KVTransfer
+from simulator.engine.kv_loading import TierSetup
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
 from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
+from simulator.engine.tiers import Tier, Tiers
 from simulator.errors import InputError
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
@@ -45,6 +47,7 @@ class ReplicaSpec:
     kv: Callable[[], PagedKVCache]
     policy: Callable[[], BatchingPolicy]
     speculation: Speculation | None = None
+    tiers: TierSetup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +94,32 @@ class Cluster:
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
         self._think: dict[int, float] = {}
         self._fast_forward = fast_forward
-        self.replicas = [self._replica(spec, number) for number in range(replicas)]
+        setup = (prefill.spec if prefill is not None else spec).tiers
+        self.tiers = _tiers(setup, replicas if prefill is None else prefill.replicas)
         self.handoff: Handoff | None = None
-        self.entrance = self.replicas
-        if prefill is not None:
+        if prefill is None:
+            self.replicas = self.entrance = [self._replica(spec, n, place=n) for n in range(replicas)]
+        else:
+            self.replicas = [self._replica(spec, number) for number in range(replicas)]
             self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
-            numbers = range(replicas, replicas + prefill.replicas)
-            self.entrance = [self._replica(prefill.spec, n, self.handoff.take) for n in numbers]
+            self.entrance = [
+                self._replica(prefill.spec, replicas + n, self.handoff.take, place=n) for n in range(prefill.replicas)
+            ]
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
         self._block_tokens = self.replicas[0].kv.block_tokens
 
     def _replica(
-        self, spec: ReplicaSpec, number: int, on_prefilled: Callable[[Sequence, Replica], None] | None = None
+        self,
+        spec: ReplicaSpec,
+        number: int,
+        on_prefilled: Callable[[Sequence, Replica], None] | None = None,
+        *,
+        place: int | None = None,
     ) -> Replica:
+        """One replica; `place` is its own among those that requests enter by, which have the cache tiers."""
+        setup = spec.tiers if place is not None else None
         return Replica(
             self.clock,
             number,
@@ -118,6 +132,8 @@ class Cluster:
             on_finish=self._finished,
             on_prefilled=on_prefilled,
             speculation=spec.speculation,
+            tiers=setup,
+            below=Tiers(self.tiers[place], setup.bytes_per_token) if place is not None and setup is not None else None,
         )
 
     @property
@@ -219,6 +235,7 @@ class Cluster:
             yield Sequence(
                 first + i, arrival, prompt, output,
                 extents=None if extents is None else extents.of(i, prompt, output),
+                chunks=None if chunk.chunks is None else chunk.chunks.of(i),
                 session=session, priority=priority, tenant=tenant,
             )  # fmt: skip
 
@@ -231,6 +248,14 @@ class Cluster:
         if not self._skip_unservable:
             raise InputError(f"{reason}: use more or larger devices a replica, or --set load.on_error=skip")
         self.rejected.append((sequence.index, reason))
+
+
+def _tiers(setup: TierSetup | None, replicas: int) -> list[list[Tier]]:
+    """The cache tiers of each replica; those that are shared are the same object in all."""
+    if setup is None:
+        return []
+    shared = {config.name: Tier(config) for config in setup.tiers if config.shared}
+    return [[shared.get(config.name) or Tier(config) for config in setup.tiers] for _ in range(replicas)]
 
 
 class _ExtentBuilder:

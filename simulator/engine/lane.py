@@ -11,6 +11,7 @@ from simpy.events import Event, Process
 from simpy.exceptions import Interrupt
 
 from simulator.engine.clock import ENGINE, Clock
+from simulator.engine.kv_loading import KVLoading
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
 from simulator.policies.batching.state import Batch, BatchingPolicy, ServingState
@@ -31,7 +32,7 @@ class Run:
     contexts: list[tuple[int, int]]
     chunks: Chunks
     steps: int = 1
-    interrupted: bool = False
+    stopping: bool = False
 
     def cut(self, now: float) -> None:
         """Keep only the steps up to the first that ends at `now` or later."""
@@ -64,6 +65,7 @@ class Lane:
         on_release: Callable[[], None],
         on_prefilled: Callable[[Sequence], None] | None = None,
         before_step: Callable[[Lane], bool] = lambda _: False,
+        loading: KVLoading | None = None,
     ) -> None:
         self.clock = clock
         self.state = state
@@ -79,6 +81,7 @@ class Lane:
         self.on_release = on_release
         self.on_prefilled = on_prefilled
         self.before_step = before_step
+        self.loading = loading
         self.current: Run | None = None
         self._wake: Event | None = None
         self._joined: dict[Sequence, None] = {}
@@ -88,8 +91,7 @@ class Lane:
         """Decide, wait, record, again; sleep when there is nothing to do."""
         while True:
             self.state.now = self.clock.now
-            self.before_step(self)
-            batch = self.policy.next_batch(self.state)
+            batch = self._decide()
             if not batch.chunks and not (batch.decode and len(self.state.decoding.members)):
                 if self.before_step(self):
                     continue
@@ -101,15 +103,14 @@ class Lane:
                 yield self.clock.at(run.ends[-1], self.priority)
             except Interrupt:
                 run.cut(self.clock.now)
-                run.interrupted = True
                 yield self.clock.at(run.ends[-1], self.priority)
             self.current = None
             self._commit(run)
 
-    def notice(self, *, joins: bool = False) -> None:
+    def notice(self, *, always: bool = False) -> None:
         """Something arrived, or blocks came free: wake up, or stop at the end of the step now running.
 
-        `joins` says that a sequence comes from elsewhere, which always matters.
+        With `always`, also where the batch in flight says that an arrival cannot matter.
         """
         if self._wake is not None:
             wake, self._wake = self._wake, None
@@ -118,9 +119,19 @@ class Lane:
             self.clock.schedule(wake, priority=self.priority)  # type: ignore[arg-type]
             return
         run = self.current
-        if run is not None and run.steps > 1 and not run.interrupted and (joins or run.batch.arrivals_matter):
-            run.interrupted = True
+        if run is not None and run.steps > 1 and not run.stopping and (always or run.batch.arrivals_matter):
+            run.stopping = True
             self.process.interrupt()
+
+    def _decide(self) -> Batch:
+        """The policy's next batch, after all that has to be known before it."""
+        self.before_step(self)
+        if self.loading is None:
+            return self.policy.next_batch(self.state)
+        self.loading.start(self.state)
+        batch = self.policy.next_batch(self.state)
+        self.loading.restrict(batch, self.state)
+        return batch
 
     @property
     def has_room(self) -> bool:
@@ -146,8 +157,11 @@ class Lane:
         chunks = self.timer.chunks([(s.computed, n) for s, n in batch.chunks])
         if self._alone:
             end = start + self.timer.step_seconds(decoding, contexts, chunks)
+            if self.loading is not None:
+                end = self.loading.finish(batch.chunks, start, end)
         else:
-            end = self._through_stages(start, self.timer.stage_seconds(decoding, contexts, chunks))
+            begin = start if self.loading is None else self.loading.arrival(batch.chunks, start)
+            end = self._through_stages(begin, self.timer.stage_seconds(decoding, contexts, chunks))
         return Run(batch, start, [end], np.array([end - start]), decoding, contexts, chunks)
 
     def _steps(self, batch: Batch) -> int:
@@ -156,7 +170,9 @@ class Lane:
             return 1
         state = self.state
         steps = min(batch.steps, state.decoding.steps_to_change())
-        return max(1, state.decoding.steps_within(state.kv.free + state.reserved, steps))
+        # Evictions must happen at their own times where a tier takes in what is evicted.
+        room = state.kv.free if state.kv.on_evict is None else state.kv.blank_blocks()
+        return max(1, state.decoding.steps_within(room + state.reserved, steps))
 
     def _through_stages(self, time: float, seconds: list[float]) -> float:
         """Pass the iteration through the pipeline, each stage serving one lane after the other."""
@@ -180,6 +196,8 @@ class Lane:
             if sequence.computed < sequence.target:
                 continue
             del state.prefilling[sequence]
+            if self.loading is not None:
+                self.loading.computed(sequence)
             sequence.generated += 1
             if sequence.first_token < 0:
                 sequence.first_token = end

@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Callable
 
 from simulator.engine.clock import Clock
+from simulator.engine.kv_loading import KVLoading, TierSetup
 from simulator.engine.lane import Lane
 from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Speculation
 from simulator.engine.speculative_lane import SpeculativeLane
 from simulator.engine.step_timer import StepTimer
+from simulator.engine.tiers import Tiers
 from simulator.policies.batching.state import BatchingPolicy, Limits, ServingState
 from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
@@ -39,6 +41,8 @@ class Replica:
         on_finish: Callable[[Sequence, float], None],
         on_prefilled: Callable[[Sequence, Replica], None] | None = None,
         speculation: Speculation | None = None,
+        tiers: TierSetup | None = None,
+        below: Tiers | None = None,
     ) -> None:
         self.number = number
         self.kv = kv
@@ -48,6 +52,9 @@ class Replica:
         self._expected: deque[tuple[Sequence, Callable[[int], None]]] = deque()
         self._on_finish = on_finish
         self._on_prefilled = on_prefilled
+        loading = None
+        if tiers is not None and below is not None:
+            loading = KVLoading(clock, kv, self.waiting, timer, tiers, below, self._loaded)
         stages = len(timer.stages)
         self.lanes: list[Lane | SpeculativeLane] = []
         shared = Limits(max(1, limits.max_num_seqs // stages), limits.max_num_batched_tokens)
@@ -89,6 +96,7 @@ class Replica:
                     on_release=self._notice_others,
                     on_prefilled=self._hand_over if on_prefilled is not None else None,
                     before_step=self._before_step,
+                    loading=loading,
                 )
             )
 
@@ -120,13 +128,13 @@ class Replica:
         self.outstanding += 1
         self._expected.append((sequence, start))
         for lane in self.lanes:
-            lane.notice(joins=True)
+            lane.notice(always=True)
 
     def accept(self, sequence: Sequence) -> None:
         """The cache of an expected sequence is here: let it decode from the next step on."""
         self.ready.append(sequence)
         for lane in self.lanes:
-            lane.notice(joins=True)
+            lane.notice(always=True)
 
     def let_go(self, sequence: Sequence) -> None:
         """Free the blocks of a sequence that has moved on."""
@@ -160,6 +168,10 @@ class Replica:
     def _finished(self, sequence: Sequence, time: float) -> None:
         self.outstanding -= 1
         self._on_finish(sequence, time)
+
+    def _loaded(self) -> None:
+        for lane in self.lanes:
+            lane.notice(always=True)
 
     def _notice_others(self) -> None:
         if len(self.lanes) > 1 and self.waiting:

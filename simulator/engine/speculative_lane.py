@@ -95,8 +95,8 @@ class SpeculativeLane:
             yield self.clock.at(iteration.end, self.priority)
             self._commit(iteration)
 
-    def notice(self, *, joins: bool = False) -> None:
-        """Something arrived or joins, or blocks came free: wake up. A running iteration is never cut short."""
+    def notice(self, *, always: bool = False) -> None:
+        """Something arrived, or blocks came free: wake up. A running iteration is never cut short."""
         if self._wake is not None:
             wake, self._wake = self._wake, None
             wake._ok = True

@@ -43,6 +43,15 @@ POLICIES: dict[str, dict[str, str]] = {
         "beta": "simulator.policies.speculation:Beta",
         "curve": "simulator.policies.speculation:Curve",
     },
+    "eviction": {
+        "lru": "simulator.policies.kv_cache.eviction:Lru",
+        "lfu": "simulator.policies.kv_cache.eviction:Lfu",
+        "cost-aware": "simulator.policies.kv_cache.eviction:CostAware",
+    },
+    "reuse": {
+        "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",
+        "chunk-reuse": "simulator.policies.kv_cache.reuse:ChunkReuse",
+    },
 }
 
 

@@ -14,13 +14,16 @@ class Sequence:
     blocks. After a preemption the generated tokens count as prompt again, so `target` is what must be
     computed before the next token comes out. `extents` names the leading blocks as (identity, number of
     blocks). The KV cache keeps its own account in `held`, `held_blocks`, `next_extent` and `extent_start`,
-    the decode set in `ticket` and `joined_at`.
+    the decode set in `ticket` and `joined_at`. `chunks` names retrieved parts of the prompt as (identity, tokens),
+    wherever they stand in it; `looked_up` is the number of preemptions after which lower cache tiers were last
+    searched for it.
     """
 
     __slots__ = (
-        "admitted", "arrival", "blocks", "cached_tokens", "computed", "extent_start", "extents", "first_token",
-        "generated", "held", "held_blocks", "index", "joined_at", "last_token", "next_extent", "output_tokens",
-        "preemptions", "priority", "prompt_tokens", "replica", "scheduled", "session", "target", "tenant", "ticket",
+        "admitted", "arrival", "blocks", "cached_tokens", "chunks", "computed", "extent_start", "extents",
+        "first_token", "generated", "held", "held_blocks", "index", "joined_at", "last_token", "looked_up",
+        "next_extent", "output_tokens", "preemptions", "priority", "prompt_tokens", "replica", "scheduled", "session",
+        "target", "tenant", "ticket",
     )  # fmt: skip
 
     def __init__(
@@ -31,6 +34,7 @@ class Sequence:
         output_tokens: int,
         *,
         extents: list[Extent] | None = None,
+        chunks: list[Extent] | None = None,
         session: int = -1,
         priority: int = 0,
         tenant: int = 0,
@@ -44,6 +48,8 @@ class Sequence:
         self.generated = 0
         self.blocks = 0
         self.extents = extents
+        self.chunks = chunks
+        self.looked_up = -1
         self.held: list[Hashable] = []
         self.held_blocks = 0
         self.next_extent = 0

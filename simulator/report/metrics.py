@@ -83,6 +83,8 @@ def summarise(result: Result) -> dict[str, Any]:
     }
     if result.speculation is not None:
         summary["speculation"] = _speculation(result, result.speculation.totals)
+    if result.kv_tiers:
+        summary["kv_tiers"] = result.kv_tiers
     if len(result.iteration_columns["start_s"]):
         summary |= _resources(result, seconds, prompt, output)
     if result.handoff is not None:

@@ -86,6 +86,13 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         moved = s["kv_transfer"]
         each = f"GB in {moved['transfers']:,}, {moved['mean_ms']:,.2f} ms each"
         yield "KV transfer", f"{moved['total_gb']:,.1f}", each
+    for name, tier in s.get("kv_tiers", {}).items():
+        yield (
+            f"{name} KV tier",
+            f"{tier['hit_tokens']:,}",
+            f"tokens loaded ({tier['loaded_gb']:,.2f} GB), {tier['written_gb']:,.2f} GB written, "
+            f"{tier['resident_gb']:,.2f} of {tier['capacity_gb']:,.1f} GB in use at the end",
+        )
     if "kv_cache" in s:
         kv, use = s["kv_cache"], s["utilisation"]
         yield (

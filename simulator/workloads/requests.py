@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,23 @@ class PrefixHashes:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrievedChunks:
+    """Retrieved parts of the prompts, as one ragged array: equal ids are equal text, wherever it stands.
+
+    Request `i` begins with the chunks `ids[offsets[i]:offsets[i + 1]]` of `tokens` tokens each, in that order.
+    """
+
+    offsets: Ints
+    ids: Ints
+    tokens: Ints
+
+    def of(self, index: int) -> list[tuple[Hashable, int]]:
+        """(id, tokens) of one request's chunks."""
+        cut = slice(self.offsets[index], self.offsets[index + 1])
+        return list(zip(self.ids[cut].tolist(), self.tokens[cut].tolist(), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """A run of requests in arrival order; every column has length n.
 
@@ -38,7 +55,7 @@ class Requests:
     number serves). `session` groups the turns of one conversation (None: every request stands alone) and
     `think_s` is the pause between the end of the turn before and this one, for sessions that wait.
     `measured` keeps observed seconds of the same requests ("ttft_s", "e2e_s", "queue_wait_s") where the trace
-    is a record of a real run.
+    is a record of a real run. `chunks` names retrieved text that prompts begin with.
     """
 
     arrival_s: Floats
@@ -51,6 +68,7 @@ class Requests:
     priority: Ints | None = None
     tenant: Ints | None = None
     measured: dict[str, Floats] | None = None
+    chunks: RetrievedChunks | None = None
 
     def __len__(self) -> int:
         return len(self.arrival_s)

@@ -58,7 +58,7 @@ def test_tokens_a_step_are_those_of_the_paper(rate: float, length: int) -> None:
     assert abs(tokens / steps - mean) < 4 * error
 
 
-@given(rate=st.floats(0, 1), children=st.integers(1, 8))
+@given(rate=st.floats(1e-9, 1), children=st.integers(1, 8))
 def test_a_tree_level_is_passed_by_any_of_its_children(rate: float, children: int) -> None:
     assert best_path(rate, children) == pytest.approx(1 - stats.binom.pmf(0, children, rate), abs=1e-12)
 

@@ -7,7 +7,7 @@ matters only as part of an extent, a run of blocks with one identity (a prefix h
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from simulator.policies.sequence import Sequence
 
@@ -25,7 +25,8 @@ class PagedKVCache:
     some still hold a known extent, which a hit takes back out of the queue and an allocation that reaches it
     forgets. A sequence releases its last blocks first, so prefixes outlive what follows them. An extent of
     several blocks is held as a whole and forgotten block by block from its end. Of two copies of one extent
-    only the first can be found.
+    only the first can be found. `on_evict` is told (identity, first, stop) of the blocks of an extent that are
+    forgotten.
     """
 
     def __init__(self, *, blocks: int, block_tokens: int = 16, prefix_caching: bool = True) -> None:
@@ -33,6 +34,7 @@ class PagedKVCache:
         self.block_tokens = block_tokens
         self.prefix_caching = prefix_caching
         self.free = blocks
+        self.on_evict: Callable[[Hashable, int, int], None] | None = None
         self._idle: OrderedDict[Hashable, int] = OrderedDict()
         self._known: dict[Hashable, int] = {}
         self._holders: dict[Hashable, int] = {}
@@ -47,6 +49,19 @@ class PagedKVCache:
         """Blocks that `tokens` tokens fill, the last one perhaps in part."""
         return -(-tokens // self.block_tokens)
 
+    def cached_blocks(self, key: Hashable) -> int:
+        """Leading blocks of an extent that can be found here."""
+        return self._known.get(key, 0)
+
+    def blank_blocks(self) -> int:
+        """Free blocks that can be taken before a known extent has to be forgotten."""
+        count = 0
+        for key, held in self._idle.items():
+            if key in self._known:
+                break
+            count += held
+        return count
+
     def hit_blocks(self, sequence: Sequence) -> int:
         """Leading blocks of a sequence that are cached; at least one token is always left to compute."""
         if not self.prefix_caching or not sequence.extents:
@@ -59,6 +74,11 @@ class PagedKVCache:
             if found < size:
                 break
         return hit
+
+    def fits(self, sequence: Sequence, tokens: int, hit: int) -> bool:
+        """Whether a waiting sequence's `hit` cached blocks and room for `tokens` tokens more can be had."""
+        wanted = self.blocks_for(hit * self.block_tokens + tokens) - hit
+        return wanted + self._extents_of(sequence, hit)[1] <= self.free
 
     def admit(self, sequence: Sequence, tokens: int, *, hit: int = 0, spare: int = 0, whole: bool = True) -> bool:
         """Give a waiting sequence its `hit` cached blocks and room for `tokens` tokens more, or change nothing.
@@ -102,10 +122,13 @@ class PagedKVCache:
                 idle[key] = held - count
                 if key in known:
                     known[key] = held - count
+                    if self.on_evict is not None:
+                        self.on_evict(key, held - count, held)
                 return
             count -= held
             del idle[key]
-            known.pop(key, None)
+            if known.pop(key, None) is not None and self.on_evict is not None:
+                self.on_evict(key, 0, held)
 
     def give_back(self, count: int) -> None:
         """Free `count` blocks that were taken and hold nothing worth finding again."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.errors import InputError, unknown_name
 from simulator.workloads.generators import arrivals, lengths
+from simulator.workloads.generators.retrieval import Retrieval
 from simulator.workloads.generators.source import Generated, Prefix, Sessions
 
 PROCESSES: dict[str, type[Any]] = {
@@ -35,6 +36,7 @@ _FIELDS = (
     "correlation",
     "prefix",
     "sessions",
+    "retrieval",
     "name",
 )
 MOST_REQUESTS = 1_000_000_000
@@ -47,8 +49,9 @@ def generate(spec: Mapping[str, Any]) -> Generated:
      "prompt_tokens": {"law": "lognormal", "median": 1020, "p90": 2500, "max": 8192},
      "output_tokens": {"law": "fixed", "tokens": 128}, "requests": 2000, "seed": 0}
 
-    with optional "correlation" (of the lengths, -1 to 1), "prefix" {groups, tokens} and "sessions" {turns,
-    think_s, seconds_per_token, users, max_tokens}. An empirical law may take its table from a `trace` file.
+    with optional "correlation" (of the lengths, -1 to 1), "prefix" {groups, tokens}, "sessions" {turns, think_s,
+    seconds_per_token, users, max_tokens} or, alone, "retrieval" {documents, per_request, tokens, zipf}. An
+    empirical law may take its table from a `trace` file.
     Raises `InputError` naming the field that is unknown, missing or out of range.
     """
     _known("generator", spec, _FIELDS)
@@ -73,6 +76,7 @@ def generate(spec: Mapping[str, Any]) -> Generated:
         correlation=_between("correlation", spec.get("correlation", 0.0), -1.0, 1.0),
         prefix=_prefix(spec["prefix"]) if spec.get("prefix") is not None else None,
         sessions=_sessions(spec["sessions"]) if spec.get("sessions") is not None else None,
+        retrieval=_retrieval(spec) if spec.get("retrieval") is not None else None,
         name=str(spec.get("name", "generated")),
     )
 
@@ -140,6 +144,21 @@ def _sessions(given: object) -> Sessions:
         seconds_per_token=_between("sessions.seconds_per_token", values.get("seconds_per_token", 0.02), 0.0, 1e6),
         users=_whole("sessions.users", values.get("users", 0), 0, 10**7),
         max_tokens=_whole("sessions.max_tokens", values.get("max_tokens", 131_072), 1, lengths.LONGEST),
+    )
+
+
+def _retrieval(spec: Mapping[str, Any]) -> Retrieval:
+    for other in ("prefix", "sessions"):
+        if spec.get(other) is not None:
+            raise InputError(f"generator gives retrieval and {other}: leave out one of them")
+    values = _mapping("retrieval", spec["retrieval"])
+    _known("retrieval", values, ("documents", "per_request", "tokens", "zipf"))
+    documents = _whole("retrieval.documents", values.get("documents"), 1, 1_000_000)
+    return Retrieval(
+        documents=documents,
+        per_request=_whole("retrieval.per_request", values.get("per_request"), 1, documents),
+        tokens=_law("retrieval.tokens", values.get("tokens")),
+        zipf=_between("retrieval.zipf", values.get("zipf", 1.0), 0.0, 10.0),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.workloads.generators.arrivals import Arrivals
 from simulator.workloads.generators.lengths import Lengths
+from simulator.workloads.generators.retrieval import Library, Retrieval
 from simulator.workloads.requests import PrefixHashes, Requests
 
 CHUNK = 65_536
@@ -60,6 +61,7 @@ class Generated:
     correlation: float = 0.0
     prefix: Prefix | None = None
     sessions: Sessions | None = None
+    retrieval: Retrieval | None = None
     speed_up: float = 1.0
     chunk: int = CHUNK
     name: str = "generated"
@@ -89,6 +91,9 @@ class Generated:
         waiting = np.empty(0)
         left, serial = self.requests, 0
         blocks_each = 0 if self.prefix is None else self.prefix.tokens // BLOCK_TOKENS
+        library = self._library()
+        if library is not None:
+            blocks_each = library.most_blocks
         chunk = max(1, min(self.chunk, IDS_AT_ONCE // max(blocks_each, 1)))
         while left:
             wanted = min(chunk, left)
@@ -102,14 +107,23 @@ class Generated:
                 break
             times, waiting = waiting[:wanted], waiting[wanted:]
             prompt, output = self._lengths(prompts, outputs, wanted)
-            prefix = None
+            prefix = chunks = None
+            if library is not None:
+                retrieved, prefix, chunks = library.draw(wanted)
+                prompt = prompt + retrieved
             if self.prefix is not None:
                 group = groups.integers(self.prefix.groups, size=wanted)
                 prompt = prompt + self.prefix.tokens
                 prefix = _shared(group, self.prefix, serial)
-            yield Requests(times, prompt, output, prefix=prefix)
+            yield Requests(times, prompt, output, prefix=prefix, chunks=chunks)
             left -= wanted
             serial += wanted
+
+    def _library(self) -> Library | None:
+        if self.retrieval is None:
+            return None
+        lengths, choice, order = (self._stream(f"document {n}") for n in ("lengths", "choice", "order"))
+        return Library(self.retrieval, BLOCK_TOKENS, lengths=lengths, choice=choice, order=order)
 
     def _conversations(self, sessions: Sessions) -> Iterator[Requests]:
         turns = _Turns(self, sessions)

@@ -92,6 +92,7 @@ def to_requests(columns: Columns, form: Format, complaints: Complaints, cursor: 
         prefix=None if hashes is None else _ragged([hashes[0][i] for i in keep], hashes[1]),
         think_s=None if think is None else think[keep],
         measured=measured or None,
+        chunks=None,
         **{name: None if v is None else v[keep].astype(np.int64) for name, v in optional.items()},
     )
 
