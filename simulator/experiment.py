@@ -113,12 +113,14 @@ def run(
     keep_iterations: bool = True,
     factors: Mapping[str, float] | None = None,
     host: StepOverheads | None = None,
+    recorder: Recorder | None = None,
 ) -> Result:
     """Simulate a scenario to its end.
 
     `source` replaces the scenario's own load; `on_progress` is called now and then with the number of requests
-    submitted so far, `factors` lengthens kernels by family, `host` stands in for the engine's overheads. Raises
-    `InputError` for anything in the scenario or its trace that cannot be used.
+    submitted so far, `factors` lengthens kernels by family, `host` stands in for the engine's overheads, `recorder`
+    is told of every request and iteration in place of one made here. Raises `InputError` for anything in the
+    scenario or its trace that cannot be used.
     """
     deployment = deployment_of(scenario, factors, host)
     requests = source if source is not None else request_source(scenario.load)
@@ -127,7 +129,7 @@ def run(
     router = build_policy(
         "router", scenario.router.policy, scenario.router.options, rng=stream(scenario.seed, "router")
     )
-    recorder = Recorder(iterations=keep_iterations)
+    recorder = recorder or Recorder(iterations=keep_iterations)
     spec = ReplicaSpec(
         timer=deployment.timer,
         limits=deployment.limits,
