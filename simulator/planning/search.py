@@ -42,7 +42,7 @@ class Found:
     considered: int = 0
     impossible: dict[str, int] = field(default_factory=dict)
     too_dear: int = 0
-    searched: int = 0
+    searched: set[str] = field(default_factory=set)
     simulations: int = 0
     closest: list[Candidate] = field(default_factory=list)
 
@@ -156,7 +156,7 @@ def branch_and_bound(
             for outcomes in pool(delayed(fewest_within)(question, c, budget) for c in wave):
                 found.outcomes += outcomes
                 found.simulations += len(outcomes)
-                found.searched += 1
+            found.searched |= {c.configuration.key for c in wave}
             found.closest += wave if not found.feasible else []
             if on_wave is not None:
                 on_wave(found)

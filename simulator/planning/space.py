@@ -13,8 +13,6 @@ from simulator.errors import InputError
 from simulator.planning.spec import DeviceChoice, PlanSpec
 from simulator.scenario import Scenario, apply_overrides, scenario_from
 
-HOURS_OF_KILOWATT = 1e-3
-
 
 @dataclass(frozen=True)
 class Configuration:
@@ -33,6 +31,11 @@ class Configuration:
     def label(self) -> str:
         """The device and what was chosen for it, short enough for a table."""
         return ", ".join([Path(self.scenario.device).stem, *(_said(k, v) for k, v in self.settings.items())])
+
+    @property
+    def key(self) -> str:
+        """The scenario as text, equal for equal scenarios."""
+        return self.scenario.model_dump_json()
 
     @property
     def devices(self) -> int:
@@ -82,21 +85,17 @@ class Space:
 
         Raises `InputError` for a field that no scenario has.
         """
-        device, layout, *rest = choice
-        varied = {f: self.spec.vary[f][i] for f, i in zip(self._fields, rest, strict=True)}
-        return configuration(self.spec, self.spec.devices[device], {**self.spec.layouts[layout], **varied})
+        return configuration(self.spec, self.spec.devices[choice[0]], self._settings(choice))
 
-    def check(self) -> None:
-        """Raise `InputError` for the first name that no scenario has, and where no choice makes sense at all."""
+    def check(self) -> Scenario:
+        """The first scenario that makes sense. Raises `InputError` for a name that no scenario has, or without any."""
         apply_overrides({}, {k: None for f in (*self.spec.layouts, self.spec.vary, self.spec.fixed) for k in f})
         problem: InputError | None = None
         for choice in itertools.islice(self.choices(), 10_000):
             try:
-                scenario_of(self.spec, self.spec.devices[choice[0]], self._settings(choice))
+                return scenario_of(self.spec, self.spec.devices[choice[0]], self._settings(choice))
             except InputError as error:
                 problem = problem or error
-            else:
-                return
         raise problem or InputError("the space of candidates is empty")
 
     def _settings(self, choice: tuple[int, ...]) -> dict[str, Any]:
