@@ -16,15 +16,19 @@ from simulator.errors import InputError
 if TYPE_CHECKING:
     from simulator.api import replay
     from simulator.experiment import Result, run
+    from simulator.planning.plan import plan
+    from simulator.planning.spec import load_plan
     from simulator.scenario import Scenario, load_scenario
 
 __version__ = "0.1.0"
 
-__all__ = ["InputError", "Result", "Scenario", "__version__", "load_scenario", "replay", "run"]
+__all__ = ["InputError", "Result", "Scenario", "__version__", "load_plan", "load_scenario", "plan", "replay", "run"]
 
 _HOMES = {
     "replay": "simulator.api",
     "run": "simulator.experiment",
+    "plan": "simulator.planning.plan",
+    "load_plan": "simulator.planning.spec",
     "Result": "simulator.experiment",
     "Scenario": "simulator.scenario",
     "load_scenario": "simulator.scenario",

@@ -10,7 +10,7 @@ Every bound is optimistic, so that pruning by it never removes a deployment that
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,7 +149,7 @@ class Bounds:
             steps = np.maximum(self.output - 1, 0)
             needed = max(needed, self._whole.replicas(arithmetic + steps * token))
             keys = sum(
-                roofs.decode_key_seconds[stage][i]
+                float(roofs.decode_key_seconds[stage][i])
                 * (self.prompt if span.tokens is None else np.minimum(self.prompt, span.tokens))
                 for i, span in enumerate(spans(d.model))
                 if not span.chunked
@@ -179,14 +179,13 @@ def pairs(new: Floats, tokens: int | None, chunked: bool) -> Floats:
     A kernel for chunked attention is taken to skip what lies outside a window of half a chunk.
     """
     if tokens is None:
-        return new * (new + 1) / 2
+        return np.asarray(new * (new + 1) / 2)
     window = tokens // 2 if chunked else tokens
     inside = np.minimum(new, window)
-    return inside * (inside + 1) / 2 + (new - inside) * window
+    return np.asarray(inside * (inside + 1) / 2 + (new - inside) * window)
 
 
-def _by_value(values: Floats, function: object) -> Floats:
+def _by_value(values: Floats, function: Callable[[Floats], Floats]) -> Floats:
     """A function of token counts, asked once for each distinct count."""
     distinct, back = np.unique(values, return_inverse=True)
-    assert callable(function)
-    return np.asarray(function(distinct), dtype=np.float64)[back]
+    return np.asarray(function(distinct)[back])

@@ -55,9 +55,7 @@ def binding(question: Question, outcome: Outcome, result: Result) -> Binding:
         words.append(f"{queueing:.0%} of TTFT is queueing")
     if outcome.summary["preemptions"]:
         words.append(f"{outcome.summary['preemptions']:,} preemptions")
-    return Binding(
-        objective.name, outcome.tension, phase, bound, shares, headroom, queueing, "; ".join(words)
-    )
+    return Binding(objective.name, outcome.tension, phase, bound, shares, headroom, queueing, "; ".join(words))
 
 
 def _bound_words(bound: str, result: Result) -> str:

@@ -52,9 +52,7 @@ def guided(
             if configuration is not None:
                 candidates[choice] = bounded(question, bounds, configuration)
         before = len(found.outcomes)
-        branch_and_bound(
-            question, candidates.values(), within=within, jobs=jobs, found=found, on_wave=on_wave
-        )
+        branch_and_bound(question, candidates.values(), within=within, jobs=jobs, found=found, on_wave=on_wave)
         held = [o for o in found.outcomes[before:] if o.met]
         met = {o.configuration.label: o.usd_per_hour for o in sorted(held, key=lambda o: -o.usd_per_hour)}
         for choice in fresh:

@@ -24,13 +24,15 @@ CLOSEST = 24  # candidates that are simulated to the end to see which comes near
 
 @dataclass(frozen=True)
 class Plan:
-    """The answer. `ranked` are deployments that meet every objective, one a configuration, cheapest first.
+    """The answer. `feasible` are all deployments simulated that meet every objective; `ranked` has the cheapest of
+    each configuration, cheapest first, and `front` those that none beats on every axis asked.
 
     Where there are none, `closest` is the deployment that misses by the least. `facts` is everything as plain data,
     as `plan.json` holds it.
     """
 
     spec: PlanSpec
+    feasible: list[Outcome]
     ranked: list[Outcome]
     front: list[Outcome]
     closest: Outcome | None
@@ -81,7 +83,7 @@ def plan(spec: PlanSpec, *, jobs: int = -1, on_wave: Callable[[Found], None] | N
     facts["also"] = [_row(o) for o in ranked[spec.top :]]
     facts["front"] = [_row(o) for o in front]
     facts["relaxing"] = relaxing(spec, question, bounds, ranked, closest, found, jobs)
-    return Plan(spec, ranked, front, closest, facts)
+    return Plan(spec, found.feasible, ranked, front, closest, facts)
 
 
 def ranking(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -184,9 +186,8 @@ def relaxing(
         if change is not None:
             words.append(f"{change.words}: {change.saves:,.2f} USD an hour less, every objective still met")
         if fewer is not None and fewer["misses"]:
-            words.append(
-                f"one replica fewer saves {fewer['saves_usd_per_hour']:,.2f} USD an hour at {'; '.join(fewer['misses'])}"
-            )
+            saved, missed = fewer["saves_usd_per_hour"], "; ".join(fewer["misses"])
+            words.append(f"one replica fewer saves {saved:,.2f} USD an hour at {missed}")
         if change is None:
             words.insert(0, "no single change of precision, limits, tensor parallelism or device lowers the cost")
         return {
@@ -253,4 +254,3 @@ def _search_facts(space: Space, found: Found, whole: bool) -> dict[str, Any]:
         "simulated": len(found.searched),
         "simulations": found.simulations,
     }
-

@@ -68,7 +68,10 @@ def restoring_step(
 ) -> tuple[Change | None, Change | None]:
     """For a deployment that misses: the cheapest step that meets all objectives, and the one that comes nearest."""
     more = Configuration(
-        closest.configuration.scenario, closest.configuration.settings, closest.configuration.price, closest.replicas + 1
+        closest.configuration.scenario,
+        closest.configuration.settings,
+        closest.configuration.price,
+        closest.replicas + 1,
     )
     candidates = [("one more replica", more), *steps(spec, closest.configuration)]
     reached = _fewest(question, bounds, candidates, math.inf, jobs)
@@ -91,7 +94,7 @@ def _fewest(
     from joblib import Parallel, delayed
 
     named: list[tuple[str, Candidate]] = [(w, bounded(question, bounds, c)) for w, c in candidates]
-    usable = [(w, c) for w, c in named if not c.reason or math.isinf(budget) and math.isfinite(c.usd_per_hour)]
+    usable = [(w, c) for w, c in named if not c.reason or (math.isinf(budget) and math.isfinite(c.usd_per_hour))]
     runs = Parallel(n_jobs=jobs)(delayed(fewest_within)(question, c, budget) for _, c in usable)
     found = []
     for (words, _), outcomes in zip(usable, runs, strict=True):

@@ -71,9 +71,11 @@ class Roofline:
         curve = d.calibrations.find("experts" if isinstance(op, Experts) else op.kind, op.weight.name).curve
         flops = float(np.asarray(op.flops())) / (d.law.peak(op.compute) * _above_one(curve.compute))
         if isinstance(op, Gemm):
-            return call.count * flops, call.count * float(op.n * op.k) * op.weight.bytes / bandwidth / _above_one(
-                curve.memory
-            ), 0.0
+            return (
+                call.count * flops,
+                call.count * float(op.n * op.k) * op.weight.bytes / bandwidth / _above_one(curve.memory),
+                0.0,
+            )
         weights = float(op.experts / op.ranks * op.hidden * op.intermediate) * (3.0 if op.gated else 2.0)
         missed = 1.0 - float(op.top_k / op.experts)
         # The second roof of a grouped product is joined to the first, so bytes alone are bounded by it.

@@ -100,7 +100,10 @@ class Space:
 
     def _settings(self, choice: tuple[int, ...]) -> dict[str, Any]:
         _, layout, *rest = choice
-        return {**self.spec.layouts[layout], **{f: self.spec.vary[f][i] for f, i in zip(self._fields, rest, strict=True)}}
+        return {
+            **self.spec.layouts[layout],
+            **{f: self.spec.vary[f][i] for f, i in zip(self._fields, rest, strict=True)},
+        }
 
 
 def configuration(spec: PlanSpec, choice: DeviceChoice, settings: Mapping[str, Any]) -> Configuration | None:

@@ -181,4 +181,3 @@ def load_plan(path: str | Path, changes: Mapping[str, Any] | None = None) -> Pla
                     anchor(choice, folder)
         values |= changes or {}
     return plan_from(values, file=path, text=text)
-
