@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,6 @@ def load_headroom(question: Question, outcome: Outcome, *, accuracy: float = 0.0
 
     1 is the load as asked; each probe simulates the same requests arriving that much faster.
     """
-    from dataclasses import replace
 
     def bears(factor: float) -> bool:
         faster = replace(question, load=question.load.sped_up(factor))

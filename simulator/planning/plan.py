@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.errors import InputError
 from simulator.planning import explain, relax
 from simulator.planning.bounds import Bounds
 from simulator.planning.evaluate import Outcome, Question, evaluate, judge, measured, simulate
 from simulator.planning.guided import guided
 from simulator.planning.load import HeldLoad, hold
 from simulator.planning.objectives import flatten
-from simulator.planning.search import Found, bounded, branch_and_bound
+from simulator.planning.search import NO_LAYOUT, Found, bounded, branch_and_bound
 from simulator.planning.space import Space
 from simulator.planning.spec import PlanSpec
 from simulator.scenario import Scenario
@@ -67,6 +68,8 @@ def plan(spec: PlanSpec, *, jobs: int = -1, on_wave: Callable[[Found], None] | N
         found = branch_and_bound(question, candidates, within=spec.front_within, jobs=jobs, on_wave=on_wave)
     else:
         found = guided(space, question, bounds, within=spec.front_within, jobs=jobs, on_wave=on_wave)
+    if found.considered == found.impossible.get(NO_LAYOUT, 0):
+        raise InputError(f"no candidate can be deployed; the first: {found.closest[0].error}")
     ranked = ranking(found.feasible)
     closest = None if ranked else nearest(question, found, jobs)
     front = pareto(found.feasible, spec.front)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.planning.bounds import Bounds
@@ -67,12 +67,7 @@ def restoring_step(
     spec: PlanSpec, question: Question, bounds: Bounds, closest: Outcome, jobs: int
 ) -> tuple[Change | None, Change | None]:
     """For a deployment that misses: the cheapest step that meets all objectives, and the one that comes nearest."""
-    more = Configuration(
-        closest.configuration.scenario,
-        closest.configuration.settings,
-        closest.configuration.price,
-        closest.replicas + 1,
-    )
+    more = replace(closest.configuration, most=closest.replicas + 1)
     candidates = [("one more replica", more), *steps(spec, closest.configuration)]
     reached = _fewest(question, bounds, candidates, math.inf, jobs)
     meeting = [Change(w, o, math.nan) for w, o in reached if o.met]

@@ -69,17 +69,13 @@ class Roofline:
         bandwidth = d.device.memory_bandwidth
         assert isinstance(op, Gemm | Experts)
         curve = d.calibrations.find("experts" if isinstance(op, Experts) else op.kind, op.weight.name).curve
-        flops = float(np.asarray(op.flops())) / (d.law.peak(op.compute) * _above_one(curve.compute))
+        flops = float(np.asarray(op.flops())) / (d.law.peak(op.compute) * max(1.0, curve.compute))
         if isinstance(op, Gemm):
-            return (
-                call.count * flops,
-                call.count * float(op.n * op.k) * op.weight.bytes / bandwidth / _above_one(curve.memory),
-                0.0,
-            )
-        weights = float(op.experts / op.ranks * op.hidden * op.intermediate) * (3.0 if op.gated else 2.0)
-        missed = 1.0 - float(op.top_k / op.experts)
-        # The second roof of a grouped product is joined to the first, so bytes alone are bounded by it.
-        read = weights * op.weight.bytes / bandwidth / _above_one(curve.memory)
+            weights, missed = float(op.n * op.k), 0.0
+        else:
+            weights = float(op.experts / op.ranks * op.hidden * op.intermediate) * (3.0 if op.gated else 2.0)
+            missed = 1.0 - float(op.top_k / op.experts)
+        read = weights * op.weight.bytes / (bandwidth * max(1.0, curve.memory))
         return call.count * flops, call.count * read, missed
 
     @cached_property
@@ -112,11 +108,7 @@ class Roofline:
         return found
 
 
-def _above_one(share: float) -> float:
-    return max(1.0, share)
-
-
 def _fastest(curve: Any, roof: str) -> float:
     """The largest share of a roof that a curve can reach for any width of heads, 1 at least."""
     share = float(getattr(curve, roof)) * max(1.0, curve.narrow, curve.wide) / min(1.0, getattr(curve, "fallback", 1.0))
-    return _above_one(share)
+    return max(1.0, share)

@@ -18,13 +18,16 @@ from simulator.planning.evaluate import Outcome, Question, evaluate, usd_per_hou
 from simulator.planning.space import Configuration
 
 WAVE = 12
+NO_MEMORY = "does not fit the memory"
+NO_LAYOUT = "cannot be laid out or computed so"
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A configuration with the fewest replicas that its bound leaves, and what those cost at least.
 
-    `reason` says why it cannot meet the objectives however many replicas it gets; empty where it may.
+    `reason` says why it cannot meet the objectives however many replicas it gets; empty where it may. `error` is the
+    complaint of a scenario that cannot be deployed.
     """
 
     configuration: Configuration
@@ -32,6 +35,7 @@ class Candidate:
     usd_per_hour: float
     tension: float
     reason: str = ""
+    error: str = ""
 
 
 @dataclass
@@ -60,10 +64,11 @@ def bounded(question: Question, bounds: Bounds, configuration: Configuration) ->
     """What the bounds say of a configuration."""
     try:
         deployment = deployment_of(configuration.scenario)
+        deployment.law.peak("fp32")  # what norms, activations and sampling compute in
+        bound = bounds.of(configuration, deployment)
     except InputError as error:
-        reason = "does not fit the memory" if "fit" in error.message else "cannot be laid out so"
-        return Candidate(configuration, 1, math.inf, math.inf, reason)
-    bound = bounds.of(configuration, deployment)
+        reason = NO_MEMORY if "not fit" in error.message else NO_LAYOUT
+        return Candidate(configuration, 1, math.inf, math.inf, reason, error.message)
     idle = deployment.device.idle_power * configuration.devices * bound.replicas
     cost = usd_per_hour(question, configuration, bound.replicas, idle)
     reason = ""

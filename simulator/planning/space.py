@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -100,10 +100,8 @@ class Space:
 
     def _settings(self, choice: tuple[int, ...]) -> dict[str, Any]:
         _, layout, *rest = choice
-        return {
-            **self.spec.layouts[layout],
-            **{f: self.spec.vary[f][i] for f, i in zip(self._fields, rest, strict=True)},
-        }
+        varied = {f: self.spec.vary[f][i] for f, i in zip(self._fields, rest, strict=True)}
+        return {**self.spec.layouts[layout], **varied}
 
 
 def configuration(spec: PlanSpec, choice: DeviceChoice, settings: Mapping[str, Any]) -> Configuration | None:
@@ -116,7 +114,7 @@ def configuration(spec: PlanSpec, choice: DeviceChoice, settings: Mapping[str, A
     if choice.max_devices is None:
         return found
     most = min(spec.max_replicas, choice.max_devices // found.devices)
-    return None if most < 1 else Configuration(scenario, found.settings, found.price, most)
+    return None if most < 1 else replace(found, most=most)
 
 
 def scenario_of(spec: PlanSpec, choice: DeviceChoice, settings: Mapping[str, Any]) -> Scenario:
