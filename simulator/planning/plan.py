@@ -193,8 +193,15 @@ def relaxing(
             words.append(f"one replica fewer saves {saved:,.2f} USD an hour at {missed}")
         if change is None:
             words.insert(0, "no single change of precision, limits, tensor parallelism or device lowers the cost")
+        eased = relax.easing(question, best, found.feasible)
+        if eased is not None:
+            tight = explain.tightest(question.objectives, dict(best.figures))
+            dearer = eased[1].usd_per_hour - best.usd_per_hour
+            value = tight.shown(eased[1].figures[tight.name])
+            words.append(f"{eased[0]} eases it to {value} for {dearer:,.2f} USD an hour more")
         return {
             "sentence": "; ".join(words),
+            "easing": None if eased is None else {"change": eased[0], **_row(eased[1])},
             "step": None if change is None else {"change": change.words, "saves": change.saves, **_row(change.outcome)},
             "one_replica_fewer": fewer,
         }

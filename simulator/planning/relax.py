@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.planning.bounds import Bounds
 from simulator.planning.evaluate import Outcome, Question, evaluate
+from simulator.planning.explain import tightest
 from simulator.planning.search import Candidate, bounded, fewest_within
 from simulator.planning.space import Configuration, configuration
 from simulator.planning.spec import PlanSpec
@@ -97,6 +98,19 @@ def _fewest(
             held = [o for o in outcomes if o.met]
             found.append((words, min(held, key=lambda o: o.usd_per_hour) if held else outcomes[-1]))
     return found
+
+
+def easing(question: Question, best: Outcome, feasible: Sequence[Outcome]) -> tuple[str, Outcome] | None:
+    """The cheapest deployment under which the best one's tightest objective is met more easily, and what it is.
+
+    One replica more, or any deployment that the search has found to hold.
+    """
+    tight = tightest(question.objectives, dict(best.figures))
+    more = evaluate(question, best.configuration, best.replicas + 1, stop=False)
+    known = [("one more replica", more), *((f"{o.replicas} x {o.configuration.label}", o) for o in feasible)]
+    now = tight.tension(best.figures[tight.name])
+    eased = [(w, o) for w, o in known if o.met and tight.tension(o.figures[tight.name]) < now]
+    return min(eased, key=lambda found: (found[1].usd_per_hour, found[1].tension, found[0]), default=None)
 
 
 def looser_objective(question: Question, best: Outcome) -> dict[str, Any] | None:

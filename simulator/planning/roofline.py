@@ -111,4 +111,4 @@ class Roofline:
 def _fastest(curve: Any, roof: str) -> float:
     """The largest share of a roof that a curve can reach for any width of heads, 1 at least."""
     share = float(getattr(curve, roof)) * max(1.0, curve.narrow, curve.wide) / min(1.0, getattr(curve, "fallback", 1.0))
-    return max(1.0, share)
+    return float(max(1.0, share))

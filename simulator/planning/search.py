@@ -8,7 +8,7 @@ learn from each other, so the outcome does not depend on how many run at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from simulator.errors import InputError
@@ -18,6 +18,7 @@ from simulator.planning.evaluate import Outcome, Question, evaluate, usd_per_hou
 from simulator.planning.space import Configuration
 
 WAVE = 12
+LIKELY = 0.4  # share of the tightest limit that a lone request on the roofline may fill for a run to hold, mostly
 NO_MEMORY = "does not fit the memory"
 NO_LAYOUT = "cannot be laid out or computed so"
 
@@ -131,6 +132,15 @@ def fewest_within(question: Question, candidate: Candidate, budget: float) -> li
     return [last, *fewest_replicas(question, configuration, candidate.least, most - 1)]
 
 
+def pilots(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Of candidates in the order of cost, each device's first that is likely to hold: a first budget for the rest."""
+    found: dict[str, Candidate] = {}
+    for candidate in candidates:
+        if candidate.tension <= LIKELY:
+            found.setdefault(candidate.configuration.scenario.device, candidate)
+    return list(found.values())
+
+
 def branch_and_bound(
     question: Question,
     candidates: Iterable[Candidate],
@@ -153,11 +163,14 @@ def branch_and_bound(
         else:
             open_.append(candidate)
     open_.sort(key=lambda c: (c.usd_per_hour, c.configuration.label))
+    first = [] if found.feasible else pilots(open_)
+    chosen = {c.configuration.key for c in first}
+    rest = [c for c in open_ if c.configuration.key not in chosen]
     with Parallel(n_jobs=jobs) as pool:
-        for start in range(0, len(open_), WAVE):
+        for taken in filter(None, (first, *(rest[i : i + WAVE] for i in range(0, len(rest), WAVE)))):
             budget = found.cheapest * within
-            wave = [c for c in open_[start : start + WAVE] if c.usd_per_hour <= budget]
-            found.too_dear += len(open_[start : start + WAVE]) - len(wave)
+            wave = [c for c in taken if c.usd_per_hour <= budget]
+            found.too_dear += len(taken) - len(wave)
             for outcomes in pool(delayed(fewest_within)(question, c, budget) for c in wave):
                 found.outcomes += outcomes
                 found.simulations += len(outcomes)

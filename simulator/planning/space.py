@@ -13,6 +13,8 @@ from simulator.errors import InputError
 from simulator.planning.spec import DeviceChoice, PlanSpec
 from simulator.scenario import Scenario, apply_overrides, scenario_from
 
+DEGREES = {"tensor": "TP", "pipeline": "PP", "data": "DP", "expert": "EP"}
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -49,7 +51,9 @@ class Configuration:
 
 
 def _said(key: str, value: Any) -> str:
-    name = key.rsplit(".", 1)[-1]
+    name = key.replace("-", "_").rsplit(".", 1)[-1]
+    if name in DEGREES:
+        return f"{DEGREES[name]}{value}"
     return f"{name} {'as published' if value is None else value}"
 
 

@@ -121,7 +121,7 @@ def test_an_objective_out_of_reach_names_the_closest(tmp_path: Path) -> None:
     answer = plan(spec, jobs=1)
     assert not answer.ranked
     assert answer.closest is not None and answer.closest.tension > 1
-    assert "fp8" in answer.closest.configuration.label and "tensor 2" in answer.closest.configuration.label
+    assert "fp8" in answer.closest.configuration.label and "TP2" in answer.closest.configuration.label
     assert "tightest objective" in answer.facts["deployments"][0]["binding"]["sentence"]
     assert "nearest" in answer.facts["relaxing"]["sentence"] or "nearer" in answer.facts["relaxing"]["sentence"]
 
