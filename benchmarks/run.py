@@ -42,11 +42,15 @@ ROWS = {
     "azure-command": Row("the same as a whole command, report included", 0.0),
     "million": Row("1,000,000 synthetic requests over 64 replicas", 90.0, 2000),
     "half-million": Row("500,000 of the same (linear growth)", 45.0),
+    "plan": Row("plan of 1,152 candidates, Azure trace, first 5,000 requests", 180.0),
     "import": Row("import simulator", 0.35),
     "help": Row("simulator --help", 0.5),
     "step-by-step": Row("Azure trace, first 2,000 requests, every step an event", 0.0),
     "fast-forward": Row("the same with fast-forward", 0.0),
 }
+
+
+COUNTS = ("requests", "iterations", "steps", "candidates", "simulations", "processor_seconds")
 
 
 def replay(trace: Path, **settings: Any) -> dict[str, Any]:
@@ -107,11 +111,32 @@ def command(*arguments: str) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started}
 
 
+def plan(trace: Path) -> dict[str, Any]:
+    """Seconds and processor seconds of the planning example on a trace's first 5,000 requests, on two processes."""
+    import tempfile
+
+    text = (ROOT / "simulator" / "planning" / "specs" / "azure-70b.yaml").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        spec, answer = Path(folder) / "plan.yaml", Path(folder) / "plan.json"
+        spec.write_text(
+            text.replace("../../../traces/azure-like-conversation.csv.gz", f"{trace.resolve()}, limit: 5000")
+        )
+        found = command(*f"-m simulator plan {spec} --out {folder} --jobs 2 --quiet --json {answer}".split())
+        facts = json.loads(answer.read_text(encoding="utf-8"))
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found | {
+        "candidates": facts["search"]["considered"],
+        "simulations": facts["search"]["simulations"],
+        "processor_seconds": round(used.ru_utime + used.ru_stime),
+    }
+
+
 def measure(key: str, measured: Path) -> dict[str, Any]:
     """Run one row in this process; peak memory is that of the process (or of its child)."""
     azure = measured / "traces" / "AzureLLMInferenceTrace_conv.csv.gz"
     run_of_300 = measured / "serving" / "vllm-rtxpro6000-llama-3.1-8b" / "requests.jsonl"
     out = ROOT / "out" / "benchmark"
+    sample = ROOT / "traces" / "azure-like-conversation.csv.gz"
     jobs: dict[str, Callable[[], dict[str, Any]]] = {
         "vllm-300": lambda: replay(
             run_of_300,
@@ -128,13 +153,14 @@ def measure(key: str, measured: Path) -> dict[str, Any]:
         ),
         "million": lambda: million(1_000_000),
         "half-million": lambda: million(500_000),
+        "plan": lambda: plan(azure if azure.exists() else sample),
         "import": lambda: command("-c", "import simulator"),
         "help": lambda: command("-m", "simulator", "--help"),
         "step-by-step": lambda: replay(azure, limit=2000, settings={"fast_forward": False}),
         "fast-forward": lambda: replay(azure, limit=2000),
     }
     found = jobs[key]()
-    who = resource.RUSAGE_CHILDREN if key in ("azure-command", "import", "help") else resource.RUSAGE_SELF
+    who = resource.RUSAGE_CHILDREN if key in ("azure-command", "plan", "import", "help") else resource.RUSAGE_SELF
     return found | {"megabytes": resource.getrusage(who).ru_maxrss / 1024}
 
 
@@ -168,8 +194,8 @@ def main() -> None:
         if key in needs_data and not options.measured.exists():
             print(f"{row.name:58} left out: {options.measured} is absent")
             continue
-        found = best(key, options.measured, 1 if "million" in key else options.repeats)
-        notes = ", ".join(f"{found[k]:,} {k}" for k in ("requests", "iterations", "steps") if k in found)
+        found = best(key, options.measured, 1 if "million" in key or key == "plan" else options.repeats)
+        notes = ", ".join(f"{found[k]:,} {k}" for k in COUNTS if k in found)
         limit = f"{row.seconds:.2f}" if row.seconds else ""
         most = f"{row.megabytes:.0f}" if row.megabytes else ""
         peers = f" ({row.peers})" if row.peers else ""

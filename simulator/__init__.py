@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from simulator.api import replay
     from simulator.comparison.compare import Comparison, compare
     from simulator.experiment import Result, run
+    from simulator.planning.plan import plan
+    from simulator.planning.spec import load_plan
     from simulator.scenario import Scenario, load_scenario
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Comparison", "InputError", "Result", "Scenario", "__version__", "compare", "load_scenario", "replay", "run",
+    "Comparison", "InputError", "Result", "Scenario", "__version__", "compare", "load_plan", "load_scenario", "plan",
+    "replay", "run",
 ]  # fmt: skip
 
 _HOMES = {
@@ -30,6 +33,8 @@ _HOMES = {
     "run": "simulator.experiment",
     "compare": "simulator.comparison.compare",
     "Comparison": "simulator.comparison.compare",
+    "plan": "simulator.planning.plan",
+    "load_plan": "simulator.planning.spec",
     "Result": "simulator.experiment",
     "Scenario": "simulator.scenario",
     "load_scenario": "simulator.scenario",

@@ -99,16 +99,18 @@ def run(
     keep_iterations: bool = True,
     factors: Mapping[str, float] | None = None,
     host: StepOverheads | None = None,
+    recorder: Recorder | None = None,
 ) -> Result:
     """Simulate a scenario to its end.
 
     `source` replaces the scenario's own load; `on_progress` is called now and then with the number of requests
-    submitted so far, `factors` lengthens kernels by family, `host` stands in for the engine's overheads. Raises
-    `InputError` for anything in the scenario or its trace that cannot be used.
+    submitted so far, `factors` lengthens kernels by family, `host` stands in for the engine's overheads, `recorder`
+    is told of every request and iteration in place of one made here. Raises `InputError` for anything in the
+    scenario or its trace that cannot be used.
     """
     pools = pools_of(scenario, factors, host)
     requests = source if source is not None else request_source(scenario.load)
-    recorder = Recorder(iterations=keep_iterations)
+    recorder = recorder or Recorder(iterations=keep_iterations)
     speculation = speculation_of(scenario, pools[0].deployment, keep_iterations=keep_iterations)
     cluster = Cluster(
         replica_spec(pools[0], speculation),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,6 +14,7 @@ from simulator.yaml_io import line_of, loads_yaml, read_text
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -260,15 +261,22 @@ class Scenario(_Part):
 
 def scenario_from(values: object, *, file: str | Path | None = None, text: str | None = None) -> Scenario:
     """Validate plain data. Raises `InputError` naming the first wrong field, its value and what is allowed."""
+    return validated(Scenario, values, "a scenario", file=file, text=text)
+
+
+def validated(
+    kind: type[Model], values: object, what: str, *, file: str | Path | None = None, text: str | None = None
+) -> Model:
+    """Plain data as a model of this kind; errors as for `scenario_from`."""
     if not isinstance(values, dict):
-        raise InputError(f"a scenario is a mapping of fields, not {type(values).__name__}", file=file)
+        raise InputError(f"{what} is a mapping of fields, not {type(values).__name__}", file=file)
     try:
-        return Scenario.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         keys = [k for k in problem["loc"] if isinstance(k, str | int)]
         line = line_of(text, keys) if text is not None else None
-        raise InputError(_complaint(problem, keys), file=file, line=line) from None
+        raise InputError(_complaint(problem, keys, kind), file=file, line=line) from None
     except InputError as error:
         raise InputError(error.message, file=file) from None
 
@@ -347,13 +355,12 @@ def field_paths(part: type[BaseModel] = Scenario, prefix: str = "") -> list[str]
     return found
 
 
-def _complaint(problem: Any, keys: list[str | int]) -> str:
+def _complaint(problem: Any, keys: list[str | int], whole: type[BaseModel]) -> str:
     """One line for one of pydantic's errors, in the words of the user's file."""
     name = ".".join(str(k) for k in keys) or "scenario"
     kind, value, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "extra_forbidden":
-        inside = ".".join(str(k) for k in keys[:-1])
-        return unknown_name("field", name, _names_inside(inside)).message
+        return unknown_name("field", name, _names_inside(keys, whole)).message
     if kind == "missing":
         return f"{name} is missing: add it, as in the scenarios that `simulator list scenarios` shows"
     if kind == "value_error":
@@ -367,13 +374,21 @@ def _complaint(problem: Any, keys: list[str | int]) -> str:
     )
 
 
-def _names_inside(prefix: str) -> list[str]:
-    part: type[BaseModel] = Scenario
-    for key in filter(None, prefix.split(".")):
-        kind = part.model_fields[key].annotation if not key.isdigit() else part
-        kinds = (kind, *get_args(kind))
-        part = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), part)
-    return sorted(f"{prefix}.{name}" if prefix else name for name in part.model_fields)
+def _names_inside(keys: Sequence[str | int], whole: type[BaseModel]) -> list[str]:
+    """Names of the fields beside the one that `keys` lead to, as the user writes them."""
+    part = whole
+    for key in keys[:-1]:
+        if isinstance(key, str) and key in part.model_fields:
+            part = next(_models_in(part.model_fields[key].annotation), part)
+    lead = "".join(f"{key}." for key in keys[:-1])
+    return sorted(lead + name for name in part.model_fields)
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def _shown(value: object) -> str:

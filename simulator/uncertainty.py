@@ -6,7 +6,7 @@ together, which is cautious, since errors of single shapes partly cancel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from simulator.assembly import deployment_of
 from simulator.engine.deployment import Deployment
 from simulator.engine.streams import stream
 from simulator.errors import InputError
-from simulator.experiment import run
+from simulator.experiment import Result, run
 from simulator.scenario import Scenario
+from simulator.workloads.requests import RequestSource
 
 LEVEL = 0.9
 # Spread of kernels that were measured on no device like this one: log errors of the datasheet-only check.
@@ -67,16 +68,28 @@ def intervals(scenario: Scenario, replications: int) -> dict[str, Any]:
     """
     refuse_count(replications)
     spread = spreads(deployment_of(scenario))
-    rows: dict[tuple[str, ...], list[float]] = {}
+    summaries = [result.summary for result in replicated(scenario, replications)]
+    return bands(summaries) | {"spread_of_log_errors": spread}
+
+
+def replicated(scenario: Scenario, replications: int, source: RequestSource | None = None) -> Iterator[Result]:
+    """Runs of a scenario, each with kernel times redrawn; `source` replaces its own load. Errors as `intervals`."""
+    refuse_count(replications)
+    spread = spreads(deployment_of(scenario))
     for number in range(replications):
         rng = stream(scenario.seed, f"uncertainty {number}")
-        factors = {family: float(np.exp(rng.normal(0.0, s))) for family, s in spread.items()}
-        summary = run(scenario, factors=factors).summary
+        yield run(scenario, factors={f: float(np.exp(rng.normal(0.0, s))) for f, s in spread.items()}, source=source)
+
+
+def bands(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """[low, high] of each figure over summaries of replications, at the level that the result names."""
+    rows: dict[tuple[str, ...], list[float]] = {}
+    for summary in summaries:
         for path, value in _leaves({k: summary[k] for k in FIGURES if k in summary}):
             rows.setdefault(path, []).append(value)
-    found: dict[str, Any] = {"level": LEVEL, "replications": replications, "spread_of_log_errors": spread}
+    found: dict[str, Any] = {"level": LEVEL, "replications": len(summaries)}
     for path, values in rows.items():
-        if len(values) == replications:
+        if len(values) == len(summaries):
             low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
             _put(found, path, [float(low), float(high)])
     return found

@@ -14,6 +14,7 @@ from simulator.policies.registry import POLICIES, policy_class
 from simulator.yaml_io import load_yaml
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
+PLANS = Path(__file__).parent.parent / "planning" / "specs"
 
 Row = dict[str, Any]
 
@@ -106,6 +107,12 @@ def _scenarios() -> list[Row]:
             row["reported"] = f"{reported:g}x" if (reported := predicted[name]["reported"]) else "not stated"
         found.append(row)
     return found
+
+
+def _plans() -> list[Row]:
+    from simulator.planning.spec import load_plan
+
+    return [{"plan": path.stem, "about": load_plan(path).name} for path in sorted(PLANS.glob("*.yaml"))]
 
 
 def _links() -> list[Row]:
@@ -206,6 +213,15 @@ def _scenario_facts(name: str) -> Row:
     return values
 
 
+def _plan_facts(name: str) -> Row:
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PLANS / f"{name}.yaml"
+    if not path.exists():
+        raise unknown_name("plan", name, [r["plan"] for r in _plans()])
+    values = load_yaml(path)
+    assert isinstance(values, dict)
+    return values
+
+
 def _link_facts(name: str) -> Row:
     from simulator.hardware.links import link
 
@@ -241,6 +257,7 @@ _ROWS: dict[str, Callable[[], list[Row]]] = {
     "policies": _policies,
     "workloads": _workloads,
     "scenarios": _scenarios,
+    "plans": _plans,
     "links": _links,
     "nodes": _nodes,
     "dtypes": _dtypes,
@@ -251,6 +268,7 @@ _FACTS: dict[str, Callable[[str], Row]] = {
     "policies": _policy_facts,
     "workloads": _workload_facts,
     "scenarios": _scenario_facts,
+    "plans": _plan_facts,
     "links": _link_facts,
     "nodes": _node_facts,
     "dtypes": _dtype_facts,

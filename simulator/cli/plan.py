@@ -1,0 +1,68 @@
+"""`simulator plan`: find the cheapest deployments that meet latency objectives under a load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simulator.cli.replay import Json, Quiet
+
+if TYPE_CHECKING:
+    from simulator.planning.search import Found
+
+
+def plan(
+    spec: Annotated[Path, typer.Argument(help="Planning specification in YAML; simulator list plans shows some.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for plan.json, best.yaml and report.html.")] = None,
+    json_file: Json = None,
+    jobs: Annotated[int, typer.Option(help="Processes that simulate side by side; -1: one a core.")] = -1,
+    quiet: Quiet = False,
+) -> None:
+    """Find the cheapest deployments that meet latency objectives under a load, and say what binds them.
+
+    Example: simulator plan simulator/planning/specs/azure-70b.yaml --out out/
+    """
+    from simulator.errors import InputError
+    from simulator.planning.plan import plan as answer
+    from simulator.planning.spec import load_plan
+    from simulator.report import files
+
+    if jobs == 0:
+        raise InputError("--jobs is 0: give a number of processes, or -1 for one a core")
+    question = load_plan(spec)
+    folder = None if out is None else files.output_folder(out)
+    with _progress() as on_wave:
+        found = answer(question, jobs=jobs, on_wave=on_wave)
+    if folder is not None:
+        from simulator.report.plan_page import write_plan
+
+        write_plan(folder, found)
+    if json_file is not None:
+        files.write_json(json_file, found.facts)
+    if not quiet:
+        from simulator.report.plan_table import print_plan
+
+        print_plan(found.facts)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Found], None] | None]:
+    """A line on a terminal with how far the search is; nothing elsewhere."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("planning") as status:
+
+        def show(found: Found) -> None:
+            best = f", best {found.cheapest:,.2f} USD an hour" if found.feasible else ""
+            status.update(f"planning: {found.simulations:,} simulations of {found.considered:,} candidates{best}")
+
+        yield show

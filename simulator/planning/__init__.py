@@ -1,0 +1,1 @@
+"""Capacity planning: the cheapest deployments that meet latency objectives under a load, and what binds them."""
