@@ -9,7 +9,11 @@ from heapq import heapreplace
 
 from simpy.events import Event
 
+from simulator.engine.autoscaling import autoscale
 from simulator.engine.clock import ARRIVAL, Clock
+from simulator.engine.control import Control
+from simulator.engine.failures import break_and_repair
+from simulator.engine.fleet import Fleet
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
 from simulator.engine.step_timer import StepTimer
@@ -19,6 +23,9 @@ from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.routing import Router
 from simulator.policies.sequence import Extent, Sequence
 from simulator.workloads.requests import PrefixHashes, Requests, RequestSource
+
+# A request that failures have interrupted this often will not get through.
+MOST_RESTARTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,10 @@ class ReplicaSpec:
 
 
 class Cluster:
-    """`replicas` equal replicas behind a router. `run` serves a source to its end."""
+    """`replicas` equal replicas behind a router. `run` serves a source to its end.
+
+    With `control`, requests may be shed (`shed`), and replicas come, go and fail (`fleet`).
+    """
 
     def __init__(
         self,
@@ -58,6 +68,7 @@ class Cluster:
         fast_forward: bool = True,
         skip_unservable: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        control: Control | None = None,
     ) -> None:
         self.clock = Clock()
         self.recorder = recorder
@@ -65,12 +76,21 @@ class Cluster:
         self.load = load or Load()
         self.spec = spec
         self.rejected: list[tuple[int, str]] = []
+        self.shed: list[int] = []
         self.submitted = 0
         self._skip_unservable = skip_unservable
         self._on_progress = on_progress
         self._ingestion = spec.timer.overheads.ingestion
         self._frontend_seconds = spec.timer.overheads.frontend
-        self._frontends = [0.0] * replicas
+        self._control = control
+        self._tell_router: Callable[[Sequence], None] | None = getattr(router, "finished", None)
+        self._held: deque[tuple[Sequence, bool]] = deque()
+        self._open = 0
+        self._exhausted = False
+        self._done = self.clock.event()
+        scaling = None if control is None else control.autoscaling
+        most = replicas if scaling is None else max(replicas, scaling.most)
+        self._frontends = [0.0] * most
         self._source: Iterator[Sequence] = iter(())
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
         self._think: dict[int, float] = {}
@@ -86,8 +106,9 @@ class Cluster:
                 fast_forward=fast_forward,
                 on_finish=self._finished,
             )
-            for number in range(replicas)
+            for number in range(most)
         ]
+        self.fleet = Fleet(self.clock, self.replicas, replicas, self._place_held)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._block_tokens = self.replicas[0].kv.block_tokens
 
@@ -99,7 +120,19 @@ class Cluster:
         else:
             for _ in range(self.load.concurrency):
                 self._next_client_request()
-        self.clock.run()
+        if self._control is None:
+            self.clock.run()
+        else:
+            self._start_control(self._control)
+            self.clock.run(self._done)
+
+    def _start_control(self, control: Control) -> None:
+        """Begin the processes that go on until the last request has ended."""
+        if control.autoscaling is not None:
+            self.clock.process(autoscale(self.fleet, control.autoscaling, lambda: len(self._held)))
+        if control.failures is not None:
+            for process in break_and_repair(self.fleet, control.failures, self._lost):
+                self.clock.process(process)
 
     def _arrivals(self) -> Generator[Event, None, None]:
         """Open loop: each request at its time."""
@@ -121,13 +154,39 @@ class Cluster:
         return taken_in + self._ingestion
 
     def _submit(self, sequence: Sequence) -> None:
-        replica = (
-            self.replicas[self.router.choose(sequence, self.replicas)] if len(self.replicas) > 1 else self.replicas[0]
-        )
         self.submitted += 1
         if self._on_progress is not None and self.submitted % 512 == 0:
             self._on_progress(self.submitted)
-        replica.submit(sequence)
+        self._place(sequence)
+
+    def _place(self, sequence: Sequence, *, again: bool = False) -> None:
+        """Send a sequence to a replica, shed it, or hold it while none serves; `again` after a failure."""
+        serving = self.fleet.serving
+        if not serving:
+            self._held.append((sequence, again))
+            return
+        replica = serving[self.router.choose(sequence, serving)] if len(serving) > 1 else serving[0]
+        admission = None if self._control is None or again else self._control.admission
+        if admission is None or admission.admits(sequence, replica, self.clock.now):
+            replica.submit(sequence)
+        else:
+            self.shed.append(sequence.index)
+            self._finished(sequence, self.clock.now)
+
+    def _place_held(self) -> None:
+        while self._held and self.fleet.serving:
+            sequence, again = self._held.popleft()
+            self._place(sequence, again=again)
+
+    def _lost(self, sequences: list[Sequence]) -> None:
+        """Send what a failure threw out to other replicas, which compute it again."""
+        for sequence in sorted(sequences, key=lambda s: s.index):
+            if sequence.preemptions > MOST_RESTARTS:
+                raise InputError(
+                    f"request {sequence.index} was interrupted {sequence.preemptions} times: "
+                    "failures.mtbf_s is too short for any request to finish, raise it"
+                )
+            self._place(sequence, again=True)
 
     def _submit_turn(self, sequence: Sequence) -> None:
         """Submit a session's turn now, or when the turn before it has finished."""
@@ -147,6 +206,21 @@ class Cluster:
                 self.clock.process(self._after_thinking(*queue.popleft()))
             else:
                 del self._busy_sessions[sequence.session]
+        if self._tell_router is not None:
+            self._tell_router(sequence)
+        if self._control is not None:
+            self._close(sequence)
+
+    def _close(self, sequence: Sequence) -> None:
+        """A request has ended: its replica may be drained, and with the last one the run is over."""
+        if sequence.replica >= 0:
+            self.fleet.finished(sequence.replica)
+        self._open -= 1
+        self._end_with_the_last()
+
+    def _end_with_the_last(self) -> None:
+        if self._exhausted and not self._open and not self._done.triggered:
+            self._done.succeed()
 
     def _after_thinking(self, sequence: Sequence, think: float) -> Generator[Event, None, None]:
         sequence.arrival = self.clock.now + think
@@ -166,10 +240,13 @@ class Cluster:
         for chunk in source.chunks():
             for sequence in self._of_chunk(chunk, index):
                 if sequence.final_tokens <= self.capacity_tokens:
+                    self._open += 1
                     yield sequence
                 else:
                     self._refuse(sequence)
             index += len(chunk)
+        self._exhausted = True
+        self._end_with_the_last()
 
     def _of_chunk(self, chunk: Requests, first: int) -> Iterator[Sequence]:
         extents = _ExtentBuilder(chunk.prefix, self._block_tokens) if chunk.prefix is not None else None

@@ -38,6 +38,16 @@ class Run:
         self.ends = self.ends[: self.steps]
         self.durations = self.durations[: self.steps]
 
+    def split(self, steps: int) -> Run:
+        """Take the first `steps` decode steps, fewer than all, off this run and return them as one of their own."""
+        first = Run(
+            self.batch, self.start, self.ends[:steps], self.durations[:steps], self.decoding, self.contexts,
+            self.chunks, steps,
+        )  # fmt: skip
+        self.start = float(self.ends[steps - 1])
+        self.ends, self.durations, self.steps = self.ends[steps:], self.durations[steps:], self.steps - steps
+        return first
+
 
 class Lane:
     """The iteration loop of one engine, as a SimPy process.
@@ -75,6 +85,9 @@ class Lane:
         self.on_finish = on_finish
         self.on_release = on_release
         self.current: Run | None = None
+        self._interrupted = False
+        self._idle = 0.0
+        self._idle_since = -1.0
         self._wake: Event | None = None
         self._joined: dict[Sequence, None] = {}
         self.process: Process = clock.process(self.loop())
@@ -86,17 +99,22 @@ class Lane:
             batch = self.policy.next_batch(self.state)
             if not batch.chunks and not (batch.decode and len(self.state.decoding.members)):
                 self._wake = self.clock.event()
+                self._idle_since = self.clock.now
                 yield self._wake
+                self._idle += self.clock.now - self._idle_since
+                self._idle_since = -1.0
                 continue
             run = self.current = self._plan(batch)
-            try:
-                yield self.clock.at(run.ends[-1], self.priority)
-            except Interrupt:
-                run.cut(self.clock.now)
-                run.batch.arrivals_matter = False
-                yield self.clock.at(run.ends[-1], self.priority)
-            self.current = None
-            self._commit(run)
+            while self.current is run:
+                try:
+                    yield self.clock.at(run.ends[-1], self.priority)
+                except Interrupt:
+                    self._interrupted = False
+                    run.cut(self.clock.now)
+                    run.batch.arrivals_matter = False
+                    continue
+                self.current = None
+                self._commit(run)
 
     def notice(self) -> None:
         """Something arrived, or blocks came free: wake up, or stop at the end of the step now running."""
@@ -107,6 +125,37 @@ class Lane:
             self.clock.schedule(wake, priority=self.priority)  # type: ignore[arg-type]
         elif self.current is not None and self.current.batch.arrivals_matter and self.current.steps > 1:
             self.current.batch.arrivals_matter = False
+            self._interrupt()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds up to now in which there was nothing to do."""
+        return self._idle + (self.clock.now - self._idle_since if self._idle_since >= 0 else 0.0)
+
+    def steps_ended(self) -> int:
+        """Decode steps of the current run that have ended before now and are not yet in the state."""
+        run = self.current
+        return 0 if run is None or run.steps == 1 else int(np.searchsorted(run.ends, self.clock.now, side="left"))
+
+    def settle(self) -> None:
+        """Bring the state to where a step-by-step simulation has it now, the step in progress reserved."""
+        run, ended = self.current, self.steps_ended()
+        if run is None or not ended:
+            return
+        self._commit(run.split(ended))
+        self.state.reserve_decode_step()
+        run.contexts = self.state.decoding.contexts()
+
+    def abort(self) -> None:
+        """Lose the step in progress; the steps before it have counted."""
+        self.settle()
+        if self.current is not None:
+            self.current = None
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if not self._interrupted:
+            self._interrupted = True
             self.process.interrupt()
 
     def _plan(self, batch: Batch) -> Run:

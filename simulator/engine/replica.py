@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from simulator.engine.clock import Clock
 from simulator.engine.lane import Lane
+from simulator.engine.prediction import first_token_seconds
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
 from simulator.policies.batching.state import BatchingPolicy, Limits, ServingState
@@ -18,8 +19,7 @@ from simulator.policies.sequence import Sequence
 class Replica:
     """A model instance that serves what is submitted to it.
 
-    Routers read `outstanding` (sequences submitted and not finished), `prompt_backlog` (their prompt tokens
-    not computed yet) and `kv_utilisation`.
+    Routers read it as a `ReplicaView`: all that view shows is as of the iterations that have ended by now.
     """
 
     def __init__(
@@ -71,7 +71,37 @@ class Replica:
     @property
     def kv_utilisation(self) -> float:
         """Share of the KV blocks that sequences hold, as of the iterations that have ended."""
-        return self.kv.used / self.kv.blocks
+        used = self.kv.used
+        for lane in self.lanes:
+            used += lane.state.decoding.blocks_needed(lane.steps_ended()) - lane.state.reserved
+        return used / self.kv.blocks
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds up to now without work, the mean over the lanes."""
+        return sum(lane.idle_seconds for lane in self.lanes) / len(self.lanes)
+
+    @property
+    def queued(self) -> int:
+        """Sequences submitted here that hold no blocks."""
+        return len(self.waiting)
+
+    @property
+    def decoding(self) -> int:
+        """Sequences whose prompt is computed."""
+        return sum(len(lane.state.decoding.members) for lane in self.lanes)
+
+    def cached_tokens(self, sequence: Sequence) -> int:
+        """Leading tokens of the sequence that the KV cache holds now."""
+        if not self.kv.hit_blocks(sequence):
+            return 0
+        for lane in self.lanes:
+            lane.settle()  # the steps that have ended may have overwritten what is looked for
+        return self.kv.hit_blocks(sequence) * self.kv.block_tokens
+
+    def predicted_ttft(self, sequence: Sequence) -> float:
+        """Seconds to the sequence's first token if it were submitted now; see `prediction`."""
+        return first_token_seconds(self.lanes, self.prompt_backlog, sequence.target - self.cached_tokens(sequence))
 
     def submit(self, sequence: Sequence) -> None:
         """Queue a sequence; the lanes look at it when their current step ends."""
@@ -81,6 +111,20 @@ class Replica:
         self.waiting.append(sequence)
         for lane in self.lanes:
             lane.notice()
+
+    def lose_all(self) -> list[Sequence]:
+        """Lose the step in progress, the queue and the whole KV cache; the sequences that were here, by index."""
+        for lane in self.lanes:
+            lane.abort()
+            while (newest := lane.state.newest()) is not None:
+                lane.state.preempt(newest)
+            lane.state.prompt_backlog = 0
+        lost = sorted(self.waiting, key=lambda s: s.index)
+        self.waiting.clear()
+        self.kv.clear()
+        self.lanes[0].stage_free[:] = [0.0] * len(self.lanes)
+        self.outstanding = 0
+        return lost
 
     def _finished(self, sequence: Sequence, time: float) -> None:
         self.outstanding -= 1

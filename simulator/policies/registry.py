@@ -20,8 +20,29 @@ POLICIES: dict[str, dict[str, str]] = {
         "random": "simulator.policies.routing:Random",
         "least-outstanding": "simulator.policies.routing:LeastOutstanding",
         "shortest-queue": "simulator.policies.routing:ShortestQueue",
+        "power-of-two": "simulator.policies.routing:PowerOfTwo",
+        "kv-utilisation": "simulator.policies.routing:KVUtilisation",
+        "prefix-affinity": "simulator.policies.routing:PrefixAffinity",
+        "session-affinity": "simulator.policies.routing:SessionAffinity",
+        "weighted": "simulator.policies.routing:Weighted",
+        "predicted-cost": "simulator.policies.routing:PredictedCost",
+    },
+    "admission": {
+        "all": "simulator.policies.admission:All",
+        "queue-limit": "simulator.policies.admission:QueueLimit",
+        "predicted-wait": "simulator.policies.admission:PredictedWait",
+        "token-bucket": "simulator.policies.admission:TokenBucket",
+    },
+    "autoscaler": {
+        "fixed": "simulator.policies.autoscaling:Fixed",
+        "queue-based": "simulator.policies.autoscaling:QueueBased",
+        "utilisation": "simulator.policies.autoscaling:Utilisation",
+        "scheduled": "simulator.policies.autoscaling:Scheduled",
     },
 }
+
+# Parameters that the simulator gives to a policy that asks for them; a user's options cannot.
+GIVEN = ("rng", "objective_ttft_ms")
 
 
 def policy_class(kind: str, name: str) -> type[Any]:
