@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from simulator.control_plane import control_of
 from simulator.engine.cluster import Cluster, Load, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, native_precision
+from simulator.engine.fleet import History
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.streams import stream
 from simulator.hardware.overheads import StepOverheads
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What a scenario did: columns by request and by iteration, and what they add up to."""
+    """What a scenario did: columns by request and by iteration, and what they add up to.
+
+    `rejected` requests could never be served, `shed` ones (indices) were refused by admission control. `fleet`
+    is None where nothing but the router acted on the cluster.
+    """
 
     scenario: Scenario
     deployment: Deployment
@@ -37,6 +43,8 @@ class Result:
     lookup_tokens: int
     rejected: list[tuple[int, str]]
     skipped: dict[str, int]
+    shed: list[int] = field(default_factory=list)
+    fleet: History | None = None
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -136,6 +144,7 @@ def run(
         ),
         policy=lambda: build_policy("batching", batching.policy, batching.options),
     )
+    control = control_of(scenario, deployment)
     cluster = Cluster(
         spec,
         replicas=scenario.replicas,
@@ -145,6 +154,7 @@ def run(
         fast_forward=scenario.fast_forward,
         skip_unservable=scenario.load.on_error == "skip",
         on_progress=on_progress,
+        control=control,
     )
     cluster.run(requests)
     states = [lane.state for replica in cluster.replicas for lane in replica.lanes]
@@ -158,4 +168,6 @@ def run(
         lookup_tokens=sum(s.lookup_tokens for s in states),
         rejected=cluster.rejected,
         skipped=dict(getattr(requests, "skipped_by_reason", {})),
+        shed=cluster.shed,
+        fleet=None if control is None else cluster.fleet.history(),
     )

@@ -6,18 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from simulator.control_spec import AdmissionSpec, AutoscalingSpec, FailureSpec
 from simulator.errors import InputError, unknown_name
+from simulator.spec import Count, Positive
+from simulator.spec import Part as _Part
 from simulator.workloads.dtypes import dtype
 from simulator.yaml_io import line_of, loads_yaml, read_text
-
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, protected_namespaces=())
 
 
 class ParallelSpec(_Part):
@@ -52,7 +48,7 @@ class BatchingSpec(_Part):
     policy: str = "vllm-v1"
     max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 8192
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _room_for_all(self) -> BatchingSpec:
@@ -80,7 +76,7 @@ class RouterSpec(_Part):
     """The router by name or `module:Class`, and its options."""
 
     policy: str = "round-robin"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class LoadSpec(_Part):
@@ -134,11 +130,24 @@ class Scenario(_Part):
     batching: BatchingSpec = BatchingSpec()
     kv_cache: KVCacheSpec = KVCacheSpec()
     router: RouterSpec = RouterSpec()
+    admission: AdmissionSpec = AdmissionSpec()
+    autoscaling: AutoscalingSpec = AutoscalingSpec()
+    failures: FailureSpec = FailureSpec()
     load: LoadSpec
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     fast_forward: bool = True
+
+    @model_validator(mode="after")
+    def _fleet(self) -> Scenario:
+        least, most = self.autoscaling.min_replicas, self.autoscaling.max_replicas or self.replicas
+        if not least <= self.replicas <= most:
+            raise ValueError(f"replicas {self.replicas} is not within autoscaling's {least} to {most}: change either")
+        for outage in self.failures.outages:
+            if max(outage.replicas) >= most:
+                raise ValueError(f"failures.outages: replica {max(outage.replicas)} is not among the {most}, from 0")
+        return self
 
 
 def scenario_from(values: object, *, file: str | Path | None = None, text: str | None = None) -> Scenario:

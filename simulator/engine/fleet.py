@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,6 +29,20 @@ class Interval:
     state: State
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that a fleet went through: its replicas' intervals, failures, and requests that failures interrupted."""
+
+    intervals: tuple[Interval, ...]
+    failures: int
+    restarts: int
+
+    def seconds(self, start: float, end: float, *states: State) -> float:
+        """Replica-seconds between `start` and `end` in these states (all but off if none is given)."""
+        kept = (i for i in self.intervals if not states or i.state in states)
+        return sum(max(0.0, min(i.end_s, end) - max(i.start_s, start)) for i in kept)
 
 
 class Fleet:
@@ -89,11 +103,12 @@ class Fleet:
         self.move(number, State.FAILED)
         return lost
 
-    def intervals(self, end: float) -> Iterator[Interval]:
-        """Every state that is not off, of every replica, up to `end` seconds."""
-        now = (Interval(n, self.states[n], since, end) for n, since in enumerate(self.since))
-        clipped = (Interval(i.replica, i.state, i.start_s, min(i.end_s, end)) for i in (*self._past, *now))
-        return (i for i in clipped if i.state is not State.OFF and i.end_s > i.start_s)
+    def history(self) -> History:
+        """What has happened up to now, without the time in which a replica was off."""
+        now = self.clock.now
+        present = (Interval(n, self.states[n], since, now) for n, since in enumerate(self.since))
+        on = (i for i in (*self._past, *present) if i.state is not State.OFF and i.end_s > i.start_s)
+        return History(tuple(on), self.failures, self.restarts)
 
     def _forget(self, number: int) -> list[Sequence]:
         self.generation[number] += 1

@@ -9,6 +9,7 @@ import numpy as np
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
 from simulator.hardware.power import device_power
+from simulator.report.fleet import fleet_figures, mean_replicas
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
@@ -86,6 +87,7 @@ def summarise(result: Result) -> dict[str, Any]:
         "requests": {
             "finished": len(c["index"]),
             "rejected": len(result.rejected),
+            "shed": len(result.shed),
             "skipped_rows": sum(result.skipped.values()),
             "skipped_reasons": result.skipped,
         },
@@ -108,6 +110,8 @@ def summarise(result: Result) -> dict[str, Any]:
     }
     if len(result.iteration_columns["start_s"]):
         summary |= _resources(result, seconds, prompt, output)
+    if result.fleet is not None:
+        summary["fleet"] = fleet_figures(result, result.fleet)
     summary["deployment"] = _deployment(result)
     return summary
 
@@ -168,8 +172,9 @@ def _backlog(c: dict[str, Floats]) -> dict[str, float]:
 def _resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
     rows, d, scenario = result.iteration_columns, result.deployment, result.scenario
     durations = rows["end_s"] - rows["start_s"]
-    lanes = scenario.replicas * d.parallel.pipeline
-    devices = scenario.replicas * d.parallel.devices
+    count = mean_replicas(result)
+    lanes = count * d.parallel.pipeline
+    devices = count * d.parallel.devices
     flops, moved = work(result)
     busy = float(durations.sum())
     blocks = d.memory.blocks - 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.engine.recorder import Floats
+from simulator.report.fleet import changes_size, mean_replicas
 from simulator.report.metrics import power
 
 if TYPE_CHECKING:
@@ -64,8 +65,19 @@ def token_rates(result: Result, edges: Floats) -> tuple[Floats, Floats]:
 def kv_utilisation(result: Result, edges: Floats) -> Floats:
     """Share of all replicas' KV blocks that sequences hold; an idle replica holds none."""
     rows = result.iteration_columns
-    blocks = (result.deployment.memory.blocks - 1) * result.scenario.replicas * result.deployment.parallel.pipeline
-    return binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / blocks)
+    blocks = (result.deployment.memory.blocks - 1) * result.deployment.parallel.pipeline
+    used = binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / blocks)
+    return np.asarray(used / np.maximum(replicas_on(result, edges), 1e-12), dtype=np.float64)
+
+
+def replicas_on(result: Result, edges: Floats) -> Floats:
+    """Replicas that are paid for."""
+    if not changes_size(result):
+        return np.full(len(edges) - 1, float(result.scenario.replicas))
+    assert result.fleet is not None
+    intervals = result.fleet.intervals
+    start, end = np.array([i.start_s for i in intervals]), np.array([i.end_s for i in intervals])
+    return binned_mean(edges, start, end, np.ones(len(intervals)))
 
 
 def total_power(result: Result, edges: Floats) -> Floats:
@@ -73,7 +85,7 @@ def total_power(result: Result, edges: Floats) -> Floats:
     rows, d = result.iteration_columns, result.deployment
     idle = d.device.idle_power
     above = (power(result) - idle) * d.parallel.devices / d.parallel.pipeline
-    base = idle * d.parallel.devices * result.scenario.replicas
+    base = idle * d.parallel.devices * replicas_on(result, edges)
     return base + binned_mean(edges, rows["start_s"], rows["end_s"], above)
 
 
@@ -82,7 +94,7 @@ def time_shares(result: Result) -> dict[str, float]:
     rows = result.iteration_columns
     seconds = rows["end_s"] - rows["start_s"]
     c = result.request_columns
-    lanes = result.scenario.replicas * result.deployment.parallel.pipeline
+    lanes = mean_replicas(result) * result.deployment.parallel.pipeline
     total = max(float(c["finish_s"].max() - c["arrival_s"].min()) * lanes, 1e-12)
     prompts, decodes = rows["prefill_tokens"] > 0, rows["decode_sequences"] > 0
     shares = {

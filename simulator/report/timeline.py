@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.report.files import atomic
+from simulator.report.fleet import most_replicas
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
@@ -42,7 +43,7 @@ def _write(stream: IO[str], events: Iterator[Event]) -> None:
 
 
 def _events(result: Result, most: int) -> Iterator[Event]:
-    for replica in range(result.scenario.replicas):
+    for replica in range(most_replicas(result)):
         yield {"ph": "M", "pid": replica, "name": "process_name", "args": {"name": f"replica {replica}"}}
         yield {"ph": "M", "pid": replica, "tid": 0, "name": "thread_name", "args": {"name": "iterations"}}
     yield from _iterations(result, most)
