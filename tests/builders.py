@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simulator.engine.cluster import Cluster, Load, ReplicaSpec
+from simulator.engine.control import Control
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
 from simulator.hardware.calibration import calibrations_for
@@ -127,6 +128,7 @@ def serve(
     router: Router | None = None,
     load: Load | None = None,
     fast_forward: bool = True,
+    control: Control | None = None,
 ) -> tuple[Cluster, Recorder]:
     """Serve a source to its end."""
     recorder = Recorder()
@@ -144,6 +146,7 @@ def serve(
         load=load,
         fast_forward=fast_forward,
         skip_unservable=True,
+        control=control,
     )
     cluster.run(source)
     return cluster, recorder

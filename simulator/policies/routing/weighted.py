@@ -22,7 +22,7 @@ class Weighted:
         self, *, prefix: float = 3.0, queue: float = 2.0, kv_utilisation: float = 2.0, outstanding: float = 0.0
     ) -> None:
         if min(prefix, queue, kv_utilisation, outstanding) < 0:
-            raise ValueError("weights are at least 0")
+            raise ValueError("prefix, queue, kv_utilisation and outstanding are at least 0")
         self.prefix = prefix
         self.queue = queue
         self.kv_utilisation = kv_utilisation
