@@ -15,16 +15,21 @@ from simulator.errors import InputError
 
 if TYPE_CHECKING:
     from simulator.api import replay
+    from simulator.comparison.compare import Comparison, compare
     from simulator.experiment import Result, run
     from simulator.scenario import Scenario, load_scenario
 
 __version__ = "0.1.0"
 
-__all__ = ["InputError", "Result", "Scenario", "__version__", "load_scenario", "replay", "run"]
+__all__ = [
+    "Comparison", "InputError", "Result", "Scenario", "__version__", "compare", "load_scenario", "replay", "run",
+]  # fmt: skip
 
 _HOMES = {
     "replay": "simulator.api",
     "run": "simulator.experiment",
+    "compare": "simulator.comparison.compare",
+    "Comparison": "simulator.comparison.compare",
     "Result": "simulator.experiment",
     "Scenario": "simulator.scenario",
     "load_scenario": "simulator.scenario",

@@ -8,16 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from simulator.control_plane import control_of
-from simulator.engine.cluster import Cluster, Load, ReplicaSpec
-from simulator.engine.deployment import Deployment, deploy, native_precision
+from simulator.engine.cluster import Cluster, Load, PrefillPool, ReplicaSpec
+from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
 from simulator.engine.fleet import History
+from simulator.engine.handoff import Handoff
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.streams import stream
 from simulator.hardware.overheads import StepOverheads
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.registry import build_policy
-from simulator.scenario import LoadSpec, Scenario
+from simulator.policies.routing import Router
+from simulator.scenario import LoadSpec, RouterSpec, Scenario
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism
 from simulator.workloads.requests import RequestSource
@@ -27,15 +29,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a scenario did: columns by request and by iteration, and what they add up to.
-
-    `rejected` requests could never be served, `shed` ones (indices) were refused by admission control. `fleet`
-    is None where nothing but the router acted on the cluster.
-    """
+class Pool:
+    """Equal replicas: `scenario` describes them, `first` is the number of the first in the records."""
 
     scenario: Scenario
     deployment: Deployment
+    first: int = 0
+
+    @property
+    def replicas(self) -> int:
+        return self.scenario.replicas
+
+    @property
+    def devices(self) -> int:
+        return self.replicas * self.deployment.parallel.devices
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a scenario did: columns by request and by iteration, and what they add up to.
+
+    `pools` holds one pool of replicas, or that which decodes and then that which computes prompts. `rejected` requests
+    could never be served, `shed` ones (indices) were refused by admission control. `fleet` is None where nothing but
+    the router acted on the cluster.
+    """
+
+    scenario: Scenario
+    pools: tuple[Pool, ...]
     request_columns: dict[str, Floats]
     iteration_columns: dict[str, Floats]
     recorder: Recorder
@@ -43,8 +63,14 @@ class Result:
     lookup_tokens: int
     rejected: list[tuple[int, str]]
     skipped: dict[str, int]
+    handoff: Handoff | None = None
     shed: list[int] = field(default_factory=list)
     fleet: History | None = None
+
+    @property
+    def deployment(self) -> Deployment:
+        """That of the replicas that decode."""
+        return self.pools[0].deployment
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -113,6 +139,66 @@ def deployment_of(
     )
 
 
+def pools_of(
+    scenario: Scenario, factors: Mapping[str, float] | None = None, host: StepOverheads | None = None
+) -> tuple[Pool, ...]:
+    """The pools of replicas that a scenario describes: one, or decode and prefill."""
+    decode = Pool(scenario, deployment_of(scenario, factors, host))
+    apart = scenario.disaggregation
+    if apart is None:
+        return (decode,)
+    given = {k: v for k in ("device", "parallel", "batching") if (v := getattr(apart, k)) is not None}
+    node = apart.node or (scenario.node if apart.device is None else None)
+    kept = scenario.calibration if apart.device is None else None
+    prompts = scenario.model_copy(
+        update={
+            **given,
+            "replicas": apart.replicas,
+            "node": node,
+            "calibration": apart.calibration or kept,
+            "price_per_device_hour": apart.price_per_device_hour
+            if apart.device is not None or apart.price_per_device_hour is not None
+            else scenario.price_per_device_hour,
+            "kv_cache": scenario.kv_cache.model_copy(update={"blocks": None}),
+            "disaggregation": None,
+        }
+    )
+    return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)
+
+
+def replica_spec(pool: Pool) -> ReplicaSpec:
+    """What the replicas of a pool are built from."""
+    deployment, batching, cache = pool.deployment, pool.scenario.batching, pool.scenario.kv_cache
+    build_policy("batching", batching.policy, batching.options)
+    return ReplicaSpec(
+        timer=deployment.timer,
+        limits=deployment.limits,
+        kv=lambda: PagedKVCache(
+            blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
+        ),
+        policy=lambda: build_policy("batching", batching.policy, batching.options),
+    )
+
+
+def _router(spec: RouterSpec, seed: int, name: str) -> Router:
+    found: Router = build_policy("router", spec.policy, spec.options, rng=stream(seed, name))
+    return found
+
+
+def _prefill_pool(scenario: Scenario, decode: Pool, prefill: Pool) -> PrefillPool:
+    apart = scenario.disaggregation
+    assert apart is not None
+    transfer = kv_transfer(
+        prefill.deployment,
+        decode.deployment,
+        over=apart.transfer.link,
+        layerwise=apart.transfer.layerwise,
+        visible=apart.transfer.first_token,
+    )
+    router = _router(apart.router, scenario.seed, "decode router")
+    return PrefillPool(replica_spec(prefill), prefill.replicas, transfer, router)
+
+
 def run(
     scenario: Scenario,
     *,
@@ -128,27 +214,15 @@ def run(
     submitted so far, `factors` lengthens kernels by family, `host` stands in for the engine's overheads. Raises
     `InputError` for anything in the scenario or its trace that cannot be used.
     """
-    deployment = deployment_of(scenario, factors, host)
+    pools = pools_of(scenario, factors, host)
     requests = source if source is not None else request_source(scenario.load)
-    batching, cache = scenario.batching, scenario.kv_cache
-    build_policy("batching", batching.policy, batching.options)
-    router = build_policy(
-        "router", scenario.router.policy, scenario.router.options, rng=stream(scenario.seed, "router")
-    )
     recorder = Recorder(iterations=keep_iterations)
-    spec = ReplicaSpec(
-        timer=deployment.timer,
-        limits=deployment.limits,
-        kv=lambda: PagedKVCache(
-            blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
-        ),
-        policy=lambda: build_policy("batching", batching.policy, batching.options),
-    )
-    control = control_of(scenario, deployment)
+    control = control_of(scenario, pools[0].deployment)
     cluster = Cluster(
-        spec,
+        replica_spec(pools[0]),
         replicas=scenario.replicas,
-        router=router,
+        router=_router(scenario.router, scenario.seed, "router"),
+        prefill=_prefill_pool(scenario, *pools) if len(pools) > 1 else None,
         recorder=recorder,
         load=Load(scenario.load.concurrency, scenario.load.sessions == "wait"),
         fast_forward=scenario.fast_forward,
@@ -157,10 +231,10 @@ def run(
         control=control,
     )
     cluster.run(requests)
-    states = [lane.state for replica in cluster.replicas for lane in replica.lanes]
+    states = [lane.state for replica in cluster.all_replicas for lane in replica.lanes]
     return Result(
         scenario=scenario,
-        deployment=deployment,
+        pools=pools,
         request_columns=recorder.requests(),
         iteration_columns=recorder.iterations(),
         recorder=recorder,
@@ -168,6 +242,7 @@ def run(
         lookup_tokens=sum(s.lookup_tokens for s in states),
         rejected=cluster.rejected,
         skipped=dict(getattr(requests, "skipped_by_reason", {})),
+        handoff=cluster.handoff,
         shed=cluster.shed,
         fleet=None if control is None else cluster.fleet.history(),
     )

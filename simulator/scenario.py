@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -79,6 +79,36 @@ class RouterSpec(_Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class TransferSpec(_Part):
+    """How the KV cache goes from prefill to decode replicas.
+
+    `link` names the link of one device (None: the node's own where both replicas fit into one node, else its network),
+    `layerwise` lets each layer's cache leave as soon as it is computed, `first_token` says when the client sees the
+    first token: when it is computed ("prefill") or when the cache has landed ("transfer").
+    """
+
+    link: str | None = None
+    layerwise: bool = False
+    first_token: Literal["prefill", "transfer"] = "prefill"
+
+
+class DisaggregationSpec(_Part):
+    """A pool of `replicas` that only compute prompts; the scenario's own replicas then only decode.
+
+    What is not given is as in the decode pool. `router` chooses the decode replica.
+    """
+
+    replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
+    device: str | None = None
+    node: str | None = None
+    parallel: ParallelSpec | None = None
+    batching: BatchingSpec | None = None
+    calibration: str | None = None
+    price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    transfer: TransferSpec = TransferSpec()
+    router: RouterSpec = RouterSpec(policy="least-outstanding")
+
+
 class LoadSpec(_Part):
     """The requests: a `trace` file or a `generator`, offered open-loop, or by `concurrency` clients.
 
@@ -112,7 +142,7 @@ class ObjectiveSpec(_Part):
 
 
 class Scenario(_Part):
-    """A serving experiment.
+    """A serving experiment. With `disaggregation` prompts are computed by a pool of their own.
 
     `engine` says whose kernels and overheads run it, `calibration` may name a file of one's own for the device.
     """
@@ -130,6 +160,7 @@ class Scenario(_Part):
     batching: BatchingSpec = BatchingSpec()
     kv_cache: KVCacheSpec = KVCacheSpec()
     router: RouterSpec = RouterSpec()
+    disaggregation: DisaggregationSpec | None = None
     admission: AdmissionSpec = AdmissionSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()
     failures: FailureSpec = FailureSpec()
@@ -141,6 +172,8 @@ class Scenario(_Part):
 
     @model_validator(mode="after")
     def _fleet(self) -> Scenario:
+        if self.disaggregation is not None and (self.autoscaling.policy != "fixed" or self.failures.any):
+            raise ValueError("autoscaling and failures act on one pool of replicas: leave out disaggregation, or them")
         least, most = self.autoscaling.min_replicas, self.autoscaling.max_replicas or self.replicas
         if not least <= self.replicas <= most:
             raise ValueError(f"replicas {self.replicas} is not within autoscaling's {least} to {most}: change either")
@@ -165,17 +198,18 @@ def scenario_from(values: object, *, file: str | Path | None = None, text: str |
         raise InputError(error.message, file=file) from None
 
 
-def load_scenario(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
-    """Read a YAML scenario; relative paths in it are relative to the file. `overrides` are `key=value`."""
+def load_scenario(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Scenario:
+    """Read a YAML scenario; relative paths in it are relative to the file. `overrides` as in `apply_overrides`."""
     text = read_text(path)
     values = loads_yaml(text, file=path)
     if isinstance(values, dict):
-        _anchor(values, Path(path).parent)
+        anchor(values, Path(path).parent)
         apply_overrides(values, overrides)
     return scenario_from(values, file=path, text=text)
 
 
-def _anchor(values: dict[str, Any], folder: Path) -> None:
+def anchor(values: dict[str, Any], folder: Path) -> None:
+    """Make relative paths of files in a scenario's plain values relative to `folder`, in place."""
     load = values.get("load")
     if isinstance(load, dict) and isinstance(load.get("trace"), str) and not Path(load["trace"]).is_absolute():
         load["trace"] = str(folder / load["trace"])
@@ -188,7 +222,7 @@ def _anchor(values: dict[str, Any], folder: Path) -> None:
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any]) -> None:
     """Lay settings over `values` in place: `key=value` texts (values in YAML), or a mapping of key to value.
 
-    A key is a dotted path, or the last part of one if that is unique.
+    A key is a dotted path, or the last part of one if that is unique among the shortest.
     """
     paths = field_paths()
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides)
@@ -210,9 +244,15 @@ def _parsed(pair: str) -> tuple[str, object]:
 
 
 def _resolve(key: str, paths: list[str]) -> list[str]:
-    if key in paths or any(key.startswith(f"{p}.") for p in paths if p.endswith(("options", "generator"))):
+    if (
+        key in paths
+        or any(p.startswith(f"{key}.") for p in paths)
+        or any(key.startswith(f"{p}.") for p in paths if p.endswith(("options", "generator")))
+    ):
         return key.split(".")
     ends = [p for p in paths if p.rsplit(".", 1)[-1] == key]
+    least = min((p.count(".") for p in ends), default=0)
+    ends = [p for p in ends if p.count(".") == least]
     if len(ends) == 1:
         return ends[0].split(".")
     if ends:
@@ -224,7 +264,7 @@ def field_paths(part: type[BaseModel] = Scenario, prefix: str = "") -> list[str]
     """Dotted names of all fields of a scenario."""
     found: list[str] = []
     for name, field in part.model_fields.items():
-        kind = field.annotation
+        kind = next((a for a in get_args(field.annotation) if a is not type(None)), field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             found += field_paths(kind, f"{prefix}{name}.")
         else:

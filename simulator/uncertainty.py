@@ -29,17 +29,8 @@ def spreads(deployment: Deployment) -> dict[str, float]:
 
     Curves borrowed from a relative, and those never measured, have the spread of the datasheet-only check.
     """
-    precision, known = deployment.precision, deployment.calibrations
-    cache = f"{precision.activations.name}/{precision.kv_cache.name}"
-    used = {
-        "gemm": precision.weights.name,
-        "experts": precision.expert_weights.name,
-        "attention": cache,
-        "decode": cache,
-        "streaming": "norm",
-    }
-    found = {}
-    for family, name in used.items():
+    known, found = deployment.calibrations, {}
+    for family, name in formats(deployment).items():
         curve = known.find(family, name)
         own = curve.spread if curve.calibration in known.own else None
         found[family] = UNMEASURED if own is None else own
@@ -48,14 +39,32 @@ def spreads(deployment: Deployment) -> dict[str, float]:
     return found
 
 
+def formats(deployment: Deployment) -> dict[str, str]:
+    """The format or kernel whose curve times each family of a deployment's kernels, collectives aside."""
+    precision = deployment.precision
+    cache = f"{precision.activations.name}/{precision.kv_cache.name}"
+    return {
+        "gemm": precision.weights.name,
+        "experts": precision.expert_weights.name,
+        "attention": cache,
+        "decode": cache,
+        "streaming": "norm",
+    }
+
+
+def refuse_count(replications: int) -> None:
+    """Refuse a number of replications that gives no interval, or takes too long."""
+    if not 2 <= replications <= MOST:
+        raise InputError(f"uncertainty is {replications}: give 2 to {MOST} replications")
+
+
 def intervals(scenario: Scenario, replications: int) -> dict[str, Any]:
     """90 % intervals of a scenario's figures from so many replications, as nested plain data.
 
     Each leaf is [low, high]. The same scenario, seed and number of replications give the same intervals. Raises
     `InputError` for fewer than 2 replications.
     """
-    if not 2 <= replications <= MOST:
-        raise InputError(f"uncertainty is {replications}: give 2 to {MOST} replications")
+    refuse_count(replications)
     spread = spreads(deployment_of(scenario))
     rows: dict[tuple[str, ...], list[float]] = {}
     for number in range(replications):

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simulator.engine.cluster import Cluster, Load, ReplicaSpec
+from simulator.engine.cluster import Cluster, Load, PrefillPool, ReplicaSpec
 from simulator.engine.control import Control
+from simulator.engine.handoff import KVTransfer
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
 from simulator.hardware.calibration import calibrations_for
@@ -19,7 +20,7 @@ from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching import VllmV1
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
-from simulator.policies.routing import RoundRobin, Router
+from simulator.policies.routing import LeastOutstanding, RoundRobin, Router
 from simulator.workloads.parallelism import Parallelism, Precision
 from simulator.workloads.requests import PrefixHashes, Requests
 from simulator.workloads.span import Span
@@ -128,18 +129,27 @@ def serve(
     router: Router | None = None,
     load: Load | None = None,
     fast_forward: bool = True,
+    prefill_replicas: int = 0,
+    prefill_blocks: int | None = None,
+    transfer: KVTransfer | None = None,
     control: Control | None = None,
 ) -> tuple[Cluster, Recorder]:
-    """Serve a source to its end."""
+    """Serve a source to its end; with `prefill_replicas` prompts are computed apart."""
     recorder = Recorder()
-    spec = ReplicaSpec(
-        timer=timer,  # type: ignore[arg-type]
-        limits=Limits(max_num_seqs, max_num_batched_tokens),
-        kv=lambda: PagedKVCache(blocks=blocks, block_tokens=block_tokens, prefix_caching=prefix_caching),
-        policy=policy,
-    )
+
+    def spec_of(size: int) -> ReplicaSpec:
+        return ReplicaSpec(
+            timer=timer,  # type: ignore[arg-type]
+            limits=Limits(max_num_seqs, max_num_batched_tokens),
+            kv=lambda: PagedKVCache(blocks=size, block_tokens=block_tokens, prefix_caching=prefix_caching),
+            policy=policy,
+        )
+
+    moved = transfer or KVTransfer(1e3, 1e9, 1e9, 1e-5, 2)
+    pool = PrefillPool(spec_of(prefill_blocks or blocks), prefill_replicas, moved, LeastOutstanding())
     cluster = Cluster(
-        spec,
+        spec_of(blocks),
+        prefill=pool if prefill_replicas else None,
         replicas=replicas,
         router=router or RoundRobin(),
         recorder=recorder,

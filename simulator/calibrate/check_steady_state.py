@@ -37,6 +37,7 @@ UNSTATED_RELEASES = {("inferencemax", "vllm"): "0.10", ("inferencemax", "trtllm"
 # Engines whose 8- and 4-bit checkpoints keep their KV cache in fp8 unless told otherwise.
 FP8_CACHE = ("vllm", "trtllm")
 FEWEST_SEQUENCES = 256
+POOLS = ("prefill", "decode")
 
 
 def check_steady_state(path: str | Path, *, jobs: int = -1, limit: int | None = None) -> Comparison:
@@ -78,11 +79,12 @@ def read_deployments(path: str | Path) -> list[dict[str, Any]]:
 
 def mean_latencies(row: Mapping[str, Any], host: StepOverheads | None = None) -> tuple[float, float] | str:
     """Mean TTFT and TPOT of a row in seconds, or why it cannot be modelled; `host` replaces the engine's overheads."""
-    if str(row.get("mode", "agg")) != "agg":
-        return "disaggregated prefill and decode"
+    apart = _apart(row)
+    if apart and any(_missing(row.get(f"{pool}_{n}")) for pool in POOLS for n in ("num_workers", "tp_size")):
+        return "disaggregated, without the number of its workers"
     if row["backend"] not in BATCHING:
         return f"unknown engine {row['backend']}"
-    if any(_missing(row[c]) for c in COLUMNS):
+    if any(_missing(row[c]) for c in COLUMNS if not (apart and c == "tp_size")):
         return "a field is empty"
     try:
         found = simulated(run(row_scenario(row), keep_iterations=False, host=host))
@@ -104,7 +106,6 @@ def release_of(row: Mapping[str, Any]) -> str:
 def row_scenario(row: Mapping[str, Any]) -> Scenario:
     """The scenario of one row. Raises `InputError` for models, devices and layouts that are not known."""
     engine, concurrency, release = str(row["backend"]), int(row["concurrency"]), release_of(row)
-    data = _whole(row, "attention_dp_size", 1)
     batching = {**BATCHING[engine], "max_num_seqs": max(FEWEST_SEQUENCES, concurrency)}
     stated = STATED_BUDGETS.get((str(row.get("load_source")), engine))
     if stated is not None:
@@ -114,12 +115,7 @@ def row_scenario(row: Mapping[str, Any]) -> Scenario:
             "model": row["model_path"],
             "device": row["device"],
             "engine": release if release in engine_names() else engine,
-            "parallel": {
-                "tensor": _whole(row, "tp_size", 1),
-                "pipeline": _whole(row, "pp_size", 1),
-                "data": data,
-                "expert": max(1, _whole(row, "moe_ep_size", 1)),
-            },
+            **_layout(row),
             "precision": _precision(row, engine),
             "batching": batching,
             "kv_cache": {"prefix_caching": False},
@@ -134,6 +130,30 @@ def row_scenario(row: Mapping[str, Any]) -> Scenario:
             },
         }
     )
+
+
+def _apart(row: Mapping[str, Any]) -> bool:
+    return str(row.get("mode", "agg")) != "agg"
+
+
+def _layout(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Replicas and parallelism, of one pool or of two."""
+
+    def pool(prefix: str) -> dict[str, Any]:
+        return {
+            "replicas": _whole(row, f"{prefix}num_workers", 1),
+            "parallel": {
+                "tensor": _whole(row, f"{prefix}tp_size", 1),
+                "pipeline": _whole(row, f"{prefix}pp_size", 1),
+                "data": _whole(row, f"{prefix}attention_dp_size", 1),
+                "expert": max(1, _whole(row, f"{prefix}moe_ep_size", 1)),
+            },
+        }
+
+    if not _apart(row):
+        return pool("")
+    first_token: dict[str, Any] = {"transfer": {"first_token": "transfer"}}
+    return {**pool("decode_"), "disaggregation": pool("prefill_") | first_token}
 
 
 def _precision(row: Mapping[str, Any], engine: str) -> dict[str, str]:

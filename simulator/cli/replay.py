@@ -100,9 +100,36 @@ def run_scenario(
 
     Example: simulator run simulator/scenarios/serving/azure-70b.yaml --out out/ --set replicas=4
     """
+    from simulator.published import is_published
     from simulator.scenario import load_scenario
 
+    if is_published(scenario):
+        _run_both(scenario, settings or [], Wanted(out, json_file, timeline, quiet, uncertainty))
+        return
     _simulate(load_scenario(scenario, settings or []), Wanted(out, json_file, timeline, quiet, uncertainty))
+
+
+def _run_both(path: Path, settings: list[str], wanted: Wanted) -> None:
+    """A published system beside its baseline, each in a folder of its own, and the ratio of the two."""
+    from simulator.errors import InputError
+    from simulator.published import compare_sides, load_published, sides
+    from simulator.report.table import print_published
+
+    if settings:
+        raise InputError("--set does not apply to a published system: copy its file and change both sides there")
+    found = load_published(path)
+    if wanted.out is not None:
+        for name, side in zip(("baseline", "system"), sides(found, path.parent), strict=True):
+            _simulate(side, wanted._replace(out=wanted.out / name, json_file=None, quiet=True))
+    answer = compare_sides(found, path.parent)
+    if wanted.json_file is not None:
+        from simulator.report.files import write_json
+
+        reported = found.reported.ratio
+        values = {"baseline": answer.baseline, "system": answer.system, "predicted": answer.ratio, "reported": reported}
+        write_json(wanted.json_file, values)
+    if not wanted.quiet:
+        print_published(found, answer)
 
 
 class Wanted(NamedTuple):

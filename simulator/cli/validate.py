@@ -86,6 +86,30 @@ def engine(
     _show(check_engine(calibration=calibration, requests=requests, say=print), "engine", json_file, out)
 
 
+@app.command("scenarios")
+def scenarios(
+    names: Annotated[list[str] | None, typer.Argument(help="Systems to run, by scenario name; all without.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
+    json_file: Json = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for predictions.json.")] = None,
+) -> None:
+    """Published systems against their baselines: the predicted ratio beside the one that the paper reports.
+
+    Example: simulator validate scenarios serving/distserve
+    """
+    from simulator.published import predict_all
+    from simulator.report.files import output_folder, write_json
+    from simulator.report.table import print_rows
+
+    found = predict_all(names or [], jobs=jobs)
+    if json_file is not None:
+        write_json(json_file, found)
+    if out is not None:
+        write_json(output_folder(out) / "predictions.json", found)
+    rows = [_published_row(name, row) for name, row in found.items()]
+    print_rows("published systems", rows)
+
+
 @app.command("all")
 def everything(
     folder: Annotated[Path, typer.Argument(help="Folder with kernels/ and serving/.")],
@@ -101,6 +125,19 @@ def everything(
 
     write_text(out, accuracy_page(folder, jobs=jobs))
     print(f"wrote {out}")
+
+
+def _published_row(name: str, row: dict[str, float | None]) -> dict[str, str]:
+    baseline, system, predicted = (row[k] or 0.0 for k in ("baseline", "system", "predicted"))
+    reported = row["reported"]
+    return {
+        "scenario": name,
+        "baseline": f"{baseline:,.4g}",
+        "system": f"{system:,.4g}",
+        "predicted ratio": f"{predicted:.2f}",
+        "reported": f"{reported:.2f}" if reported else "",
+        "error": f"{predicted / reported - 1:+.0%}" if reported else "",
+    }
 
 
 def _show(comparison: Comparison, title: str, json_file: Path | None, out: Path | None) -> None:

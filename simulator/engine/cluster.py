@@ -14,6 +14,7 @@ from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.control import Control
 from simulator.engine.failures import break_and_repair
 from simulator.engine.fleet import Fleet
+from simulator.engine.handoff import Handoff, KVTransfer
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
 from simulator.engine.step_timer import StepTimer
@@ -51,10 +52,21 @@ class ReplicaSpec:
     policy: Callable[[], BatchingPolicy]
 
 
+@dataclass(frozen=True, slots=True)
+class PrefillPool:
+    """Replicas that only compute prompts, and how their work reaches the others; `router` chooses among those."""
+
+    spec: ReplicaSpec
+    replicas: int
+    transfer: KVTransfer
+    router: Router
+
+
 class Cluster:
     """`replicas` equal replicas behind a router. `run` serves a source to its end.
 
-    With `control`, requests may be shed (`shed`), and replicas come, go and fail (`fleet`).
+    With a `prefill` pool the router chooses among its replicas, and the others only decode. With `control`, requests
+    may be shed (`shed`), and replicas come, go and fail (`fleet`; not together with a prefill pool).
     """
 
     def __init__(
@@ -68,6 +80,7 @@ class Cluster:
         fast_forward: bool = True,
         skip_unservable: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        prefill: PrefillPool | None = None,
         control: Control | None = None,
     ) -> None:
         self.clock = Clock()
@@ -83,34 +96,53 @@ class Cluster:
         self._ingestion = spec.timer.overheads.ingestion
         self._frontend_seconds = spec.timer.overheads.frontend
         self._control = control
-        self._tell_router: Callable[[Sequence], None] | None = getattr(router, "finished", None)
+        routers = [router] if prefill is None else [router, prefill.router]
+        self._tell_routers: list[Callable[[Sequence], None]] = [r.finished for r in routers if hasattr(r, "finished")]
         self._held: deque[tuple[Sequence, bool]] = deque()
         self._open = 0
         self._exhausted = False
         self._done = self.clock.event()
-        scaling = None if control is None else control.autoscaling
-        most = replicas if scaling is None else max(replicas, scaling.most)
-        self._frontends = [0.0] * most
         self._source: Iterator[Sequence] = iter(())
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
         self._think: dict[int, float] = {}
-        self.replicas = [
-            Replica(
-                self.clock,
-                number,
-                kv=spec.kv(),
-                limits=spec.limits,
-                policy=spec.policy,
-                timer=spec.timer,
-                recorder=recorder,
-                fast_forward=fast_forward,
-                on_finish=self._finished,
-            )
-            for number in range(most)
-        ]
-        self.fleet = Fleet(self.clock, self.replicas, replicas, self._place_held)
+        self._fast_forward = fast_forward
+        scaling = None if control is None else control.autoscaling
+        most = replicas if scaling is None else max(replicas, scaling.most)
+        self.replicas = [self._replica(spec, number) for number in range(most)]
+        self.handoff: Handoff | None = None
+        self.entrance = self.replicas
+        if prefill is not None:
+            self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
+            numbers = range(replicas, replicas + prefill.replicas)
+            self.entrance = [self._replica(prefill.spec, n, self.handoff.take) for n in numbers]
+        self.fleet = Fleet(
+            self.clock, self.entrance, replicas if prefill is None else prefill.replicas, self._place_held
+        )
+        self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
+        self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
         self._block_tokens = self.replicas[0].kv.block_tokens
+
+    def _replica(
+        self, spec: ReplicaSpec, number: int, on_prefilled: Callable[[Sequence, Replica], None] | None = None
+    ) -> Replica:
+        return Replica(
+            self.clock,
+            number,
+            kv=spec.kv(),
+            limits=spec.limits,
+            policy=spec.policy,
+            timer=spec.timer,
+            recorder=self.recorder,
+            fast_forward=self._fast_forward,
+            on_finish=self._finished,
+            on_prefilled=on_prefilled,
+        )
+
+    @property
+    def all_replicas(self) -> list[Replica]:
+        """Decode replicas first, then those that compute prompts alone."""
+        return self.replicas if self.handoff is None else [*self.replicas, *self.entrance]
 
     def run(self, source: RequestSource) -> None:
         """Serve every request of the source; returns when the last has finished."""
@@ -206,14 +238,14 @@ class Cluster:
                 self.clock.process(self._after_thinking(*queue.popleft()))
             else:
                 del self._busy_sessions[sequence.session]
-        if self._tell_router is not None:
-            self._tell_router(sequence)
+        for tell in self._tell_routers:
+            tell(sequence)
         if self._control is not None:
             self._close(sequence)
 
     def _close(self, sequence: Sequence) -> None:
         """A request has ended: its replica may be drained, and with the last one the run is over."""
-        if sequence.replica >= 0:
+        if sequence.replica >= 0 and self.handoff is None:
             self.fleet.finished(sequence.replica)
         self._open -= 1
         self._end_with_the_last()
@@ -239,7 +271,7 @@ class Cluster:
         index = 0
         for chunk in source.chunks():
             for sequence in self._of_chunk(chunk, index):
-                if sequence.final_tokens <= self.capacity_tokens:
+                if sequence.final_tokens <= self.capacity_tokens and sequence.prompt_tokens <= self._prompt_tokens:
                     self._open += 1
                     yield sequence
                 else:
@@ -269,10 +301,10 @@ class Cluster:
         reason = (
             f"request {sequence.index} needs {sequence.final_tokens:,} tokens of KV cache "
             f"({sequence.prompt_tokens:,} prompt + {sequence.output_tokens:,} output), "
-            f"and a replica holds {self.capacity_tokens:,}"
+            f"and a replica holds {min(self.capacity_tokens, self._prompt_tokens):,}"
         )
         if not self._skip_unservable:
-            raise InputError(f"{reason}: use more or larger devices a replica, or --on-error skip")
+            raise InputError(f"{reason}: use more or larger devices a replica, or --set load.on_error=skip")
         self.rejected.append((sequence.index, reason))
 
 

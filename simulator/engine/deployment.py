@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simulator.engine.handoff import KVTransfer
 from simulator.engine.memory import MemoryPlan, plan_memory
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
@@ -12,12 +13,13 @@ from simulator.hardware.calibration import Calibrations, calibrations_for
 from simulator.hardware.device import Device, device
 from simulator.hardware.fabric import Fabric, fabric_of
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.links import link
 from simulator.hardware.node import Node, node
 from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching.state import Limits
 from simulator.workloads.dtypes import DTYPES, DType, dtype
 from simulator.workloads.models import model
-from simulator.workloads.parallelism import Parallelism, Precision
+from simulator.workloads.parallelism import Parallelism, Precision, kv_bytes_per_token
 from simulator.workloads.transformer import Transformer
 
 _SIXTEEN_BIT = ("bf16", "fp16")
@@ -92,6 +94,35 @@ def deploy(
     )
     timer = StepTimer(loaded, layout, formats, law, own)
     return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law)
+
+
+def kv_transfer(
+    source: Deployment,
+    target: Deployment,
+    *,
+    over: str | None = None,
+    layerwise: bool = False,
+    visible: str = "prefill",
+) -> KVTransfer:
+    """How cached tokens go from a replica of `source` to one of `target`, over the link named `over` at each device.
+
+    Without a name: over the scale-up links where one replica of each fits into one node, else over the network. All
+    devices of a side work at once; a device that keeps a copy of what another keeps receives it too.
+    """
+    together = source.parallel.devices + target.parallel.devices
+    near = source.device.id == target.device.id and together <= target.fabric.devices_per_node
+
+    def rate(side: Deployment) -> tuple[float, float]:
+        used = link(over) if over is not None else side.fabric.inside if near else side.fabric.between
+        return side.parallel.tensor * side.parallel.pipeline * used.bandwidth * used.efficiency, used.latency
+
+    (send, one), (receive, other) = rate(source), rate(target)
+    each = sum(
+        kv_bytes_per_token(target.model, target.parallel, target.precision, s) for s in range(target.parallel.pipeline)
+    )
+    return KVTransfer(
+        each * target.parallel.tensor, send, receive, max(one, other), len(target.model.layers), layerwise, visible
+    )  # fmt: skip
 
 
 def _node(on: Device, name: str | None) -> Node | None:

@@ -31,6 +31,7 @@ class Run:
     contexts: list[tuple[int, int]]
     chunks: Chunks
     steps: int = 1
+    interrupted: bool = False
 
     def cut(self, now: float) -> None:
         """Keep only the steps up to the first that ends at `now` or later."""
@@ -71,6 +72,8 @@ class Lane:
         fast_forward: bool,
         on_finish: Callable[[Sequence, float], None],
         on_release: Callable[[], None],
+        on_prefilled: Callable[[Sequence], None] | None = None,
+        before_step: Callable[[Lane], bool] = lambda _: False,
     ) -> None:
         self.clock = clock
         self.state = state
@@ -84,6 +87,8 @@ class Lane:
         self._alone = len(stage_free) == 1
         self.on_finish = on_finish
         self.on_release = on_release
+        self.on_prefilled = on_prefilled
+        self.before_step = before_step
         self.current: Run | None = None
         self._interrupted = False
         self._idle = 0.0
@@ -96,8 +101,11 @@ class Lane:
         """Decide, wait, record, again; sleep when there is nothing to do."""
         while True:
             self.state.now = self.clock.now
+            self.before_step(self)
             batch = self.policy.next_batch(self.state)
             if not batch.chunks and not (batch.decode and len(self.state.decoding.members)):
+                if self.before_step(self):
+                    continue
                 self._wake = self.clock.event()
                 self._idle_since = self.clock.now
                 yield self._wake
@@ -111,20 +119,25 @@ class Lane:
                 except Interrupt:
                     self._interrupted = False
                     run.cut(self.clock.now)
-                    run.batch.arrivals_matter = False
+                    run.interrupted = True
                     continue
                 self.current = None
                 self._commit(run)
 
-    def notice(self) -> None:
-        """Something arrived, or blocks came free: wake up, or stop at the end of the step now running."""
+    def notice(self, *, joins: bool = False) -> None:
+        """Something arrived, or blocks came free: wake up, or stop at the end of the step now running.
+
+        `joins` says that a sequence comes from elsewhere, which always matters.
+        """
         if self._wake is not None:
             wake, self._wake = self._wake, None
             wake._ok = True
             wake._value = None
             self.clock.schedule(wake, priority=self.priority)  # type: ignore[arg-type]
-        elif self.current is not None and self.current.batch.arrivals_matter and self.current.steps > 1:
-            self.current.batch.arrivals_matter = False
+            return
+        run = self.current
+        if run is not None and run.steps > 1 and not run.interrupted and (joins or run.batch.arrivals_matter):
+            run.interrupted = True
             self._interrupt()
 
     @property
@@ -157,6 +170,16 @@ class Lane:
         if not self._interrupted:
             self._interrupted = True
             self.process.interrupt()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more sequence may run."""
+        return self.state.running < self.state.limits.max_num_seqs
+
+    def join(self, sequence: Sequence) -> None:
+        """Let a sequence decode from the next step on."""
+        self.state.decoding.join(sequence)
+        self._joined[sequence] = None
 
     def _plan(self, batch: Batch) -> Run:
         state, start = self.state, self.clock.now
@@ -212,9 +235,10 @@ class Lane:
             else:
                 self.recorder.inter_token.add(np.array([end - sequence.last_token]), 1)
             sequence.last_token = end
-            if sequence.remaining_output:
-                state.decoding.join(sequence)
-                self._joined[sequence] = None
+            if sequence.remaining_output and self.on_prefilled is not None:
+                self.on_prefilled(sequence)
+            elif sequence.remaining_output:
+                self.join(sequence)
             else:
                 finished.append(sequence)
         for sequence in finished:

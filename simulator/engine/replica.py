@@ -19,7 +19,9 @@ from simulator.policies.sequence import Sequence
 class Replica:
     """A model instance that serves what is submitted to it.
 
-    Routers read it as a `ReplicaView`: all that view shows is as of the iterations that have ended by now.
+    A replica of a prefill pool gives each sequence away when its prompt is computed (`on_prefilled`); one of a decode
+    pool expects them. Routers read it as a `ReplicaView`: all that view shows is as of the iterations that have ended
+    by now.
     """
 
     def __init__(
@@ -34,12 +36,16 @@ class Replica:
         recorder: Recorder,
         fast_forward: bool,
         on_finish: Callable[[Sequence, float], None],
+        on_prefilled: Callable[[Sequence, Replica], None] | None = None,
     ) -> None:
         self.number = number
         self.kv = kv
         self.outstanding = 0
         self.waiting: deque[Sequence] = deque()
+        self.ready: deque[Sequence] = deque()
+        self._expected: deque[tuple[Sequence, Callable[[int], None]]] = deque()
         self._on_finish = on_finish
+        self._on_prefilled = on_prefilled
         stages = len(timer.stages)
         self.lanes: list[Lane] = []
         shared = Limits(max(1, limits.max_num_seqs // stages), limits.max_num_batched_tokens)
@@ -60,6 +66,8 @@ class Replica:
                     fast_forward=fast_forward,
                     on_finish=self._finished,
                     on_release=self._notice_others,
+                    on_prefilled=self._hand_over if on_prefilled is not None else None,
+                    before_step=self._before_step,
                 )
             )
 
@@ -125,6 +133,52 @@ class Replica:
         self.lanes[0].stage_free[:] = [0.0] * len(self.lanes)
         self.outstanding = 0
         return lost
+
+    def expect(self, sequence: Sequence, start: Callable[[int], None]) -> None:
+        """Reserve blocks for a sequence that was computed elsewhere, between two steps, when they are free.
+
+        Then `start` is called with the tokens that are not cached here.
+        """
+        sequence.replica = self.number
+        self.outstanding += 1
+        self._expected.append((sequence, start))
+        for lane in self.lanes:
+            lane.notice(joins=True)
+
+    def accept(self, sequence: Sequence) -> None:
+        """The cache of an expected sequence is here: let it decode from the next step on."""
+        self.ready.append(sequence)
+        for lane in self.lanes:
+            lane.notice(joins=True)
+
+    def let_go(self, sequence: Sequence) -> None:
+        """Free the blocks of a sequence that has moved on."""
+        self.kv.release(sequence)
+        for lane in self.lanes:
+            lane.notice()
+
+    def _before_step(self, lane: Lane) -> bool:
+        """Let sequences decode whose cache has come, and reserve blocks for those whose cache is to come.
+
+        Sequences that were preempted here are served before others are expected. Returns whether any has come.
+        """
+        joined = False
+        while self.ready and lane.has_room:
+            lane.join(self.ready.popleft())
+            joined = True
+        while self._expected and not self.waiting:
+            sequence, start = self._expected[0]
+            missing = lane.state.receive(sequence)
+            if missing is None:
+                break
+            self._expected.popleft()
+            start(missing)
+        return joined
+
+    def _hand_over(self, sequence: Sequence) -> None:
+        assert self._on_prefilled is not None
+        self.outstanding -= 1
+        self._on_prefilled(sequence, self)
 
     def _finished(self, sequence: Sequence, time: float) -> None:
         self.outstanding -= 1

@@ -7,6 +7,7 @@ sums over the set are kept as running integers and a run of steps needs no loop 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import Protocol
@@ -14,6 +15,8 @@ from typing import Protocol
 from simulator.policies.sequence import Sequence
 
 FOREVER = 1 << 60
+# One count for all sets: a sequence may leave one and join another, whose numbers must not look like the old one's.
+_tickets = itertools.count(1)
 
 
 class Span(Protocol):
@@ -42,7 +45,6 @@ class DecodeSet:
         self._contexts = [_SpanSum(span) for span in spans]
         self._finishing: list[tuple[int, int, Sequence]] = []
         self._block_phase = [0] * block_tokens
-        self._tickets = 0
 
     def __len__(self) -> int:
         return len(self.members)
@@ -56,8 +58,7 @@ class DecodeSet:
 
     def join(self, sequence: Sequence) -> None:
         """Let a sequence whose prompt is computed decode from the next step on."""
-        self._tickets += 1
-        sequence.ticket = self._tickets
+        sequence.ticket = next(_tickets)
         sequence.joined_at = self.step
         self.members[sequence] = None
         heappush(self._finishing, (self.step + sequence.remaining_output, sequence.ticket, sequence))

@@ -61,6 +61,11 @@ class Sequence:
         self.ticket = -1
         self.joined_at = 0
 
+    def leave_cache(self) -> None:
+        """Forget the blocks held in one KV cache; whoever copied this sequence before answers for them."""
+        self.held = []
+        self.blocks = self.held_blocks = self.next_extent = self.extent_start = 0
+
     @property
     def remaining_prefill(self) -> int:
         """Prompt tokens (and, after a preemption, generated ones) still to be computed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -91,11 +92,19 @@ def _workloads() -> list[Row]:
 
 
 def _scenarios() -> list[Row]:
-    found = []
+    """Scenarios; of published systems also the ratio to their baseline, as `simulator validate scenarios` found it."""
+    found: list[Row] = []
+    file = SCENARIOS / "predictions.json"
+    predicted = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for path in sorted(SCENARIOS.rglob("*.yaml")):
         values = load_yaml(path)
         assert isinstance(values, dict)
-        found.append({"scenario": path.relative_to(SCENARIOS).with_suffix("").as_posix(), "about": values["name"]})
+        name = path.relative_to(SCENARIOS).with_suffix("").as_posix()
+        row = {"scenario": name, "about": values["name"], "predicted": "", "reported": ""}
+        if name in predicted:
+            row["predicted"] = f"{predicted[name]['predicted']:.2f}x"
+            row["reported"] = f"{reported:g}x" if (reported := predicted[name]["reported"]) else "not stated"
+        found.append(row)
     return found
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.engine.recorder import Floats
 from simulator.report import series
-from simulator.report.metrics import latencies, peak_flops, work
+from simulator.report.metrics import latencies
+from simulator.report.svg import INK, PALETTE
+from simulator.report.svg import drawing as _figure
+from simulator.report.svg import svg as _svg
+from simulator.report.usage import peak_flops, pool_rows, work
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from simulator.experiment import Result
 
-# Text and axes are drawn in this colour, which the page replaces by its own text colour.
-INK = "#102030"
-PALETTE = ("#2f7fd8", "#e07b39", "#2f9e62", "#a855c7", "#c0392b")
 POINTS = 400
-Location = Literal["best", "upper left", "upper right", "lower left", "lower right"]
 
 
 def all_figures(result: Result) -> list[tuple[str, str, str]]:
@@ -101,13 +96,15 @@ def roofline(result: Result) -> str:
     """Iterations with and without prompt tokens under the roof of one device."""
     figure, axes = _figure()
     device = result.deployment.device
-    peak, bandwidth = peak_flops(result), device.memory_bandwidth
-    rows = result.iteration_columns
-    flops, moved = work(result)
-    seconds = (rows["end_s"] - rows["start_s"]) * result.deployment.parallel.pipeline
+    peak, bandwidth = peak_flops(result.deployment), device.memory_bandwidth
+    alike = [(pool.deployment, rows) for pool, rows in pool_rows(result) if pool.deployment.device.id == device.id]
+    done = [work(rows, d) for d, rows in alike]
+    flops, moved = (np.concatenate([pair[i] for pair in done]) for i in (0, 1))
+    seconds = np.concatenate([(rows["end_s"] - rows["start_s"]) * d.parallel.pipeline for d, rows in alike])
+    prefill_tokens = np.concatenate([rows["prefill_tokens"] for _, rows in alike])
     fine = (flops > 0) & (moved > 0) & (seconds > 0)
     intensity, rate = flops[fine] / moved[fine], flops[fine] / seconds[fine]
-    prompts = rows["prefill_tokens"][fine] > 0
+    prompts = prefill_tokens[fine] > 0
     for mask, label, colour in ((~prompts, "decode only", PALETTE[0]), (prompts, "with prompt tokens", PALETTE[1])):
         x, y, size = _clusters(intensity[mask], rate[mask], seconds[fine][mask])
         if len(x):
@@ -175,31 +172,3 @@ def _over_time(edges: Floats, lines: list[tuple[str, Floats]], unit: str) -> str
     axes.set_xlim(0, (edges[-1] - edges[0]) / scale)
     axes.set_ylim(bottom=0)
     return _svg(figure, axes, legend=len(lines) > 1)
-
-
-def _figure(height: float = 2.9) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.grid(color=INK, alpha=0.15, linewidth=0.6)
-    axes.tick_params(colors=INK, labelsize=8)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(INK)
-    return figure, axes
-
-
-def _svg(figure: Figure, axes: Axes, *, legend: bool = True, location: Location = "best") -> str:
-    """The figure as an `<svg>` element whose bytes depend on nothing but its content."""
-    import matplotlib as mpl
-
-    axes.xaxis.label.set(color=INK, fontsize=9)
-    axes.yaxis.label.set(color=INK, fontsize=9)
-    if legend and axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=9, loc=location)
-    out = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "simulator", "font.family": "sans-serif"}):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
-    return svg[svg.index("<svg") :].replace(INK, "currentColor")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.engine.fleet import History, State
 
 if TYPE_CHECKING:
-    from simulator.experiment import Result
+    from simulator.experiment import Pool, Result
 
 
 def span(result: Result) -> tuple[float, float]:
@@ -21,10 +21,10 @@ def changes_size(result: Result) -> bool:
     return result.fleet is not None and result.scenario.autoscaling.policy != "fixed"
 
 
-def mean_replicas(result: Result) -> float:
+def mean_replicas(result: Result, pool: Pool) -> float:
     """Replicas paid for on average between the first arrival and the last finish: starting, draining, failed too."""
     if not changes_size(result):
-        return result.scenario.replicas
+        return pool.replicas
     assert result.fleet is not None
     start, end = span(result)
     return result.fleet.seconds(start, end) / max(end - start, 1e-12)
@@ -32,7 +32,7 @@ def mean_replicas(result: Result) -> float:
 
 def most_replicas(result: Result) -> int:
     """One more than the highest number of a replica that was ever on."""
-    fleet, count = result.fleet, result.scenario.replicas
+    fleet, count = result.fleet, sum(pool.replicas for pool in result.pools)
     return count if fleet is None else max(count, *(i.replica + 1 for i in fleet.intervals))
 
 
@@ -44,7 +44,7 @@ def fleet_figures(result: Result, fleet: History) -> dict[str, Any]:
     return {
         "replica_seconds": provisioned,
         "replica_seconds_by_state": seconds,
-        "mean_replicas": mean_replicas(result),
+        "mean_replicas": provisioned / max(end - start, 1e-12),
         "most_replicas": _most_at_once(fleet),
         "availability": 1.0 - seconds["failed"] / provisioned if provisioned else 1.0,
         "failures": fleet.failures,

@@ -10,6 +10,8 @@ from simulator.report.files import write_text
 from simulator.report.table import COLUMNS, LATENCIES, deployment_title, headline, overload
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from simulator.experiment import Result
 
 BANDS = {
@@ -20,7 +22,7 @@ BANDS = {
     ("energy", "j_per_output_token"): "joules an output token",
     ("cost", "usd_per_million_output_tokens"): "USD a million output tokens",
 }
-TEMPLATE = Path(__file__).with_name("template.html")
+PAGES = Path(__file__).parent
 
 
 def write_report(path: Path, result: Result) -> None:
@@ -31,14 +33,12 @@ def write_report(path: Path, result: Result) -> None:
 def report(result: Result) -> str:
     """The page of a run as text. Everything that comes from the user is escaped."""
     import yaml
-    from jinja2 import Environment
 
     summary, scenario = result.summary, result.scenario
     deployment = summary["deployment"]
     latency, between = summary["latency_ms"], summary.get("intervals", {})
     requests, title = summary["requests"]["finished"], deployment_title(deployment)
-    template = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return page_template("template.html").render(
         title=scenario.name or title,
         subtitle=f"{title + '; ' if scenario.name else ''}{requests:,} requests in {summary['makespan_s']:,.1f} s",
         overload=overload(summary),
@@ -63,6 +63,13 @@ def report(result: Result) -> str:
         calibration=f"{deployment['calibration']}: {deployment['calibration_source']}",
         scenario=yaml.safe_dump(scenario.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True),
     )
+
+
+def page_template(name: str) -> Template:
+    """A page of this folder; what is filled in is escaped."""
+    from jinja2 import Environment, FileSystemLoader
+
+    return Environment(autoescape=True, trim_blocks=True, loader=FileSystemLoader(PAGES)).get_template(name)
 
 
 def _between(interval: list[float] | None) -> str:

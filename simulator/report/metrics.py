@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
-from simulator.hardware.power import device_power
 from simulator.report.fleet import fleet_figures, mean_replicas
+from simulator.report.usage import Rows, peak_flops, pool_rows, power, work
 
 if TYPE_CHECKING:
-    from simulator.experiment import Result
+    from simulator.experiment import Pool, Result
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -46,33 +47,6 @@ def latencies(result: Result) -> dict[str, Floats]:
         "tpot": tpot,
         "e2e": c["finish_s"] - c["arrival_s"],
     }
-
-
-def work(result: Result) -> tuple[Floats, Floats]:
-    """FLOPs and bytes of each iteration row, summed over the stages, one device of each."""
-    rows = result.iteration_columns
-    tokens = (rows["decode_sequences"] + rows["prefill_tokens"]).astype(np.int64)
-    sequences = (rows["decode_sequences"] + rows["prefill_sequences"]).astype(np.int64)
-    flops, moved = rows["attention_flops"].copy(), rows["attention_bytes"].copy()
-    for stage in result.deployment.timer.stages:
-        flops += rows["steps"] * (stage.token_flops.many(tokens) + stage.head_flops.many(sequences))
-        moved += rows["steps"] * (stage.token_bytes.many(tokens) + stage.head_bytes.many(sequences))
-    return flops, moved
-
-
-def power(result: Result) -> Floats:
-    """Mean watts of one device over each iteration row."""
-    rows, deployment = result.iteration_columns, result.deployment
-    flops, moved = work(result)
-    seconds = np.maximum(rows["end_s"] - rows["start_s"], 1e-12) * deployment.parallel.pipeline
-    compute = flops / (peak_flops(result) * seconds)
-    memory = moved / (deployment.device.memory_bandwidth * seconds)
-    return device_power(deployment.device, np.minimum(compute, 1.0), np.minimum(memory, 1.0))
-
-
-def peak_flops(result: Result) -> float:
-    """Peak FLOP/s of one device in the format that the linear layers compute in."""
-    return result.deployment.law.peak(result.deployment.precision.weights.compute)
 
 
 def summarise(result: Result) -> dict[str, Any]:
@@ -110,6 +84,8 @@ def summarise(result: Result) -> dict[str, Any]:
     }
     if len(result.iteration_columns["start_s"]):
         summary |= _resources(result, seconds, prompt, output)
+    if result.handoff is not None:
+        summary["kv_transfer"] = _transfer(result)
     if result.fleet is not None:
         summary["fleet"] = fleet_figures(result, result.fleet)
     summary["deployment"] = _deployment(result)
@@ -141,16 +117,21 @@ def _latency(result: Result) -> dict[str, dict[str, float]]:
     return {name: {"itl": itl, **found}[name] for name in order}
 
 
-def _goodput(result: Result, seconds: float) -> dict[str, Any]:
-    objectives = result.scenario.objectives
+def met_objectives(result: Result) -> NDArray[np.bool_]:
+    """Which requests (shape (requests,)) meet every objective that the scenario gives."""
     times = latencies(result)
     met = np.ones(len(times["ttft"]), dtype=bool)
     for name in ("ttft", "tpot", "e2e"):
-        bound = getattr(objectives, f"{name}_ms")
+        bound = getattr(result.scenario.objectives, f"{name}_ms")
         if bound is not None:
             met &= np.nan_to_num(times[name], nan=0.0) * 1e3 <= bound
+    return met
+
+
+def _goodput(result: Result, seconds: float) -> dict[str, Any]:
+    met = met_objectives(result)
     return {
-        "objectives": {k: v for k, v in objectives.model_dump().items() if v is not None},
+        "objectives": {k: v for k, v in result.scenario.objectives.model_dump().items() if v is not None},
         "requests_per_s": float(met.sum()) / seconds,
         "share": float(met.mean()),
     }
@@ -170,33 +151,23 @@ def _backlog(c: dict[str, Floats]) -> dict[str, float]:
 
 
 def _resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
-    rows, d, scenario = result.iteration_columns, result.deployment, result.scenario
-    durations = rows["end_s"] - rows["start_s"]
-    count = mean_replicas(result)
-    lanes = count * d.parallel.pipeline
-    devices = count * d.parallel.devices
-    flops, moved = work(result)
-    busy = float(durations.sum())
-    blocks = d.memory.blocks - 1
-    peak, bandwidth = peak_flops(result), d.device.memory_bandwidth
-    active = float((power(result) * durations).sum()) * d.parallel.devices / d.parallel.pipeline
-    idle = d.device.idle_power * max(0.0, seconds * lanes - busy) * d.parallel.devices / d.parallel.pipeline
-    energy = active + idle
-    price = d.device.price if scenario.price_per_device_hour is None else scenario.price_per_device_hour
-    cost = None if price is None else price * devices * seconds / 3600.0
+    used = [_pool_use(pool, rows, mean_replicas(result, pool), seconds) for pool, rows in pool_rows(result)]
+    total = {name: sum(pool[name] for pool in used) for name in used[0]}
+    cost, rate = _cost(result, seconds)
+    energy = total["energy"]
     return {
         "kv_cache": {
-            "blocks": blocks,
-            "block_tokens": scenario.kv_cache.block_size,
-            "mean_utilisation": float((rows["kv_blocks_used"] * durations).sum()) / (blocks * seconds * lanes),
-            "max_utilisation": float(rows["kv_blocks_used"].max()) / blocks,
+            "blocks": result.deployment.memory.blocks - 1,
+            "block_tokens": result.scenario.kv_cache.block_size,
+            "mean_utilisation": total["block_seconds"] / total["block_seconds_there"],
+            "max_utilisation": max(pool["fullest"] for pool in used),
         },
         "utilisation": {
-            "busy": busy / (seconds * lanes),
-            "mfu": float(flops.sum()) / (peak * seconds * lanes),
-            "mfu_while_busy": float(flops.sum()) / (peak * busy),
-            "memory_bandwidth": float(moved.sum()) / (bandwidth * seconds * lanes),
-            "memory_bandwidth_while_busy": float(moved.sum()) / (bandwidth * busy),
+            "busy": total["busy"] / total["lane_seconds"],
+            "mfu": total["flops"] / total["flops_there"],
+            "mfu_while_busy": total["flops"] / total["flops_while_busy"],
+            "memory_bandwidth": total["bytes"] / total["bytes_there"],
+            "memory_bandwidth_while_busy": total["bytes"] / total["bytes_while_busy"],
         },
         "energy": {
             "total_j": energy,
@@ -205,7 +176,7 @@ def _resources(result: Result, seconds: float, prompt: float, output: float) -> 
             "j_per_token": energy / max(prompt + output, 1.0),
         },
         "cost": {
-            "usd_per_device_hour": price,
+            "usd_per_device_hour": rate,
             "total_usd": cost,
             "usd_per_million_output_tokens": None if cost is None else cost / output * 1e6,
             "usd_per_million_tokens": None if cost is None else cost / (prompt + output) * 1e6,
@@ -213,13 +184,55 @@ def _resources(result: Result, seconds: float, prompt: float, output: float) -> 
     }
 
 
+def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[str, float]:
+    """What the devices of a pool did, and what they could have done, in so many seconds."""
+    d = pool.deployment
+    durations = rows["end_s"] - rows["start_s"]
+    lanes, each = replicas * d.parallel.pipeline, d.parallel.devices / d.parallel.pipeline
+    flops, moved = work(rows, d)
+    busy, blocks = float(durations.sum()), d.memory.blocks - 1
+    peak, bandwidth = peak_flops(d), d.device.memory_bandwidth
+    active = float((power(rows, d) * durations).sum()) * each
+    idle = d.device.idle_power * max(0.0, seconds * lanes - busy) * each
+    return {
+        "busy": busy,
+        "lane_seconds": seconds * lanes,
+        "block_seconds": float((rows["kv_blocks_used"] * durations).sum()),
+        "block_seconds_there": blocks * seconds * lanes,
+        "fullest": float(rows["kv_blocks_used"].max(initial=0.0)) / blocks,
+        "flops": float(flops.sum()),
+        "flops_there": peak * seconds * lanes,
+        "flops_while_busy": peak * busy,
+        "bytes": float(moved.sum()),
+        "bytes_there": bandwidth * seconds * lanes,
+        "bytes_while_busy": bandwidth * busy,
+        "energy": active + idle,
+    }
+
+
+def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
+    """USD of all devices, and of one in an hour (the mean over pools); None where a price is missing."""
+    prices = []
+    for pool in result.pools:
+        given = pool.scenario.price_per_device_hour
+        prices.append(pool.deployment.device.price if given is None else given)
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices):
+        return None, None
+    devices = [mean_replicas(result, pool) * pool.deployment.parallel.devices for pool in result.pools]
+    total = sum(price * count * seconds / 3600.0 for price, count in zip(known, devices, strict=True))
+    if len(known) == 1:
+        return total, known[0]
+    return total, sum(price * count / sum(devices) for price, count in zip(known, devices, strict=True))
+
+
 def _deployment(result: Result) -> dict[str, Any]:
     d, scenario = result.deployment, result.scenario
-    return {
+    found = {
         "model": d.model.name,
         "parameters": d.model.parameters(),
         "device": d.device.id,
-        "devices": scenario.replicas * d.parallel.devices,
+        "devices": sum(pool.devices for pool in result.pools),
         "replicas": scenario.replicas,
         "parallel": {
             "tensor": d.parallel.tensor,
@@ -245,4 +258,30 @@ def _deployment(result: Result) -> dict[str, Any]:
         "calibration": d.calibrations.name,
         "calibration_source": d.calibrations.source,
         "seed": scenario.seed,
+    }
+    if len(result.pools) > 1:
+        found["prefill_pool"] = _prefill_pool(result.pools[1])
+    return found
+
+
+def _prefill_pool(pool: Pool) -> dict[str, Any]:
+    d = pool.deployment
+    return {
+        "device": d.device.id,
+        "devices": pool.devices,
+        "replicas": pool.replicas,
+        "parallel": {name: getattr(d.parallel, name) for name in ("tensor", "pipeline", "data", "expert")},
+        "policy": pool.scenario.batching.policy,
+        "calibration": d.calibrations.name,
+    }
+
+
+def _transfer(result: Result) -> dict[str, float]:
+    """What the hand-over of prompts to the decode pool moved."""
+    moved = result.handoff
+    assert moved is not None
+    return {
+        "transfers": moved.count,
+        "total_gb": moved.bytes / 1e9,
+        "mean_ms": moved.busy_seconds / max(moved.count, 1) * 1e3,
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.engine.recorder import Floats
 from simulator.report.fleet import changes_size, mean_replicas
-from simulator.report.metrics import power
+from simulator.report.usage import pool_rows, power
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
@@ -65,15 +65,16 @@ def token_rates(result: Result, edges: Floats) -> tuple[Floats, Floats]:
 def kv_utilisation(result: Result, edges: Floats) -> Floats:
     """Share of all replicas' KV blocks that sequences hold; an idle replica holds none."""
     rows = result.iteration_columns
-    blocks = (result.deployment.memory.blocks - 1) * result.deployment.parallel.pipeline
-    used = binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / blocks)
+    blocks = [(p.deployment.memory.blocks - 1) * p.deployment.parallel.pipeline for p in result.pools]
+    if not changes_size(result):
+        total = sum(b * p.replicas for b, p in zip(blocks, result.pools, strict=True))
+        return binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / total)
+    used = binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / blocks[0])
     return np.asarray(used / np.maximum(replicas_on(result, edges), 1e-12), dtype=np.float64)
 
 
 def replicas_on(result: Result, edges: Floats) -> Floats:
-    """Replicas that are paid for."""
-    if not changes_size(result):
-        return np.full(len(edges) - 1, float(result.scenario.replicas))
+    """Replicas of a fleet of changing size that are paid for."""
     assert result.fleet is not None
     intervals = result.fleet.intervals
     start, end = np.array([i.start_s for i in intervals]), np.array([i.end_s for i in intervals])
@@ -82,11 +83,14 @@ def replicas_on(result: Result, edges: Floats) -> Floats:
 
 def total_power(result: Result, edges: Floats) -> Floats:
     """Watts of all devices, idle ones included."""
-    rows, d = result.iteration_columns, result.deployment
-    idle = d.device.idle_power
-    above = (power(result) - idle) * d.parallel.devices / d.parallel.pipeline
-    base = idle * d.parallel.devices * replicas_on(result, edges)
-    return base + binned_mean(edges, rows["start_s"], rows["end_s"], above)
+    watts = np.zeros(len(edges) - 1)
+    for pool, rows in pool_rows(result):
+        d = pool.deployment
+        idle = d.device.idle_power
+        above = (power(rows, d) - idle) * d.parallel.devices / d.parallel.pipeline
+        on = replicas_on(result, edges) * d.parallel.devices if changes_size(result) else pool.devices
+        watts += idle * on + binned_mean(edges, rows["start_s"], rows["end_s"], above)
+    return watts
 
 
 def time_shares(result: Result) -> dict[str, float]:
@@ -94,7 +98,7 @@ def time_shares(result: Result) -> dict[str, float]:
     rows = result.iteration_columns
     seconds = rows["end_s"] - rows["start_s"]
     c = result.request_columns
-    lanes = mean_replicas(result) * result.deployment.parallel.pipeline
+    lanes = sum(mean_replicas(result, p) * p.deployment.parallel.pipeline for p in result.pools)
     total = max(float(c["finish_s"].max() - c["arrival_s"].min()) * lanes, 1e-12)
     prompts, decodes = rows["prefill_tokens"] > 0, rows["decode_sequences"] > 0
     shares = {

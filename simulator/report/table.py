@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from simulator.report.terminal import console as _console
+from simulator.report.terminal import table as _table
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from simulator.published import Published, Sides
 
 LATENCIES = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E", "queue_wait": "queue wait"}
 COLUMNS = {"mean": "mean", "p50": "P50", "p90": "P90", "p95": "P95", "p99": "P99", "max": "max"}
@@ -77,6 +81,10 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         f"{cache['hit_rate']:.2%}",
         f"{cache['hit_tokens']:,} of {cache['prompt_tokens']:,} prompt tokens",
     )
+    if "kv_transfer" in s:
+        moved = s["kv_transfer"]
+        each = f"GB in {moved['transfers']:,}, {moved['mean_ms']:,.2f} ms each"
+        yield "KV transfer", f"{moved['total_gb']:,.1f}", each
     if "kv_cache" in s:
         kv, use = s["kv_cache"], s["utilisation"]
         yield (
@@ -131,6 +139,27 @@ def overload(summary: dict[str, Any]) -> str:
         f"overloaded: {backlog['requests_at_last_arrival']:,} requests were unfinished at the last arrival and the "
         f"backlog grew by {growth:,.2f} a second; latencies grow with the length of the trace"
     )
+
+
+def print_published(found: Published, sides: Sides) -> None:
+    """What a published system does against its baseline, and what its paper reports."""
+    console = _console()
+    measure = found.measure
+    what = measure.figure or "requests a second and device within the objectives"
+    facts = {
+        "paper": f"{found.paper.title}. {found.paper.source}",
+        "measured": what,
+        "baseline": f"{sides.baseline:,.4g}",
+        "system": f"{sides.system:,.4g}",
+        "predicted ratio": f"{sides.ratio:.2f}",
+        "reported": f"{found.reported.ratio or 'not given'}: {found.reported.says}",
+        "assumptions": found.assumptions,
+    }
+    if found.miss:
+        facts["why they differ"] = found.miss
+    console.print(found.name, style="bold", markup=False, highlight=False)
+    for line in _lines(facts, 1):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
@@ -191,24 +220,11 @@ def deployment_title(deployment: dict[str, Any]) -> str:
     d = deployment
     replicas = f"{d['replicas']} replica{'s' if d['replicas'] > 1 else ''}"
     layout = ", ".join([replicas, *(f"{k} parallel {v}" for k, v in d["parallel"].items() if v > 1)])
+    if "prefill_pool" in d:
+        p = d["prefill_pool"]
+        each = d["devices"] - p["devices"], p["devices"]
+        return (
+            f"{d['model']} decoding on {each[0]} x {d['device']} ({layout}), "
+            f"prompts on {each[1]} x {p['device']} ({p['replicas']} replicas)"
+        )
     return f"{d['model']} on {d['devices']} x {d['device']} ({layout}; {d['policy']})"
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    if sys.stdout.isatty():
-        return Console()
-    return Console(width=1000, no_color=True, force_terminal=False, soft_wrap=True)
-
-
-def _table(console: Console, title: str, *columns: tuple[str, str]) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    plain = not console.is_terminal
-    table = Table(title=Text(title), title_justify="left", box=box.ASCII if plain else box.SIMPLE_HEAD)
-    for name, justify in columns:
-        table.add_column(name, justify=justify, no_wrap=plain)  # type: ignore[arg-type]
-    return table

@@ -64,7 +64,8 @@ def _iterations(result: Result, most: int) -> Iterator[Event]:
         "waiting",
         "kv_blocks_used",
     )
-    blocks = result.deployment.memory.blocks - 1
+    blocks = {p.first + n: p.deployment.memory.blocks - 1 for p in result.pools for n in range(p.replicas)}
+    other = result.deployment.memory.blocks - 1  # of replicas that an autoscaler has added
     free: dict[tuple[int, int], float] = {}
     for start, end, replica, steps, decode, prefill, running, waiting, used in zip(
         *(rows[n][order].tolist() for n in names), strict=True
@@ -82,7 +83,7 @@ def _iterations(result: Result, most: int) -> Iterator[Event]:
             "name": kind,
             "args": {"steps": int(steps), "decode_sequences": int(decode), "prefill_tokens": int(prefill)},
         }
-        counts = (("running", running), ("waiting", waiting), ("KV cache (%)", 100 * used / blocks))
+        counts = (("running", running), ("waiting", waiting), ("KV cache (%)", 100 * used / blocks.get(pid, other)))
         for name, value in counts:
             yield {"ph": "C", "pid": pid, "ts": start * 1e6, "name": name, "args": {"value": value}}
 

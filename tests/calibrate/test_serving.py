@@ -76,7 +76,7 @@ def test_rows_that_cannot_be_modelled_are_counted(tmp_path: Path) -> None:
     found = check_steady_state(tmp_path / "rows.csv", jobs=1).summary()
     assert [g["group"]["metric"] for g in found["groups"]] == ["ttft", "tpot"]
     assert found["skipped"] == {
-        "disaggregated prefill and decode": 1,
+        "disaggregated, without the number of its workers": 1,
         "unknown engine mlc": 1,
         "nobody/unknown-1b: unknown model 'nobody/unknown-1b'": 1,
         "a field is empty": 1,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.cli import main
+from simulator.published import is_published
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = str(ROOT / "traces" / "azure-like-conversation.csv.gz")
@@ -290,7 +291,10 @@ def test_bad_scenarios_name_field_file_and_line(name: str, tmp_path: Path, capsy
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "simulator" / "scenarios").rglob("*.yaml")), ids=lambda p: p.stem)
+SCENARIOS = [p for p in sorted((ROOT / "simulator" / "scenarios").rglob("*.yaml")) if not is_published(p)]
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda p: p.stem)
 def test_shipped_scenarios_run(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(path), "--set", "load.limit=30"]) == 0
     assert "| requests" in capsys.readouterr().out

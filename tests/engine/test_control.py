@@ -81,6 +81,7 @@ def failures(draw: st.DrawFn) -> Failures | None:
     broken=failures(),
     blocks=st.integers(25, 60) | st.just(1000),
     load=st.sampled_from([Load(), Load(concurrency=3), Load(sessions_wait=True)]),
+    apart=st.booleans(),
 )
 def test_every_request_ends_once_and_fast_forward_changes_no_time(
     source: Rows,
@@ -92,7 +93,11 @@ def test_every_request_ends_once_and_fast_forward_changes_no_time(
     broken: Failures | None,
     blocks: int,
     load: Load,
+    apart: bool,
 ) -> None:
+    if apart:  # prompts by a pool of their own, which neither grows nor fails
+        autoscaler, broken = AUTOSCALERS[0], None
+
     def run(fast_forward: bool) -> tuple[object, ...]:
         rule = autoscaler()
         control = Control(
@@ -103,7 +108,7 @@ def test_every_request_ends_once_and_fast_forward_changes_no_time(
         cluster, recorder = serve(
             source,
             timer=TIMERS[timer],
-            policy=lambda: Checked(policy()),
+            policy=policy if apart else lambda: Checked(policy()),  # blocks in transfer belong to no sequence
             router=router(),
             replicas=3,
             blocks=blocks,
@@ -111,6 +116,7 @@ def test_every_request_ends_once_and_fast_forward_changes_no_time(
             load=load,
             fast_forward=fast_forward,
             control=control,
+            prefill_replicas=2 if apart else 0,
         )
         check_conservation(source, cluster, recorder)
         return (*outcome(recorder), cluster.shed, cluster.fleet.history())
@@ -152,9 +158,9 @@ def check_conservation(source: Rows, cluster: Cluster, recorder: Recorder) -> No
     ended = [*served["index"].astype(int).tolist(), *cluster.shed, *(index for index, _ in cluster.rejected)]
     assert sorted(ended) == list(range(len(source.requests)))
     assert recorder.inter_token.total == (served["output_tokens"] - 1).sum()
-    assert all(r.outstanding == 0 and r.kv.used == 0 and r.prompt_backlog == 0 for r in cluster.replicas)
+    assert all(r.outstanding == 0 and r.kv.used == 0 and r.prompt_backlog == 0 for r in cluster.all_replicas)
     history = cluster.fleet.history()
     off = [s for s in cluster.fleet.states if s is State.OFF]
-    assert len(off) < len(cluster.replicas)
+    assert len(off) < len(cluster.entrance)
     by_state = sum(history.seconds(0.0, cluster.clock.now, s) for s in State)
     assert abs(by_state - history.seconds(0.0, cluster.clock.now)) < 1e-9

@@ -163,6 +163,7 @@ def test_cold_start_loads_the_weights() -> None:
         ({"autoscaling": {"policy": "queue-based"}}, "max_replicas is missing"),
         ({"failures": {"weibull_shape": 2}}, "needs distribution weibull"),
         ({"failures": {"outages": [{"at_s": 0, "repair_s": 1, "replicas": [4]}]}}, "replica 4 is not among the 1"),
+        ({"failures": {"mtbf_s": 9}, "disaggregation": {}}, "leave out disaggregation"),
         ({"admission": {"policy": "al"}}, "did you mean all"),
         ({"admission": {"policy": "predicted-wait"}, "objectives": {}}, "objectives.ttft_ms"),
     ],

@@ -81,6 +81,20 @@ class ServingState:
         self.prefilling[sequence] = None
         return True
 
+    def receive(self, sequence: Sequence) -> int | None:
+        """Blocks for a sequence whose prompt another engine has computed; None if they do not suffice now.
+
+        Returns the tokens that are not cached here and have to come from there.
+        """
+        hit = self.kv.hit_blocks(sequence)
+        missing = sequence.target - hit * self.kv.block_tokens
+        if not self.kv.admit(sequence, missing, hit=hit):
+            return None
+        sequence.computed = sequence.target
+        sequence.admitted = self._admissions
+        self._admissions += 1
+        return missing
+
     def reserve_decode_step(self) -> None:
         """Take the blocks that the decode set's next step fills; the caller has seen to it that they are free."""
         self.reserved = self.decoding.blocks_needed()

@@ -1,0 +1,51 @@
+"""`simulator compare`: scenarios on the same requests, each against the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.cli.replay import Json, Out, Quiet, Settings, progress
+
+Scenarios = Annotated[list[Path], typer.Argument(help="Scenario files in YAML; the first is the baseline.")]
+Uncertainty = Annotated[
+    int,
+    typer.Option(metavar="N", help="Also give the model's own error, from N replications of every scenario."),
+]
+
+
+def compare(
+    scenarios: Scenarios,
+    settings: Settings = None,
+    uncertainty: Uncertainty = 0,
+    out: Out = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compare scenarios on the same load and seed: paired differences, who wins, and how sure it is.
+
+    The first one's load, seed and objectives count for all; --set applies to all.
+
+    Example: simulator compare simulator/scenarios/serving/chunked-prefill-8b.yaml
+    simulator/scenarios/serving/prefill-first-8b.yaml --out out/
+    """
+    from simulator.comparison.compare import compare as run_all
+    from simulator.report import files
+
+    folder = None if out is None else files.output_folder(out)
+    with progress() as on_progress:
+        comparison = run_all(scenarios, settings=settings or [], uncertainty=uncertainty, on_progress=on_progress)
+    if folder is not None:
+        from simulator.report.comparison_html import write_compared_requests, write_comparison
+
+        write_compared_requests(folder / "requests.parquet", comparison)
+        write_comparison(folder / "report.html", comparison)
+        files.write_json(folder / "summary.json", comparison.summary)
+    if json_file is not None:
+        files.write_json(json_file, comparison.summary)
+    if not quiet:
+        from simulator.report.comparison_table import print_comparison
+
+        print_comparison(comparison)

@@ -1,0 +1,227 @@
+"""Published systems as runnable comparisons: a system against its baseline, and the ratio that its paper reports.
+
+A file names the paper, a scenario that both sides share, what differs, and what is measured. Nothing in it is a speed:
+the ratio follows from what the two sides do to batches, operators, bytes and queues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from simulator.errors import InputError, unknown_name
+from simulator.experiment import Result, run
+from simulator.scenario import Scenario, anchor, scenario_from
+from simulator.yaml_io import load_yaml
+
+SCENARIOS = Path(__file__).with_name("scenarios")
+# Bisection of the load stops when it is known to this share.
+CAPACITY_TOLERANCE = 0.03
+MOST_DOUBLINGS = 12
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paper(_Part):
+    """Where the system was published; `source` is what one can look up."""
+
+    system: str
+    title: str
+    source: str
+
+
+class Measure(_Part):
+    """What is compared: a `figure` of the summary, or the `capacity`, the highest load within bounds.
+
+    A figure is a dotted path such as "latency_ms.e2e.mean"; `better` says which way. The capacity is the largest
+    multiple of the load's rate at which every figure named `at_most` and `at_least` keeps its bound, by device.
+    """
+
+    figure: str | None = None
+    better: Literal["higher", "lower"] = "higher"
+    per_device: bool = False
+    at_most: dict[str, float] = {}
+    at_least: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Measure:
+        if (self.figure is None) == (not self.at_most and not self.at_least):
+            raise ValueError("give either figure, or bounds of a capacity (at_most, at_least)")
+        return self
+
+
+class Reported(_Part):
+    """The paper's ratio, or None where its abstract gives none or it is not stated here; `says` in its words."""
+
+    ratio: Annotated[float, Field(gt=0)] | None = None
+    says: str
+
+
+class Published(_Part):
+    """A system, its baseline, and what the paper reports; `miss` explains in one line a ratio that differs."""
+
+    kind: Literal["published"]
+    name: str
+    paper: Paper
+    scenario: dict[str, Any]
+    baseline: dict[str, Any]
+    system: dict[str, Any]
+    measure: Measure
+    reported: Reported
+    assumptions: list[str]
+    miss: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What was measured on either side, and how many times better the system is."""
+
+    baseline: float
+    system: float
+    ratio: float
+
+
+def load_published(path: str | Path) -> Published:
+    """Read one file. Raises `InputError` naming the first wrong field."""
+    values = load_yaml(path)
+    try:
+        return Published.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(k) for k in problem["loc"])
+        raise InputError(f"{field or 'file'}: {problem['msg']}", file=path) from None
+
+
+def published_files() -> list[Path]:
+    """The files of all published systems that come with the package."""
+    return [p for p in sorted(SCENARIOS.rglob("*.yaml")) if _is_published(load_yaml(p))]
+
+
+def is_published(path: str | Path) -> bool:
+    """Whether a file describes a published system and not one scenario."""
+    return _is_published(load_yaml(path))
+
+
+def _is_published(values: object) -> bool:
+    return isinstance(values, dict) and values.get("kind") == "published"
+
+
+def sides(found: Published, folder: Path | None = None) -> tuple[Scenario, Scenario]:
+    """The scenarios of the baseline and of the system; relative paths are relative to `folder`."""
+    baseline, system = (_laid_over(found.scenario, part) for part in (found.baseline, found.system))
+    for values in (baseline, system):
+        anchor(values, folder or Path())
+    return scenario_from(baseline), scenario_from(system)
+
+
+def compare_sides(found: Published, folder: Path | None = None) -> Sides:
+    """Run both sides and give the ratio by which the system is better."""
+    baseline, system = (measured(side, found.measure) for side in sides(found, folder))
+    higher = found.measure.figure is None or found.measure.better == "higher"
+    return Sides(baseline, system, system / baseline if higher else baseline / system)
+
+
+def predict_all(names: Sequence[str], *, jobs: int = -1) -> dict[str, dict[str, float | None]]:
+    """Both sides and the predicted and reported ratio of each system, by its scenario's name."""
+    from joblib import Parallel, delayed
+
+    known = {name_of(path): path for path in published_files()}
+    for name in names:
+        if name not in known:
+            raise unknown_name("published system", name, known)
+    chosen = list(names or known)
+    loaded = {name: load_published(known[name]) for name in chosen}
+    found = Parallel(n_jobs=jobs)(delayed(compare_sides)(loaded[n], known[n].parent) for n in chosen)
+    return {
+        name: {
+            "baseline": s.baseline,
+            "system": s.system,
+            "predicted": s.ratio,
+            "reported": loaded[name].reported.ratio,
+        }
+        for name, s in zip(chosen, found, strict=True)
+    }
+
+
+def name_of(path: Path) -> str:
+    """A scenario's name: its path below the package's scenarios."""
+    return path.relative_to(SCENARIOS).with_suffix("").as_posix()
+
+
+def measured(scenario: Scenario, measure: Measure) -> float:
+    """The figure of a run, or the capacity in requests a second and device."""
+    if measure.figure is None:
+        return capacity(scenario, measure)
+    result = run(scenario)
+    value = figure_of(result.summary, measure.figure)
+    devices = int(result.summary["deployment"]["devices"])
+    return value / devices if measure.per_device else value
+
+
+def capacity(scenario: Scenario, measure: Measure) -> float:
+    """The highest rate of requests, by device, at which the bounds hold: doubling, then bisection."""
+
+    def holds(factor: float) -> Result | None:
+        load = scenario.load.model_copy(update={"speed_up": scenario.load.speed_up * factor})
+        result = run(scenario.model_copy(update={"load": load}))
+        summary = result.summary
+        kept = all(figure_of(summary, name) <= bound for name, bound in measure.at_most.items()) and all(
+            figure_of(summary, name) >= bound for name, bound in measure.at_least.items()
+        )
+        return result if kept else None
+
+    low, best = 1.0, holds(1.0)
+    step = 2.0 if best else 0.5
+    for _ in range(MOST_DOUBLINGS):
+        found = holds(low * step)
+        if (found is None) == (step > 1.0):
+            break
+        low, best = low * step, found or best
+    if step < 1.0:
+        low, best = low * step, found
+    if best is None:
+        return 0.0
+    high = 2.0 * low
+    while high / low > 1.0 + CAPACITY_TOLERANCE:
+        middle = (low * high) ** 0.5
+        found = holds(middle)
+        low, high, best = (middle, high, found) if found else (low, middle, best)
+    return _offered(best) / int(best.summary["deployment"]["devices"])
+
+
+def _offered(result: Result) -> float:
+    """Requests a second as they arrive."""
+    arrivals = result.request_columns["arrival_s"]
+    return (len(arrivals) - 1) / float(arrivals.max() - arrivals.min())
+
+
+def figure_of(summary: Mapping[str, Any], path: str) -> float:
+    """A number of a summary by its dotted path. Raises `InputError` if there is none."""
+    value: Any = summary
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            known = list(value) if isinstance(value, Mapping) else []
+            raise unknown_name("figure", path, known)
+        value = value[key]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(f"figure {path} is {value!r}, not a number")
+    return float(value)
+
+
+def _laid_over(base: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `part` laid over it, mapping by mapping; None takes a field away."""
+    found = {k: _laid_over(v, {}) if isinstance(v, Mapping) else v for k, v in base.items()}
+    for key, value in part.items():
+        if value is None:
+            found.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(found.get(key), Mapping):
+            found[key] = _laid_over(found[key], value)
+        else:
+            found[key] = value
+    return found

@@ -1,0 +1,136 @@
+"""The figures of a comparison as SVG texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.comparison.compare import Comparison
+from simulator.comparison.metrics import REQUEST_METRICS, RequestMetric
+from simulator.comparison.phases import PHASES
+from simulator.report.svg import INK, PALETTE, drawing, svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+POINTS = 400
+BARS = 60
+# Differences beyond these percentiles are counted in the outermost bars.
+OUTERMOST = (1.0, 99.0)
+DASHES = ("-", "--", ":", "-.")
+PHASE_COLOURS = ("#9aa5b1", PALETTE[1], PALETTE[4], PALETTE[3], PALETTE[0])
+PHASE_NAMES = ("queue", "prefill", "stalled", "beside prompts", "decode")
+KIND_COLOURS = {"prefill": PALETTE[1], "mixed": PALETTE[3], "decode": PALETTE[0], "idle": "#9aa5b1"}
+LATENCIES = tuple(m for m in REQUEST_METRICS if m.name in ("ttft", "tpot", "e2e"))
+
+
+def overall_figures(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """Title, explanation and SVG of each figure that shows all scenarios."""
+    about = "; ".join(f"{short}: {text}" for short, text in zip(PHASE_NAMES, PHASES.values(), strict=True))
+    return [
+        *(
+            (m.label, "Share of the paired requests that took at most so long.", cdf(comparison, m))
+            for m in LATENCIES
+            if _known(comparison, m)
+        ),
+        ("Where a request's time goes", f"Mean of all requests; {about}.", request_time(comparison)),
+        ("Where the replicas' time goes", "Share of it by kind of iteration.", step_time(comparison)),
+    ]
+
+
+def difference_figures(comparison: Comparison, scenario: int) -> list[tuple[str, str, str]]:
+    """Title, explanation and SVG of the paired differences of one scenario from the baseline."""
+    return [
+        (
+            f"{m.label}: each request's difference",
+            "Left of zero the request is faster than in the baseline. Bars at the ends hold all beyond.",
+            differences(comparison, m, scenario),
+        )
+        for m in LATENCIES
+        if _known(comparison, m)
+    ]
+
+
+def cdf(comparison: Comparison, metric: RequestMetric) -> str:
+    """Distribution functions of one latency in all scenarios, with P50 and P99 marked."""
+    figure, axes = drawing()
+    for i, label in enumerate(comparison.labels):
+        values = comparison.pairs.of(metric.name, i)[2] * metric.scale
+        share = np.linspace(0, 1, min(POINTS, max(2, len(values))))
+        colour, dash = PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)]
+        axes.plot(np.maximum(np.quantile(values, share), 1e-3), share, dash, color=colour, label=label)
+        for mark in (0.5, 0.99):
+            axes.plot(max(float(np.quantile(values, mark)), 1e-3), mark, "o", color=colour, markersize=4)
+    _decades(axes)
+    axes.set(xlabel="milliseconds (marks: P50, P99)", ylabel="share of requests", ylim=(0, 1.02))
+    return svg(figure, axes)
+
+
+def differences(comparison: Comparison, metric: RequestMetric, scenario: int) -> str:
+    """Histogram of one scenario's paired differences."""
+    figure, axes = drawing(height=2.4)
+    _, base, other = comparison.pairs.of(metric.name, scenario)
+    change = (other - base) * metric.scale
+    low, high = (float(end) for end in np.percentile(change, OUTERMOST))
+    width = max(max(high, 0.0) - min(low, 0.0), 1e-3) / BARS
+    edges = width * np.arange(np.floor(low / width) if low < 0 else -1, (np.ceil(high / width) if high > 0 else 1) + 1)
+    counts, _ = np.histogram(np.clip(change, edges[0], edges[-1]), edges)
+    colours = np.where(edges[1:] <= width / 2, PALETTE[2], PALETTE[1])
+    axes.bar(edges[:-1], counts, width, align="edge", color=colours, linewidth=0)
+    axes.set_axisbelow(True)
+    axes.axvline(0.0, color=INK, linewidth=1.0)
+    axes.axvline(float(change.mean()), color=INK, linewidth=1.0, linestyle="--", label=f"mean {change.mean():+,.2f} ms")
+    axes.set(xlabel="milliseconds more than in the baseline", ylabel="requests")
+    return svg(figure, axes)
+
+
+def request_time(comparison: Comparison) -> str:
+    """Stacked bars of the mean time of a request by phase."""
+    found = [[s["request_time_ms"][name] for name in PHASES] for s in comparison.summary["scenarios"]]
+    return _stacked(comparison.labels, found, PHASE_NAMES, PHASE_COLOURS, "milliseconds")
+
+
+def step_time(comparison: Comparison) -> str:
+    """Stacked bars of the shares of the replicas' time by kind of iteration."""
+    found = [[s["time_shares"][kind] * 100 for kind in KIND_COLOURS] for s in comparison.summary["scenarios"]]
+    return _stacked(
+        comparison.labels, found, tuple(KIND_COLOURS), tuple(KIND_COLOURS.values()), "per cent of the replicas' time"
+    )
+
+
+def _stacked(
+    labels: Sequence[str], found: list[list[float]], names: Sequence[str], colours: Sequence[str], unit: str
+) -> str:
+    """A horizontal bar a scenario, of the parts that are not negligible in all of them."""
+    figure, axes = drawing(height=1.3 + 0.42 * len(labels))
+    values = np.array(found)
+    left = np.zeros(len(labels))
+    places = np.arange(len(labels))
+    for part, name, colour in zip(values.T, names, colours, strict=True):
+        if part.max() > 0:
+            axes.barh(places, part, left=left, color=colour, label=name, height=0.62)
+        left += part
+    axes.set_axisbelow(True)
+    axes.set_yticks(places, [label if len(label) <= 28 else f"{label[:27]}…" for label in labels])
+    axes.invert_yaxis()
+    axes.set(xlabel=unit)
+    axes.legend(
+        frameon=False, labelcolor=INK, fontsize=8, ncols=5, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderpad=0.2
+    )
+    return svg(figure, axes, legend=False)
+
+
+def _decades(axes: Axes) -> None:
+    """A logarithmic axis of milliseconds with plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _known(comparison: Comparison, metric: RequestMetric) -> bool:
+    return bool(comparison.pairs.of(metric.name, 0)[0].any())
