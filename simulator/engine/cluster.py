@@ -12,6 +12,7 @@ from simpy.events import Event
 from simulator.engine.autoscaling import autoscale
 from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.control import Control
+from simulator.engine.dispatch import Dispatcher
 from simulator.engine.failures import break_and_repair
 from simulator.engine.fleet import Fleet
 from simulator.engine.handoff import Handoff, KVTransfer
@@ -24,9 +25,6 @@ from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.routing import Router
 from simulator.policies.sequence import Extent, Sequence
 from simulator.workloads.requests import PrefixHashes, Requests, RequestSource
-
-# A request that failures have interrupted this often will not get through.
-MOST_RESTARTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,6 @@ class Cluster:
     ) -> None:
         self.clock = Clock()
         self.recorder = recorder
-        self.router = router
         self.load = load or Load()
         self.spec = spec
         self.rejected: list[tuple[int, str]] = []
@@ -98,7 +95,6 @@ class Cluster:
         self._control = control
         routers = [router] if prefill is None else [router, prefill.router]
         self._tell_routers: list[Callable[[Sequence], None]] = [r.finished for r in routers if hasattr(r, "finished")]
-        self._held: deque[tuple[Sequence, bool]] = deque()
         self._open = 0
         self._exhausted = False
         self._done = self.clock.event()
@@ -115,9 +111,9 @@ class Cluster:
             self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
             numbers = range(replicas, replicas + prefill.replicas)
             self.entrance = [self._replica(prefill.spec, n, self.handoff.take) for n in numbers]
-        self.fleet = Fleet(
-            self.clock, self.entrance, replicas if prefill is None else prefill.replicas, self._place_held
-        )
+        self.fleet = Fleet(self.clock, self.entrance, replicas if prefill is None else prefill.replicas)
+        admission = None if control is None else control.admission
+        self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
@@ -161,9 +157,9 @@ class Cluster:
     def _start_control(self, control: Control) -> None:
         """Begin the processes that go on until the last request has ended."""
         if control.autoscaling is not None:
-            self.clock.process(autoscale(self.fleet, control.autoscaling, lambda: len(self._held)))
+            self.clock.process(autoscale(self.fleet, control.autoscaling, lambda: len(self.dispatcher.held)))
         if control.failures is not None:
-            for process in break_and_repair(self.fleet, control.failures, self._lost):
+            for process in break_and_repair(self.fleet, control.failures, self.dispatcher.place_again):
                 self.clock.process(process)
 
     def _arrivals(self) -> Generator[Event, None, None]:
@@ -189,36 +185,11 @@ class Cluster:
         self.submitted += 1
         if self._on_progress is not None and self.submitted % 512 == 0:
             self._on_progress(self.submitted)
-        self._place(sequence)
+        self.dispatcher.place(sequence)
 
-    def _place(self, sequence: Sequence, *, again: bool = False) -> None:
-        """Send a sequence to a replica, shed it, or hold it while none serves; `again` after a failure."""
-        serving = self.fleet.serving
-        if not serving:
-            self._held.append((sequence, again))
-            return
-        replica = serving[self.router.choose(sequence, serving)] if len(serving) > 1 else serving[0]
-        admission = None if self._control is None or again else self._control.admission
-        if admission is None or admission.admits(sequence, replica, self.clock.now):
-            replica.submit(sequence)
-        else:
-            self.shed.append(sequence.index)
-            self._finished(sequence, self.clock.now)
-
-    def _place_held(self) -> None:
-        while self._held and self.fleet.serving:
-            sequence, again = self._held.popleft()
-            self._place(sequence, again=again)
-
-    def _lost(self, sequences: list[Sequence]) -> None:
-        """Send what a failure threw out to other replicas, which compute it again."""
-        for sequence in sorted(sequences, key=lambda s: s.index):
-            if sequence.preemptions > MOST_RESTARTS:
-                raise InputError(
-                    f"request {sequence.index} was interrupted {sequence.preemptions} times: "
-                    "failures.mtbf_s is too short for any request to finish, raise it"
-                )
-            self._place(sequence, again=True)
+    def _shed(self, sequence: Sequence) -> None:
+        self.shed.append(sequence.index)
+        self._finished(sequence, self.clock.now)
 
     def _submit_turn(self, sequence: Sequence) -> None:
         """Submit a session's turn now, or when the turn before it has finished."""

@@ -48,23 +48,21 @@ class History:
 class Fleet:
     """The states of `replicas`, of which the first `initial` serve from the start.
 
-    `serving` are those that the router may choose, by number. `on_serving` is called whenever one joins them.
-    A replica has been in its state since `since` seconds; its `generation` grows each time that it loses its memory.
+    `serving` are those that the router may choose, by number; `on_serving` is called whenever one joins them. A
+    replica has been in its state since `since` seconds. `failures` counts failed replicas, `restarts` the requests
+    that they lost.
     """
 
-    def __init__(
-        self, clock: Clock, replicas: list[Replica], initial: int, on_serving: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, clock: Clock, replicas: list[Replica], initial: int) -> None:
         self.clock = clock
         self.replicas = replicas
         self.states = [State.SERVING] * initial + [State.OFF] * (len(replicas) - initial)
         self.serving = replicas[:initial]
-        self.generation = [0] * len(replicas)
         self.restarts = 0
         self.failures = 0
         self.since = [clock.now] * len(replicas)
         self._past: list[Interval] = []
-        self._on_serving = on_serving
+        self.on_serving: Callable[[], None] = lambda: None
 
     def count(self, *states: State) -> int:
         """Replicas in any of these states."""
@@ -82,7 +80,7 @@ class Fleet:
         self.states[number], self.since[number] = state, now
         self.serving = [self.replicas[n] for n in self.numbers(State.SERVING)]
         if state is State.SERVING:
-            self._on_serving()
+            self.on_serving()
 
     def drain(self, number: int) -> None:
         """Let a replica take nothing more, and switch it off when it has finished what it has."""
@@ -92,13 +90,13 @@ class Fleet:
     def finished(self, number: int) -> None:
         """A request of this replica ended: a draining one without any more is switched off."""
         if self.states[number] is State.DRAINING and not self.replicas[number].outstanding:
-            self._forget(number)
+            self.replicas[number].lose_all()
             self.move(number, State.OFF)
 
     def fail(self, number: int) -> list[Sequence]:
         """A replica that is on loses its memory and its requests, which are returned."""
         self.failures += 1
-        lost = self._forget(number)
+        lost = self.replicas[number].lose_all()
         self.restarts += len(lost)
         self.move(number, State.FAILED)
         return lost
@@ -109,7 +107,3 @@ class Fleet:
         present = (Interval(n, self.states[n], since, now) for n, since in enumerate(self.since))
         on = (i for i in (*self._past, *present) if i.state is not State.OFF and i.end_s > i.start_s)
         return History(tuple(on), self.failures, self.restarts)
-
-    def _forget(self, number: int) -> list[Sequence]:
-        self.generation[number] += 1
-        return self.replicas[number].lose_all()

@@ -64,7 +64,7 @@ class Utilisation:
 
 
 class Scheduled:
-    """The number of replicas that a timetable gives: `at` is a list of [seconds, replicas], in order of time.
+    """The number of replicas that a timetable gives: `at` lists pairs of seconds and replicas, in order of time.
 
     Before the first entry nothing changes. With `period_s` the timetable repeats.
     """
