@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from simulator.assembly import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
+from simulator.control_plane import control_of
 from simulator.engine.cluster import Cluster, Load
 from simulator.engine.deployment import Deployment
+from simulator.engine.fleet import History
 from simulator.engine.handoff import Handoff
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.speculation import SpeculationRecord
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 class Result:
     """What a scenario did: columns by request and by iteration, and what they add up to.
 
-    `pools` holds one pool of replicas, or that which decodes and then that which computes prompts.
+    `pools` holds one pool of replicas, or that which decodes and then that which computes prompts. `rejected` requests
+    could never be served, `shed` ones (indices) were refused by admission control. `fleet` is None where nothing but
+    the router acted on the cluster.
     """
 
     scenario: Scenario
@@ -40,6 +44,8 @@ class Result:
     speculation: SpeculationRecord | None = None
     handoff: Handoff | None = None
     kv_tiers: dict[str, dict[str, float]] = field(default_factory=dict)
+    shed: list[int] = field(default_factory=list)
+    fleet: History | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -112,6 +118,7 @@ def run(
     requests = source if source is not None else request_source(scenario.load)
     recorder = recorder or Recorder(iterations=keep_iterations)
     speculation = speculation_of(scenario, pools[0].deployment, keep_iterations=keep_iterations)
+    control = control_of(scenario, pools[0].deployment)
     cluster = Cluster(
         replica_spec(pools[0], speculation),
         replicas=scenario.replicas,
@@ -122,6 +129,7 @@ def run(
         fast_forward=scenario.fast_forward,
         skip_unservable=scenario.load.on_error == "skip",
         on_progress=on_progress,
+        control=control,
     )
     cluster.run(requests)
     from simulator.report.tiers import tier_figures
@@ -140,4 +148,6 @@ def run(
         handoff=cluster.handoff,
         speculation=speculation.record if speculation else None,
         kv_tiers=tier_figures(cluster) if cluster.tiers else {},
+        shed=cluster.shed,
+        fleet=None if control is None else cluster.fleet.history(),
     )

@@ -6,19 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from simulator.control_spec import AdmissionSpec, AutoscalingSpec, FailureSpec
 from simulator.errors import InputError, unknown_name
+from simulator.spec import Count, Positive
+from simulator.spec import Part as _Part
 from simulator.workloads.dtypes import dtype
 from simulator.yaml_io import line_of, loads_yaml, read_text
 
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, protected_namespaces=())
 
 
 class ParallelSpec(_Part):
@@ -53,7 +50,7 @@ class BatchingSpec(_Part):
     policy: str = "vllm-v1"
     max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 8192
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _room_for_all(self) -> BatchingSpec:
@@ -110,7 +107,7 @@ class KVCacheSpec(_Part):
     prefix_caching: bool = True
     tiers: tuple[TierSpec, ...] = ()
     reuse: str = "prefix"
-    reuse_options: dict[str, Any] = {}
+    reuse_options: dict[str, Any] = Field(default_factory=dict)
     layerwise: bool = False
     loading: Literal["always", "when-faster"] = "always"
 
@@ -130,14 +127,14 @@ class ExecutionSpec(_Part):
     """How operators of one iteration share a device, by name or `module:Class`, and its options."""
 
     policy: str = "sequential"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class RouterSpec(_Part):
     """The router by name or `module:Class`, and its options."""
 
     policy: str = "round-robin"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class TransferSpec(_Part):
@@ -174,14 +171,14 @@ class DraftSpec(_Part):
     """What writes drafts: "model", "mtp", "early-exit" or "n-gram", or `module:Class`, and its options."""
 
     source: str = "n-gram"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class AcceptanceSpec(_Part):
     """How likely a draft token is accepted: "constant", "beta" (by request) or "curve" (by depth), and its options."""
 
     law: str = "constant"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class SpeculationSpec(_Part):
@@ -192,7 +189,7 @@ class SpeculationSpec(_Part):
     """
 
     policy: str = "none"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     draft: DraftSpec = DraftSpec()
     acceptance: AcceptanceSpec = AcceptanceSpec()
     asynchronous: bool = False
@@ -252,11 +249,26 @@ class Scenario(_Part):
     execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None
     speculation: SpeculationSpec = SpeculationSpec()
+    admission: AdmissionSpec = AdmissionSpec()
+    autoscaling: AutoscalingSpec = AutoscalingSpec()
+    failures: FailureSpec = FailureSpec()
     load: LoadSpec
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     fast_forward: bool = True
+
+    @model_validator(mode="after")
+    def _fleet(self) -> Scenario:
+        if self.disaggregation is not None and (self.autoscaling.policy != "fixed" or self.failures.any):
+            raise ValueError("autoscaling and failures act on one pool of replicas: leave out disaggregation, or them")
+        least, most = self.autoscaling.min_replicas, self.autoscaling.max_replicas or self.replicas
+        if not least <= self.replicas <= most:
+            raise ValueError(f"replicas {self.replicas} is not within autoscaling's {least} to {most}: change either")
+        for outage in self.failures.outages:
+            if max(outage.replicas) >= most:
+                raise ValueError(f"failures.outages: replica {max(outage.replicas)} is not among the {most}, from 0")
+        return self
 
 
 def scenario_from(values: object, *, file: str | Path | None = None, text: str | None = None) -> Scenario:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simulator.engine.cluster import Cluster, Load, PrefillPool, ReplicaSpec
+from simulator.engine.control import Control
 from simulator.engine.handoff import KVTransfer
 from simulator.engine.kv_loading import TierSetup
 from simulator.engine.recorder import Recorder
@@ -136,6 +137,7 @@ def serve(
     transfer: KVTransfer | None = None,
     speculation: Speculation | None = None,
     tiers: TierSetup | None = None,
+    control: Control | None = None,
 ) -> tuple[Cluster, Recorder]:
     """Serve a source to its end; with `prefill_replicas` prompts are computed apart."""
     recorder = Recorder()
@@ -161,6 +163,7 @@ def serve(
         load=load,
         fast_forward=fast_forward,
         skip_unservable=True,
+        control=control,
     )
     cluster.run(source)
     return cluster, recorder

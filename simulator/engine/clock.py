@@ -7,6 +7,7 @@ from heapq import heappush
 import simpy
 from simpy.events import Event
 
+CONTROL = -1
 ARRIVAL = 0
 ENGINE = 1
 
@@ -14,8 +15,8 @@ ENGINE = 1
 class Clock(simpy.Environment):
     """SimPy, plus `at`: delays lose the last bit of a time (now + (t - now) != t), absolute times do not.
 
-    At equal times arrivals come first, then engines by their number, so that the order of events does not
-    depend on when they were planned.
+    At equal times control decisions come first, then arrivals, then engines by their number, so that the order
+    of events does not depend on when they were planned.
     """
 
     def at(self, time: float, priority: int = ENGINE) -> Event:

@@ -9,7 +9,12 @@ from heapq import heapreplace
 
 from simpy.events import Event
 
+from simulator.engine.autoscaling import autoscale
 from simulator.engine.clock import ARRIVAL, Clock
+from simulator.engine.control import Control
+from simulator.engine.dispatch import Dispatcher
+from simulator.engine.failures import break_and_repair
+from simulator.engine.fleet import Fleet
 from simulator.engine.handoff import Handoff, KVTransfer
 from simulator.engine.kv_loading import TierSetup
 from simulator.engine.recorder import Recorder
@@ -63,7 +68,8 @@ class PrefillPool:
 class Cluster:
     """`replicas` equal replicas behind a router. `run` serves a source to its end.
 
-    With a `prefill` pool the router chooses among its replicas, and the others only decode.
+    With a `prefill` pool the router chooses among its replicas, and the others only decode. With `control`, requests
+    may be shed (`shed`), and replicas come, go and fail (`fleet`; not together with a prefill pool).
     """
 
     def __init__(
@@ -78,33 +84,45 @@ class Cluster:
         skip_unservable: bool = False,
         on_progress: Callable[[int], None] | None = None,
         prefill: PrefillPool | None = None,
+        control: Control | None = None,
     ) -> None:
         self.clock = Clock()
         self.recorder = recorder
-        self.router = router
         self.load = load or Load()
         self.spec = spec
         self.rejected: list[tuple[int, str]] = []
+        self.shed: list[int] = []
         self.submitted = 0
         self._skip_unservable = skip_unservable
         self._on_progress = on_progress
         self._ingestion = spec.timer.overheads.ingestion
         self._frontend_seconds = spec.timer.overheads.frontend
+        self._control = control
+        routers = [router] if prefill is None else [router, prefill.router]
+        self._tell_routers: list[Callable[[Sequence], None]] = [r.finished for r in routers if hasattr(r, "finished")]
+        self._open = 0
+        self._exhausted = False
+        self._done = self.clock.event()
         self._source: Iterator[Sequence] = iter(())
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
         self._think: dict[int, float] = {}
         self._fast_forward = fast_forward
+        scaling = None if control is None else control.autoscaling
+        most = replicas if scaling is None else max(replicas, scaling.most)
         setup = (prefill.spec if prefill is not None else spec).tiers
-        self.tiers = _tiers(setup, replicas if prefill is None else prefill.replicas)
+        self.tiers = _tiers(setup, most if prefill is None else prefill.replicas)
         self.handoff: Handoff | None = None
         if prefill is None:
-            self.replicas = self.entrance = [self._replica(spec, n, place=n) for n in range(replicas)]
+            self.replicas = self.entrance = [self._replica(spec, n, place=n) for n in range(most)]
         else:
             self.replicas = [self._replica(spec, number) for number in range(replicas)]
             self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
             self.entrance = [
                 self._replica(prefill.spec, replicas + n, self.handoff.take, place=n) for n in range(prefill.replicas)
             ]
+        self.fleet = Fleet(self.clock, self.entrance, replicas if prefill is None else prefill.replicas)
+        admission = None if control is None else control.admission
+        self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
@@ -149,7 +167,19 @@ class Cluster:
         else:
             for _ in range(self.load.concurrency):
                 self._next_client_request()
-        self.clock.run()
+        if self._control is None:
+            self.clock.run()
+        else:
+            self._start_control(self._control)
+            self.clock.run(self._done)
+
+    def _start_control(self, control: Control) -> None:
+        """Begin the processes that go on until the last request has ended."""
+        if control.autoscaling is not None:
+            self.clock.process(autoscale(self.fleet, control.autoscaling, lambda: len(self.dispatcher.held)))
+        if control.failures is not None:
+            for process in break_and_repair(self.fleet, control.failures, self.dispatcher.place_again):
+                self.clock.process(process)
 
     def _arrivals(self) -> Generator[Event, None, None]:
         """Open loop: each request at its time."""
@@ -171,13 +201,14 @@ class Cluster:
         return taken_in + self._ingestion
 
     def _submit(self, sequence: Sequence) -> None:
-        replica = (
-            self.entrance[self.router.choose(sequence, self.entrance)] if len(self.entrance) > 1 else self.entrance[0]
-        )
         self.submitted += 1
         if self._on_progress is not None and self.submitted % 512 == 0:
             self._on_progress(self.submitted)
-        replica.submit(sequence)
+        self.dispatcher.place(sequence)
+
+    def _shed(self, sequence: Sequence) -> None:
+        self.shed.append(sequence.index)
+        self._finished(sequence, self.clock.now)
 
     def _submit_turn(self, sequence: Sequence) -> None:
         """Submit a session's turn now, or when the turn before it has finished."""
@@ -197,6 +228,21 @@ class Cluster:
                 self.clock.process(self._after_thinking(*queue.popleft()))
             else:
                 del self._busy_sessions[sequence.session]
+        for tell in self._tell_routers:
+            tell(sequence)
+        if self._control is not None:
+            self._close(sequence)
+
+    def _close(self, sequence: Sequence) -> None:
+        """A request has ended: its replica may be drained, and with the last one the run is over."""
+        if sequence.replica >= 0 and self.handoff is None:
+            self.fleet.finished(sequence.replica)
+        self._open -= 1
+        self._end_with_the_last()
+
+    def _end_with_the_last(self) -> None:
+        if self._exhausted and not self._open and not self._done.triggered:
+            self._done.succeed()
 
     def _after_thinking(self, sequence: Sequence, think: float) -> Generator[Event, None, None]:
         sequence.arrival = self.clock.now + think
@@ -216,10 +262,13 @@ class Cluster:
         for chunk in source.chunks():
             for sequence in self._of_chunk(chunk, index):
                 if sequence.final_tokens <= self.capacity_tokens and sequence.prompt_tokens <= self._prompt_tokens:
+                    self._open += 1
                     yield sequence
                 else:
                     self._refuse(sequence)
             index += len(chunk)
+        self._exhausted = True
+        self._end_with_the_last()
 
     def _of_chunk(self, chunk: Requests, first: int) -> Iterator[Sequence]:
         extents = _ExtentBuilder(chunk.prefix, self._block_tokens) if chunk.prefix is not None else None

@@ -32,13 +32,23 @@ class Run:
     contexts: list[tuple[int, int]]
     chunks: Chunks
     steps: int = 1
-    stopping: bool = False
+    interrupted: bool = False
 
     def cut(self, now: float) -> None:
         """Keep only the steps up to the first that ends at `now` or later."""
         self.steps = int(np.searchsorted(self.ends, now, side="left")) + 1
         self.ends = self.ends[: self.steps]
         self.durations = self.durations[: self.steps]
+
+    def split(self, steps: int) -> Run:
+        """Take the first `steps` decode steps, fewer than all, off this run and return them as one of their own."""
+        first = Run(
+            self.batch, self.start, self.ends[:steps], self.durations[:steps], self.decoding, self.contexts,
+            self.chunks, steps,
+        )  # fmt: skip
+        self.start = float(self.ends[steps - 1])
+        self.ends, self.durations, self.steps = self.ends[steps:], self.durations[steps:], self.steps - steps
+        return first
 
 
 class Lane:
@@ -83,6 +93,9 @@ class Lane:
         self.before_step = before_step
         self.loading = loading
         self.current: Run | None = None
+        self._interrupted = False
+        self._idle = 0.0
+        self._idle_since = -1.0
         self._wake: Event | None = None
         self._joined: dict[Sequence, None] = {}
         self.process: Process = clock.process(self.loop())
@@ -96,16 +109,22 @@ class Lane:
                 if self.before_step(self):
                     continue
                 self._wake = self.clock.event()
+                self._idle_since = self.clock.now
                 yield self._wake
+                self._idle += self.clock.now - self._idle_since
+                self._idle_since = -1.0
                 continue
             run = self.current = self._plan(batch)
-            try:
-                yield self.clock.at(run.ends[-1], self.priority)
-            except Interrupt:
-                run.cut(self.clock.now)
-                yield self.clock.at(run.ends[-1], self.priority)
-            self.current = None
-            self._commit(run)
+            while self.current is run:
+                try:
+                    yield self.clock.at(run.ends[-1], self.priority)
+                except Interrupt:
+                    self._interrupted = False
+                    run.cut(self.clock.now)
+                    run.interrupted = True
+                    continue
+                self.current = None
+                self._commit(run)
 
     def notice(self, *, always: bool = False) -> None:
         """Something arrived, or blocks came free: wake up, or stop at the end of the step now running.
@@ -119,8 +138,43 @@ class Lane:
             self.clock.schedule(wake, priority=self.priority)  # type: ignore[arg-type]
             return
         run = self.current
-        if run is not None and run.steps > 1 and not run.stopping and (always or run.batch.arrivals_matter):
-            run.stopping = True
+        if run is not None and run.steps > 1 and not run.interrupted and (always or run.batch.arrivals_matter):
+            run.interrupted = True
+            self._interrupt()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds up to now in which there was nothing to do."""
+        return self._idle + (self.clock.now - self._idle_since if self._idle_since >= 0 else 0.0)
+
+    def steps_ended(self) -> int:
+        """Decode steps of the current run that have ended before now and are not yet in the state."""
+        run = self.current
+        return 0 if run is None or run.steps == 1 else int(np.searchsorted(run.ends, self.clock.now, side="left"))
+
+    def blocks_ahead(self) -> int:
+        """Blocks that the steps ended and not yet in the state have taken, less those reserved before."""
+        return self.state.decoding.blocks_needed(self.steps_ended()) - self.state.reserved
+
+    def settle(self) -> None:
+        """Bring the state to where a step-by-step simulation has it now, the step in progress reserved."""
+        run, ended = self.current, self.steps_ended()
+        if run is None or not ended:
+            return
+        self._commit(run.split(ended))
+        self.state.reserve_decode_step()
+        run.contexts = self.state.decoding.contexts()
+
+    def abort(self) -> None:
+        """Lose the step in progress; the steps before it have counted."""
+        self.settle()
+        if self.current is not None:
+            self.current = None
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if not self._interrupted:
+            self._interrupted = True
             self.process.interrupt()
 
     def _decide(self) -> Batch:

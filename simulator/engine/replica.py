@@ -8,11 +8,13 @@ from collections.abc import Callable
 from simulator.engine.clock import Clock
 from simulator.engine.kv_loading import KVLoading, TierSetup
 from simulator.engine.lane import Lane
+from simulator.engine.prediction import first_token_seconds
 from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Speculation
 from simulator.engine.speculative_lane import SpeculativeLane
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.tiers import Tiers
+from simulator.errors import InputError
 from simulator.policies.batching.state import BatchingPolicy, Limits, ServingState
 from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
@@ -23,8 +25,8 @@ class Replica:
     """A model instance that serves what is submitted to it.
 
     A replica of a prefill pool gives each sequence away when its prompt is computed (`on_prefilled`); one of a decode
-    pool expects them. Routers read `outstanding` (sequences submitted and not finished), `prompt_backlog` (their
-    prompt tokens not computed yet) and `kv_utilisation`.
+    pool expects them. Routers read it as a `ReplicaView`: all that view shows is as of the iterations that have ended
+    by now.
     """
 
     def __init__(
@@ -108,7 +110,40 @@ class Replica:
     @property
     def kv_utilisation(self) -> float:
         """Share of the KV blocks that sequences hold, as of the iterations that have ended."""
-        return self.kv.used / self.kv.blocks
+        return (self.kv.used + sum(lane.blocks_ahead() for lane in self.lanes)) / self.kv.blocks
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds up to now without work, the mean over the lanes."""
+        return sum(lane.idle_seconds for lane in self.lanes) / len(self.lanes)
+
+    @property
+    def queued(self) -> int:
+        """Sequences submitted here that hold no blocks."""
+        return len(self.waiting)
+
+    @property
+    def decoding(self) -> int:
+        """Sequences whose prompt is computed."""
+        return sum(len(lane.state.decoding.members) for lane in self.lanes)
+
+    def cached_tokens(self, sequence: Sequence) -> int:
+        """Leading tokens of the sequence that the KV cache holds now."""
+        if not self.kv.hit_blocks(sequence):
+            return 0
+        for lane in self.lanes:
+            lane.settle()  # the steps that have ended may have overwritten what is looked for
+        return self.kv.hit_blocks(sequence) * self.kv.block_tokens
+
+    def predicted_ttft(self, sequence: Sequence) -> float:
+        """Seconds to the sequence's first token if it were submitted now; see `prediction`.
+
+        Raises `InputError` with speculation, whose iterations it does not foresee.
+        """
+        lanes = [lane for lane in self.lanes if isinstance(lane, Lane)]
+        if len(lanes) < len(self.lanes):
+            raise InputError("policies that predict TTFT are not modelled beside speculation: choose others")
+        return first_token_seconds(lanes, self.prompt_backlog, sequence.target - self.cached_tokens(sequence))
 
     def submit(self, sequence: Sequence) -> None:
         """Queue a sequence; the lanes look at it when their current step ends."""
@@ -118,6 +153,21 @@ class Replica:
         self.waiting.append(sequence)
         for lane in self.lanes:
             lane.notice()
+
+    def lose_all(self) -> list[Sequence]:
+        """Lose the step in progress, the queue and the whole KV cache; the sequences that were here, by index."""
+        for lane in self.lanes:
+            assert isinstance(lane, Lane)
+            lane.abort()
+            while (newest := lane.state.newest()) is not None:
+                lane.state.preempt(newest)
+            lane.state.prompt_backlog = 0
+        lost = sorted(self.waiting, key=lambda s: s.index)
+        self.waiting.clear()
+        self.kv.clear()
+        self.lanes[0].stage_free[:] = [0.0] * len(self.lanes)
+        self.outstanding = 0
+        return lost
 
     def expect(self, sequence: Sequence, start: Callable[[int], None]) -> None:
         """Reserve blocks for a sequence that was computed elsewhere, between two steps, when they are free.

@@ -77,6 +77,7 @@ class SpeculativeLane:
         self.on_release = on_release
         self._limits = limits
         self._wake: Event | None = None
+        self._idle = self._idle_since = 0.0
         self._prompts: list[tuple[int, int]] = []
         self._accepted = self._examined = 0.0
         self.process = clock.process(self.loop())
@@ -89,7 +90,9 @@ class SpeculativeLane:
             batch = self.policy.next_batch(self.state)
             if not batch.chunks and not (batch.decode and len(self.advancing)):
                 self._wake = self.clock.event()
+                self._idle_since = self.clock.now
                 yield self._wake
+                self._idle += self.clock.now - self._idle_since
                 continue
             iteration = self._begin(batch)
             yield self.clock.at(iteration.end, self.priority)
@@ -102,6 +105,18 @@ class SpeculativeLane:
             wake._ok = True
             wake._value = None
             self.clock.schedule(wake, priority=self.priority)  # type: ignore[arg-type]
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds up to now in which there was nothing to do."""
+        return self._idle + (self.clock.now - self._idle_since if self._wake is not None else 0.0)
+
+    def blocks_ahead(self) -> int:
+        """Less those reserved for the iteration in progress."""
+        return -self.state.reserved
+
+    def settle(self) -> None:
+        """Nothing to do: iterations are simulated one by one."""
 
     def _plan_drafts(self) -> None:
         """Ask for drafts and cut them to what the token budget and the cache can hold.

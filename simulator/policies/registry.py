@@ -24,6 +24,24 @@ POLICIES: dict[str, dict[str, str]] = {
         "random": "simulator.policies.routing:Random",
         "least-outstanding": "simulator.policies.routing:LeastOutstanding",
         "shortest-queue": "simulator.policies.routing:ShortestQueue",
+        "power-of-two": "simulator.policies.routing:PowerOfTwo",
+        "kv-utilisation": "simulator.policies.routing:KVUtilisation",
+        "prefix-affinity": "simulator.policies.routing:PrefixAffinity",
+        "session-affinity": "simulator.policies.routing:SessionAffinity",
+        "weighted": "simulator.policies.routing:Weighted",
+        "predicted-cost": "simulator.policies.routing:PredictedCost",
+    },
+    "admission": {
+        "all": "simulator.policies.admission:All",
+        "queue-limit": "simulator.policies.admission:QueueLimit",
+        "predicted-wait": "simulator.policies.admission:PredictedWait",
+        "token-bucket": "simulator.policies.admission:TokenBucket",
+    },
+    "autoscaler": {
+        "fixed": "simulator.policies.autoscaling:Fixed",
+        "queue-based": "simulator.policies.autoscaling:QueueBased",
+        "utilisation": "simulator.policies.autoscaling:Utilisation",
+        "scheduled": "simulator.policies.autoscaling:Scheduled",
     },
     "speculation": {
         "none": "simulator.policies.speculation:NoSpeculation",
@@ -53,6 +71,9 @@ POLICIES: dict[str, dict[str, str]] = {
         "chunk-reuse": "simulator.policies.kv_cache.reuse:ChunkReuse",
     },
 }
+
+# Parameters that the simulator gives to a policy that asks for them; a user's options cannot.
+GIVEN = ("rng", "objective_ttft_ms", "streams")
 
 
 def policy_class(kind: str, name: str) -> type[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import unknown_name
-from simulator.policies.registry import POLICIES, policy_class
+from simulator.policies.registry import GIVEN, POLICIES, policy_class
 from simulator.yaml_io import load_yaml
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
@@ -198,7 +198,7 @@ def _policy_facts(name: str) -> Row:
             options = {
                 p.name: "required" if p.default is p.empty else p.default
                 for p in inspect.signature(found).parameters.values()
-                if p.name not in ("rng", "streams")
+                if p.name not in GIVEN
             }
             return {"kind": kind, "class": known.get(name, name), "options": options, "about": inspect.getdoc(found)}
     raise unknown_name("policy", name, [n for known in POLICIES.values() for n in known])

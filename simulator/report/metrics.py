@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
+from simulator.report.fleet import fleet_figures, mean_replicas
 from simulator.report.usage import Rows, peak_flops, pool_rows, power, work
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def summarise(result: Result) -> dict[str, Any]:
         "requests": {
             "finished": len(c["index"]),
             "rejected": len(result.rejected),
+            "shed": len(result.shed),
             "skipped_rows": sum(result.skipped.values()),
             "skipped_reasons": result.skipped,
         },
@@ -89,6 +91,8 @@ def summarise(result: Result) -> dict[str, Any]:
         summary |= _resources(result, seconds, prompt, output)
     if result.handoff is not None:
         summary["kv_transfer"] = _transfer(result)
+    if result.fleet is not None:
+        summary["fleet"] = fleet_figures(result, result.fleet)
     summary["deployment"] = _deployment(result)
     return summary
 
@@ -171,7 +175,7 @@ def _speculation(result: Result, totals: dict[str, float]) -> dict[str, Any]:
 
 
 def _resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
-    used = [_pool_use(pool, rows, seconds) for pool, rows in pool_rows(result)]
+    used = [_pool_use(pool, rows, mean_replicas(result, pool), seconds) for pool, rows in pool_rows(result)]
     total = {name: sum(pool[name] for pool in used) for name in used[0]}
     cost, rate = _cost(result, seconds)
     energy = total["energy"]
@@ -204,11 +208,11 @@ def _resources(result: Result, seconds: float, prompt: float, output: float) -> 
     }
 
 
-def _pool_use(pool: Pool, rows: Rows, seconds: float) -> dict[str, float]:
+def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[str, float]:
     """What the devices of a pool did, and what they could have done, in so many seconds."""
     d = pool.deployment
     durations = rows["end_s"] - rows["start_s"]
-    lanes, each = pool.replicas * d.parallel.pipeline, d.parallel.devices / d.parallel.pipeline
+    lanes, each = replicas * d.parallel.pipeline, d.parallel.devices / d.parallel.pipeline
     flops, moved = work(rows, d)
     busy, blocks = float(durations.sum()), d.memory.blocks - 1
     peak, bandwidth = peak_flops(d), d.device.memory_bandwidth
@@ -239,14 +243,15 @@ def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
     known = [price for price in prices if price is not None]
     if len(known) < len(prices):
         return None, None
-    total = sum(price * pool.devices * seconds / 3600.0 for price, pool in zip(known, result.pools, strict=True))
+    devices = [mean_replicas(result, pool) * pool.deployment.parallel.devices for pool in result.pools]
+    total = sum(price * count * seconds / 3600.0 for price, count in zip(known, devices, strict=True))
     drafter = result.deployment.drafter
     if drafter is not None and drafter.device is not None:
-        total += (drafter.device.price or 0.0) * drafter.devices * result.scenario.replicas * seconds / 3600.0
+        replicas = mean_replicas(result, result.pools[0])
+        total += (drafter.device.price or 0.0) * drafter.devices * replicas * seconds / 3600.0
     if len(known) == 1:
         return total, known[0]
-    devices = sum(pool.devices for pool in result.pools)
-    return total, sum(price * pool.devices / devices for price, pool in zip(known, result.pools, strict=True))
+    return total, sum(price * count / sum(devices) for price, count in zip(known, devices, strict=True))
 
 
 def _deployment(result: Result) -> dict[str, Any]:

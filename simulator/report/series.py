@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.engine.recorder import Floats
+from simulator.report.fleet import changes_size, mean_replicas
 from simulator.report.usage import pool_rows, power
 
 if TYPE_CHECKING:
@@ -64,8 +65,20 @@ def token_rates(result: Result, edges: Floats) -> tuple[Floats, Floats]:
 def kv_utilisation(result: Result, edges: Floats) -> Floats:
     """Share of all replicas' KV blocks that sequences hold; an idle replica holds none."""
     rows = result.iteration_columns
-    blocks = sum((p.deployment.memory.blocks - 1) * p.replicas * p.deployment.parallel.pipeline for p in result.pools)
-    return binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / blocks)
+    blocks = [(p.deployment.memory.blocks - 1) * p.deployment.parallel.pipeline for p in result.pools]
+    if not changes_size(result):
+        total = sum(b * p.replicas for b, p in zip(blocks, result.pools, strict=True))
+        return binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / total)
+    used = binned_mean(edges, rows["start_s"], rows["end_s"], rows["kv_blocks_used"] / blocks[0])
+    return np.asarray(used / np.maximum(replicas_on(result, edges), 1e-12), dtype=np.float64)
+
+
+def replicas_on(result: Result, edges: Floats) -> Floats:
+    """Replicas of a fleet of changing size that are paid for."""
+    assert result.fleet is not None
+    intervals = result.fleet.intervals
+    start, end = np.array([i.start_s for i in intervals]), np.array([i.end_s for i in intervals])
+    return binned_mean(edges, start, end, np.ones(len(intervals)))
 
 
 def total_power(result: Result, edges: Floats) -> Floats:
@@ -75,7 +88,8 @@ def total_power(result: Result, edges: Floats) -> Floats:
         d = pool.deployment
         idle = d.device.idle_power
         above = (power(rows, d) - idle) * d.parallel.devices / d.parallel.pipeline
-        watts += idle * pool.devices + binned_mean(edges, rows["start_s"], rows["end_s"], above)
+        on = replicas_on(result, edges) * d.parallel.devices if changes_size(result) else pool.devices
+        watts += idle * on + binned_mean(edges, rows["start_s"], rows["end_s"], above)
     return watts
 
 
@@ -84,7 +98,7 @@ def time_shares(result: Result) -> dict[str, float]:
     rows = result.iteration_columns
     seconds = rows["end_s"] - rows["start_s"]
     c = result.request_columns
-    lanes = sum(p.replicas * p.deployment.parallel.pipeline for p in result.pools)
+    lanes = sum(mean_replicas(result, p) * p.deployment.parallel.pipeline for p in result.pools)
     total = max(float(c["finish_s"].max() - c["arrival_s"].min()) * lanes, 1e-12)
     prompts, decodes = rows["prefill_tokens"] > 0, rows["decode_sequences"] > 0
     shares = {

@@ -18,6 +18,7 @@ LATENCIES = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E", "queue_
 COLUMNS = {"mean": "mean", "p50": "P50", "p90": "P90", "p95": "P95", "p99": "P99", "max": "max"}
 OVERLOAD_REQUESTS = 10
 OVERLOAD_SHARE = 0.05
+LEFT_OUT = {"rejected": "rejected", "shed": "shed", "skipped_rows": "rows skipped"}
 
 
 def print_summary(summary: dict[str, Any]) -> None:
@@ -61,9 +62,7 @@ def headline(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     requests, throughput, goodput = s["requests"], s["throughput"], s["goodput"]
-    left_out = [
-        f"{requests[k]:,} {w}" for k, w in (("rejected", "rejected"), ("skipped_rows", "rows skipped")) if requests[k]
-    ]
+    left_out = [f"{requests[k]:,} {w}" for k, w in LEFT_OUT.items() if requests[k]]
     yield "requests", f"{requests['finished']:,}", ", ".join(["finished", *left_out])
     yield "makespan", f"{s['makespan_s']:,.2f}", "s"
     yield "request throughput", f"{throughput['requests_per_s']:,.3f}", "requests/s"
@@ -121,6 +120,14 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
                 f"{cost['usd_per_million_tokens']:,.3f}",
                 f"USD; {cost['usd_per_million_output_tokens']:,.3f} a million output tokens",
             )
+    if "fleet" in s:
+        fleet = s["fleet"]
+        yield (
+            "replicas",
+            f"{fleet['mean_replicas']:,.2f}",
+            f"on average, {fleet['most_replicas']:,} at most, {fleet['availability']:.2%} of their time not failed",
+        )
+        yield "failures", f"{fleet['failures']:,}", f"which interrupted {fleet['interrupted_requests']:,} requests"
     backlog = s["backlog"]
     yield (
         "backlog at last arrival",

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.report.files import atomic
+from simulator.report.fleet import most_replicas
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
@@ -42,7 +43,7 @@ def _write(stream: IO[str], events: Iterator[Event]) -> None:
 
 
 def _events(result: Result, most: int) -> Iterator[Event]:
-    for replica in range(result.scenario.replicas):
+    for replica in range(most_replicas(result)):
         yield {"ph": "M", "pid": replica, "name": "process_name", "args": {"name": f"replica {replica}"}}
         yield {"ph": "M", "pid": replica, "tid": 0, "name": "thread_name", "args": {"name": "iterations"}}
     yield from _iterations(result, most)
@@ -64,6 +65,7 @@ def _iterations(result: Result, most: int) -> Iterator[Event]:
         "kv_blocks_used",
     )
     blocks = {p.first + n: p.deployment.memory.blocks - 1 for p in result.pools for n in range(p.replicas)}
+    other = result.deployment.memory.blocks - 1  # of replicas that an autoscaler has added
     free: dict[tuple[int, int], float] = {}
     for start, end, replica, steps, decode, prefill, running, waiting, used in zip(
         *(rows[n][order].tolist() for n in names), strict=True
@@ -81,7 +83,7 @@ def _iterations(result: Result, most: int) -> Iterator[Event]:
             "name": kind,
             "args": {"steps": int(steps), "decode_sequences": int(decode), "prefill_tokens": int(prefill)},
         }
-        counts = (("running", running), ("waiting", waiting), ("KV cache (%)", 100 * used / blocks[pid]))
+        counts = (("running", running), ("waiting", waiting), ("KV cache (%)", 100 * used / blocks.get(pid, other)))
         for name, value in counts:
             yield {"ph": "C", "pid": pid, "ts": start * 1e6, "name": name, "args": {"value": value}}
 

@@ -153,6 +153,14 @@ class PagedKVCache:
         sequence.held = []
         sequence.blocks = sequence.held_blocks = sequence.computed = 0
 
+    def clear(self) -> None:
+        """Forget everything; no sequence may hold a block."""
+        self._idle.clear()
+        self._known.clear()
+        self._holders.clear()
+        self.free = self.blocks
+        self._push_blank(self.blocks)
+
     def _extents_of(self, sequence: Sequence, hit: int) -> tuple[list[Hashable], int]:
         """Identities of the extents that the first `hit` blocks lie in, and their blocks now free."""
         held: list[Hashable] = []

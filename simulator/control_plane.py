@@ -1,0 +1,90 @@
+"""From a scenario's fields to what acts on its cluster."""
+
+from __future__ import annotations
+
+from simulator.control_spec import ColdStartSpec
+from simulator.engine.autoscaling import Autoscaling
+from simulator.engine.control import Control
+from simulator.engine.deployment import Deployment
+from simulator.engine.failures import Failures, Outage
+from simulator.errors import InputError
+from simulator.hardware.links import Link, link
+from simulator.hardware.node import node
+from simulator.policies.admission import Admission, All
+from simulator.policies.autoscaling import Autoscaler, Fixed
+from simulator.policies.registry import build_policy
+from simulator.scenario import Scenario
+
+# Sequential reads of a PCIe 4.0 data-centre drive: Samsung PM9A3 datasheet, 6,900 MB/s.
+DISK_BYTES_PER_S = 6.9e9
+
+
+def control_of(scenario: Scenario, deployment: Deployment) -> Control | None:
+    """What acts on the scenario's cluster besides its router, or None if nothing does."""
+    admission = _admission(scenario)
+    autoscaling = _autoscaling(scenario, deployment)
+    failures = _failures(scenario)
+    if failures is not None and scenario.speculation.policy != "none":
+        raise InputError("failures beside speculation are not modelled: leave one of the two out")
+    if failures is not None and scenario.kv_cache.tiers:
+        raise InputError("failures beside kv_cache.tiers are not modelled: leave one of the two out")
+    if admission is None and autoscaling is None and failures is None:
+        return None
+    return Control(admission, autoscaling, failures)
+
+
+def _admission(scenario: Scenario) -> Admission | None:
+    built: Admission = build_policy(
+        "admission",
+        scenario.admission.policy,
+        scenario.admission.options,
+        objective_ttft_ms=scenario.objectives.ttft_ms,
+    )
+    return None if isinstance(built, All) else built
+
+
+def _autoscaling(scenario: Scenario, deployment: Deployment) -> Autoscaling | None:
+    spec = scenario.autoscaling
+    policy: Autoscaler = build_policy("autoscaler", spec.policy, spec.options)
+    if isinstance(policy, Fixed):
+        return None
+    return Autoscaling(
+        policy=policy,
+        least=spec.min_replicas,
+        most=spec.max_replicas or scenario.replicas,
+        interval_s=spec.every_s,
+        start_s=cold_start_seconds(spec.cold_start, deployment),
+        shrink_delay_s=spec.shrink_delay_s,
+    )
+
+
+def cold_start_seconds(spec: ColdStartSpec, deployment: Deployment) -> float:
+    """Seconds from the decision to start a replica until it serves."""
+    share, devices = deployment.memory.weights, deployment.parallel.devices
+    if spec.gb_per_s is not None:
+        return spec.fixed_s + share * devices / (spec.gb_per_s * 1e9)
+    if spec.weights_from == "disk":
+        return spec.fixed_s + share * devices / DISK_BYTES_PER_S
+    over = deployment.fabric.between if spec.weights_from == "network" else _host_link(deployment)
+    return spec.fixed_s + over.latency + share / (over.bandwidth * over.efficiency)
+
+
+def _host_link(deployment: Deployment) -> Link:
+    """The link from host memory to one device."""
+    device = deployment.device
+    return link(node(device.node).host.link if device.node else device.links.get("host", "pcie-gen4-x16"))
+
+
+def _failures(scenario: Scenario) -> Failures | None:
+    spec = scenario.failures
+    if not spec.any:
+        return None
+    return Failures(
+        mtbf_s=spec.mtbf_s,
+        mttr_s=spec.mttr_s,
+        node_mtbf_s=spec.node_mtbf_s,
+        replicas_per_node=spec.replicas_per_node,
+        shape=spec.weibull_shape,
+        outages=tuple(Outage(o.at_s, o.repair_s, tuple(dict.fromkeys(o.replicas))) for o in spec.outages),
+        seed=scenario.seed,
+    )

@@ -1,0 +1,18 @@
+"""What acts on a cluster besides its router."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.engine.autoscaling import Autoscaling
+from simulator.engine.failures import Failures
+from simulator.policies.admission import Admission
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Admission, autoscaling and failures; None for what there is none of."""
+
+    admission: Admission | None = None
+    autoscaling: Autoscaling | None = None
+    failures: Failures | None = None
