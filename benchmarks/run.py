@@ -125,6 +125,7 @@ def plan(trace: Path) -> dict[str, Any]:
         facts = json.loads(answer.read_text(encoding="utf-8"))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return found | {
+        "trace": trace.name,
         "candidates": facts["search"]["considered"],
         "simulations": facts["search"]["simulations"],
         "processor_seconds": round(used.ru_utime + used.ru_stime),
@@ -196,6 +197,7 @@ def main() -> None:
             continue
         found = best(key, options.measured, 1 if "million" in key or key == "plan" else options.repeats)
         notes = ", ".join(f"{found[k]:,} {k}" for k in COUNTS if k in found)
+        notes += f" of {found['trace']}" if "trace" in found else ""
         limit = f"{row.seconds:.2f}" if row.seconds else ""
         most = f"{row.megabytes:.0f}" if row.megabytes else ""
         peers = f" ({row.peers})" if row.peers else ""
