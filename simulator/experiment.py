@@ -14,6 +14,7 @@ from simulator.engine.streams import stream
 from simulator.hardware.overheads import StepOverheads
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.queueing import Discipline, FirstComeFirstServed
 from simulator.policies.registry import build_policy
 from simulator.scenario import LoadSpec, Scenario
 from simulator.workloads.models import model
@@ -105,6 +106,18 @@ def deployment_of(
     )
 
 
+def discipline_of(scenario: Scenario) -> Discipline:
+    """A queue discipline for one replica. Raises `InputError` for an unknown one or wrong options."""
+    found: Discipline = build_policy(
+        "queue",
+        scenario.queue.policy,
+        scenario.queue.options,
+        rng=stream(scenario.seed, "queue"),
+        objectives=scenario.objectives,
+    )
+    return found
+
+
 def run(
     scenario: Scenario,
     *,
@@ -128,6 +141,7 @@ def run(
         "router", scenario.router.policy, scenario.router.options, rng=stream(scenario.seed, "router")
     )
     recorder = Recorder(iterations=keep_iterations)
+    in_order_of_arrival = isinstance(discipline_of(scenario), FirstComeFirstServed)
     spec = ReplicaSpec(
         timer=deployment.timer,
         limits=deployment.limits,
@@ -135,6 +149,7 @@ def run(
             blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
         ),
         policy=lambda: build_policy("batching", batching.policy, batching.options),
+        discipline=None if in_order_of_arrival else lambda: discipline_of(scenario),
     )
     cluster = Cluster(
         spec,

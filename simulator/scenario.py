@@ -76,6 +76,13 @@ class KVCacheSpec(_Part):
     prefix_caching: bool = True
 
 
+class QueueSpec(_Part):
+    """The discipline of each replica's queue by name or `module:Class`, and its options."""
+
+    policy: str = "fcfs"
+    options: dict[str, Any] = {}
+
+
 class RouterSpec(_Part):
     """The router by name or `module:Class`, and its options."""
 
@@ -133,6 +140,7 @@ class Scenario(_Part):
     precision: PrecisionSpec = PrecisionSpec()
     batching: BatchingSpec = BatchingSpec()
     kv_cache: KVCacheSpec = KVCacheSpec()
+    queue: QueueSpec = QueueSpec()
     router: RouterSpec = RouterSpec()
     load: LoadSpec
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)

@@ -18,6 +18,7 @@ from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching import VllmV1
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.queueing import Discipline
 from simulator.policies.routing import RoundRobin, Router
 from simulator.workloads.parallelism import Parallelism, Precision
 from simulator.workloads.requests import PrefixHashes, Requests
@@ -84,6 +85,8 @@ class Rows:
                 prefix=prefix,
                 session=None if r.session is None else r.session[cut],
                 think_s=None if r.think_s is None else r.think_s[cut],
+                priority=None if r.priority is None else r.priority[cut],
+                tenant=None if r.tenant is None else r.tenant[cut],
             )
 
 
@@ -96,6 +99,8 @@ def rows(
     block_tokens: int = 4,
     sessions: list[int] | None = None,
     think: list[float] | None = None,
+    priorities: list[int] | None = None,
+    tenants: list[int] | None = None,
 ) -> Rows:
     prefix = None
     if hashes is not None:
@@ -109,6 +114,8 @@ def rows(
             prefix=prefix,
             session=None if sessions is None else np.array(sessions, dtype=np.int64),
             think_s=None if think is None else np.array(think, dtype=np.float64),
+            priority=None if priorities is None else np.array(priorities, dtype=np.int64),
+            tenant=None if tenants is None else np.array(tenants, dtype=np.int64),
         )
     )
 
@@ -118,6 +125,7 @@ def serve(
     *,
     timer: StepTimer | FixedTimer,
     policy: Callable[[], BatchingPolicy] = VllmV1,
+    discipline: Callable[[], Discipline] | None = None,
     blocks: int = 1000,
     block_tokens: int = 4,
     max_num_seqs: int = 8,
@@ -135,6 +143,7 @@ def serve(
         limits=Limits(max_num_seqs, max_num_batched_tokens),
         kv=lambda: PagedKVCache(blocks=blocks, block_tokens=block_tokens, prefix_caching=prefix_caching),
         policy=policy,
+        discipline=discipline,
     )
     cluster = Cluster(
         spec,

@@ -16,6 +16,7 @@ from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.queueing import Discipline
 from simulator.policies.routing import Router
 from simulator.policies.sequence import Extent, Sequence
 from simulator.workloads.requests import PrefixHashes, Requests, RequestSource
@@ -36,12 +37,16 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSpec:
-    """What every replica is built from; factories are called once a replica (policies once a lane)."""
+    """What every replica is built from; factories are called once a replica (policies once a lane).
+
+    `discipline` None is a queue in order of arrival.
+    """
 
     timer: StepTimer
     limits: Limits
     kv: Callable[[], PagedKVCache]
     policy: Callable[[], BatchingPolicy]
+    discipline: Callable[[], Discipline] | None = None
 
 
 class Cluster:
@@ -81,6 +86,7 @@ class Cluster:
                 kv=spec.kv(),
                 limits=spec.limits,
                 policy=spec.policy,
+                discipline=None if spec.discipline is None else spec.discipline(),
                 timer=spec.timer,
                 recorder=recorder,
                 fast_forward=fast_forward,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from simulator.engine.clock import Clock
+from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.lane import Lane
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
-from simulator.policies.batching.state import BatchingPolicy, Limits, ServingState
+from simulator.policies.batching.state import BatchingPolicy, Limits, ServingState, Waiting
 from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.queueing import Discipline, Disciplined, DisciplinedQueue
 from simulator.policies.sequence import Sequence
 
 
@@ -19,7 +20,7 @@ class Replica:
     """A model instance that serves what is submitted to it.
 
     Routers read `outstanding` (sequences submitted and not finished), `prompt_backlog` (their prompt tokens
-    not computed yet) and `kv_utilisation`.
+    not computed yet) and `kv_utilisation`. `discipline` None is first come, first served, at no cost.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Replica:
         kv: PagedKVCache,
         limits: Limits,
         policy: Callable[[], BatchingPolicy],
+        discipline: Discipline | None = None,
         timer: StepTimer,
         recorder: Recorder,
         fast_forward: bool,
@@ -38,7 +40,9 @@ class Replica:
         self.number = number
         self.kv = kv
         self.outstanding = 0
-        self.waiting: deque[Sequence] = deque()
+        queue = None if discipline is None else DisciplinedQueue(discipline)
+        self.waiting: Waiting = deque() if queue is None else queue
+        self._clock = clock
         self._on_finish = on_finish
         stages = len(timer.stages)
         self.lanes: list[Lane] = []
@@ -51,7 +55,7 @@ class Replica:
                 Lane(
                     clock,
                     state,
-                    policy(),
+                    policy() if queue is None else Disciplined(policy(), queue, self._notice_at),
                     timer,
                     recorder,
                     number=number * stages + lane,
@@ -79,14 +83,22 @@ class Replica:
         self.outstanding += 1
         self.lanes[0].state.prompt_backlog += sequence.target
         self.waiting.append(sequence)
-        for lane in self.lanes:
-            lane.notice()
+        self._notice()
 
     def _finished(self, sequence: Sequence, time: float) -> None:
         self.outstanding -= 1
         self._on_finish(sequence, time)
 
+    def _notice_at(self, time: float) -> None:
+        """Have the lanes look at the queue at `time`, as if something arrived then."""
+        event = self._clock.at(time, ARRIVAL)
+        assert event.callbacks is not None
+        event.callbacks.append(lambda _: self._notice())
+
+    def _notice(self) -> None:
+        for lane in self.lanes:
+            lane.notice()
+
     def _notice_others(self) -> None:
         if len(self.lanes) > 1 and self.waiting:
-            for lane in self.lanes:
-                lane.notice()
+            self._notice()

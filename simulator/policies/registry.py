@@ -15,6 +15,21 @@ POLICIES: dict[str, dict[str, str]] = {
         "orca": "simulator.policies.batching:Orca",
         "static": "simulator.policies.batching:Static",
     },
+    "queue": {
+        "fcfs": "simulator.policies.queueing:FirstComeFirstServed",
+        "sjf": "simulator.policies.queueing:ShortestJobFirst",
+        "srpt": "simulator.policies.queueing:ShortestRemainingFirst",
+        "priority": "simulator.policies.queueing:Priority",
+        "mlfq": "simulator.policies.queueing:SkipJoinFeedback",
+        "vtc": "simulator.policies.queueing:VirtualTokenCounter",
+        "edf": "simulator.policies.queueing:EarliestDeadlineFirst",
+        "prefix-groups": "simulator.policies.queueing:PrefixGroups",
+    },
+    "predictor": {
+        "exact": "simulator.policies.queueing.prediction:Exact",
+        "noisy": "simulator.policies.queueing.prediction:Noisy",
+        "bucketed": "simulator.policies.queueing.prediction:Bucketed",
+    },
     "router": {
         "round-robin": "simulator.policies.routing:RoundRobin",
         "random": "simulator.policies.routing:Random",

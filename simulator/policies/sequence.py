@@ -14,13 +14,15 @@ class Sequence:
     blocks. After a preemption the generated tokens count as prompt again, so `target` is what must be
     computed before the next token comes out. `extents` names the leading blocks as (identity, number of
     blocks). The KV cache keeps its own account in `held`, `held_blocks`, `next_extent` and `extent_start`,
-    the decode set in `ticket` and `joined_at`.
+    the decode set in `ticket` and `joined_at`. `predicted_output` is what a scheduler takes for `output_tokens`
+    (-1: nobody has predicted it).
     """
 
     __slots__ = (
         "admitted", "arrival", "blocks", "cached_tokens", "computed", "extent_start", "extents", "first_token",
         "generated", "held", "held_blocks", "index", "joined_at", "last_token", "next_extent", "output_tokens",
-        "preemptions", "priority", "prompt_tokens", "replica", "scheduled", "session", "target", "tenant", "ticket",
+        "predicted_output", "preemptions", "priority", "prompt_tokens", "replica", "scheduled", "session", "target",
+        "tenant", "ticket",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +53,7 @@ class Sequence:
         self.session = session
         self.priority = priority
         self.tenant = tenant
+        self.predicted_output = -1
         self.admitted = -1
         self.cached_tokens = 0
         self.preemptions = 0

@@ -182,7 +182,7 @@ def _policy_facts(name: str) -> Row:
             options = {
                 p.name: "required" if p.default is p.empty else p.default
                 for p in inspect.signature(found).parameters.values()
-                if p.name != "rng"
+                if p.name not in ("rng", "objectives")
             }
             return {"kind": kind, "class": known.get(name, name), "options": options, "about": inspect.getdoc(found)}
     raise unknown_name("policy", name, [n for known in POLICIES.values() for n in known])

@@ -42,6 +42,7 @@ class Checked:
 
     def __init__(self, inner: BatchingPolicy) -> None:
         self.inner = inner
+        self.admits = getattr(inner, "admits", lambda _: True)
 
     def next_batch(self, state: ServingState) -> Batch:
         check(state)
