@@ -14,6 +14,9 @@ POLICIES: dict[str, dict[str, str]] = {
         "vllm-v0": "simulator.policies.batching:PrefillFirst",
         "orca": "simulator.policies.batching:Orca",
         "static": "simulator.policies.batching:Static",
+        "sarathi": "simulator.policies.batching:Sarathi",
+        "split-fuse": "simulator.policies.batching:SplitFuse",
+        "decode-first": "simulator.policies.batching:DecodeFirst",
     },
     "queue": {
         "fcfs": "simulator.policies.queueing:FirstComeFirstServed",

@@ -22,7 +22,7 @@ from simulator.policies.queueing import (
     VirtualTokenCounter,
 )
 from simulator.workloads.parallelism import Parallelism
-from tests.builders import Rows, serve, timer_of, tiny_model
+from tests.builders import Rows, rows, serve, timer_of, tiny_model
 from tests.engine.test_fast_forward import POLICIES, TIMERS, Checked, outcome, workloads
 
 
@@ -155,3 +155,29 @@ def test_lanes_of_a_pipeline_share_a_queue(
     )
     assert recorder.finished == len(source.requests)
     assert cluster.replicas[0].kv.used == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_decode_runs_end_where_another_tenant_becomes_the_head(seed: int) -> None:
+    """Blocks are short, prompts very long or short: a new head may fit where the old one does not."""
+    draws = np.random.default_rng(seed)
+    source = rows(
+        np.cumsum(draws.choice([0.0, 1e-4, 0.004], 12)).tolist(),
+        draws.choice([1, 2, 30, 40], 12).tolist(),
+        draws.integers(20, 60, 12).tolist(),
+        tenants=draws.integers(0, 2, 12).tolist(),
+    )
+
+    def run(fast_forward: bool) -> tuple[object, ...]:
+        _, recorder = serve(
+            source,
+            timer=TIMERS["full"],
+            discipline=VirtualTokenCounter,
+            blocks=35,
+            max_num_batched_tokens=64,
+            fast_forward=fast_forward,
+        )
+        return outcome(recorder)
+
+    assert run(True) == run(False)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from simulator.policies.batching.state import ServingState
 from simulator.policies.sequence import Sequence
 
 
-def make_room_to_decode(state: ServingState) -> bool:
+def _nothing(_: ServingState) -> int:
+    return 0
+
+
+def make_room_to_decode(state: ServingState, *, keep: Callable[[ServingState], int] = _nothing) -> bool:
     """Reserve the next decode step's blocks, preempting sequences from the last in line until they suffice.
 
-    Returns whether any sequence was preempted.
+    `keep` free blocks are not to be touched. Returns whether any sequence was preempted.
     """
     preempted = False
-    while state.decoding.blocks_needed() > state.kv.free:
+    while state.decoding.blocks_needed() > state.kv.free - keep(state):
         victim = state.victim()
         assert victim is not None
         state.preempt(victim)
@@ -42,3 +48,27 @@ def continue_prefills(state: ServingState, budget: int, longest: int) -> tuple[l
             chunks.append((sequence, tokens))
             budget -= tokens
     return chunks, budget, preempted
+
+
+def admit_whole(state: ServingState, watermark: float) -> tuple[list[tuple[Sequence, int]], bool]:
+    """Waiting prompts in whole, up to `max_num_batched_tokens`; one that is longer goes alone.
+
+    A share `watermark` of all blocks stays free, unless nothing runs. Returns the chunks and whether the head of
+    the queue has to wait for a sequence to finish.
+    """
+    chunks: list[tuple[Sequence, int]] = []
+    budget = state.limits.max_num_batched_tokens
+    spare = int(watermark * state.kv.blocks)
+    while state.waiting:
+        sequence = state.waiting[0]
+        hit = state.kv.hit_blocks(sequence)
+        tokens = sequence.target - hit * state.kv.block_tokens
+        if tokens > budget and chunks:
+            break
+        full = state.running >= state.limits.max_num_seqs
+        if full or not state.admit(sequence, tokens, hit=hit, spare=spare if state.running else 0):
+            return chunks, True
+        state.waiting.popleft()
+        chunks.append((sequence, tokens))
+        budget -= tokens
+    return chunks, False

@@ -35,6 +35,7 @@ class PrefixGroups:
         self._sharing: Counter[Hashable] = Counter()
         self._joined: dict[Sequence, Hashable] = {}
         self._sizes: Counter[Hashable] = Counter()
+        self._ages: dict[Hashable, int] = {}
 
     def key(self, sequence: Sequence, now: float) -> Key:
         """The most output a prompt token first."""
@@ -45,13 +46,14 @@ class PrefixGroups:
     def flow(self, sequence: Sequence) -> Hashable:
         """The group; None for those that share nothing."""
         if sequence not in self._joined:
-            self._joined[sequence] = self._best_prefix(sequence)
-            self._sizes[self._joined[sequence]] += not sequence.preemptions
+            group = self._joined[sequence] = self._best_prefix(sequence)
+            self._sizes[group] += not sequence.preemptions
+            self._ages.setdefault(group, len(self._ages))
         return self._joined[sequence]
 
     def rank(self, flow: Hashable) -> Key:
-        """The number of sequences that were ever in the group, so that it stays ahead while it is served."""
-        return (0,) if flow is None else (-self._sizes[flow],)
+        """The number of sequences that were ever in the group, so that it stays ahead while it is served, then age."""
+        return (0, 0) if flow is None else (-self._sizes[flow], self._ages[flow])
 
     def queued(self, sequence: Sequence, now: float) -> None:
         """Count whose prefixes it has, once."""
