@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from simulator.policies.queueing.discipline import Discipline, Flows, Key, Notified, Timed
 from simulator.policies.sequence import Sequence
 
-Entry = tuple[Key, float, int, Sequence]
+Entry = tuple[Key, float, int, int, Sequence]
 
 
 class DisciplinedQueue:
@@ -29,6 +29,7 @@ class DisciplinedQueue:
         self._best: Hashable = None
         self._known = False
         self._now = 0.0
+        self._pushed = 0
 
     def __len__(self) -> int:
         return len(self._entries) + len(self._arrived)
@@ -42,7 +43,7 @@ class DisciplinedQueue:
         """The head; only index 0 is kept in order."""
         if index or not self._entries:
             raise IndexError("the queue of a discipline has a head and no other place")
-        return self._heaps[self._head_flow()][0][3]
+        return self._heaps[self._head_flow()][0][-1]
 
     def append(self, sequence: Sequence, /) -> None:
         """Let a sequence arrive."""
@@ -56,7 +57,7 @@ class DisciplinedQueue:
 
     def popleft(self) -> Sequence:
         """Take out the head."""
-        sequence = heappop(self._heaps[self._head_flow()])[3]
+        sequence = heappop(self._heaps[self._head_flow()])[-1]
         del self._entries[sequence]
         self._known = False
         if self._notified is not None:
@@ -85,24 +86,29 @@ class DisciplinedQueue:
         return self._heaps.keys()
 
     def in_order(self) -> Iterator[Sequence]:
-        """All placed sequences, first in line first, as ranks stand now; later ones are sorted only if asked for."""
-        if not self._entries:
-            return
-        yield self[0]
-        rank = self._rank
-        placed = sorted((rank(flow), e) for flow, heap in self._heaps.items() for e in heap if self._is_current(e))
-        for _, entry in placed[1:]:
-            yield entry[3]
+        """All placed sequences, first in line first, as ranks stand now; the first k cost O(k log k)."""
+        # In a heap, what follows an entry is below it: walk each from its root, always on from the least.
+        ahead = [(self._rank(flow), heap[0], 0, heap) for flow, heap in self._heaps.items() if heap]
+        heapify(ahead)
+        while ahead:
+            rank, entry, place, heap = heappop(ahead)
+            for below in (2 * place + 1, 2 * place + 2):
+                if below < len(heap):
+                    heappush(ahead, (rank, heap[below], below, heap))
+            if self._is_current(entry):
+                yield entry[-1]
 
     def _push(self, sequence: Sequence) -> None:
-        entry = (self.discipline.key(sequence, self._now), sequence.arrival, sequence.index, sequence)
+        self._pushed += 1
+        key = self.discipline.key(sequence, self._now)
+        entry = (key, sequence.arrival, sequence.index, self._pushed, sequence)
         self._entries[sequence] = entry
         flow = None if self._flows is None else self._flows.flow(sequence)
         heappush(self._heaps.setdefault(flow, []), entry)
         self._known = False
 
     def _is_current(self, entry: Entry) -> bool:
-        return self._entries.get(entry[3]) is entry
+        return self._entries.get(entry[-1]) is entry
 
     def _rank(self, flow: Hashable) -> Key:
         return () if self._flows is None else self._flows.rank(flow)
