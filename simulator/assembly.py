@@ -15,6 +15,7 @@ from simulator.hardware.overheads import StepOverheads
 from simulator.kv_setup import tier_setup
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.queueing import Discipline, FirstComeFirstServed
 from simulator.policies.registry import build_policy
 from simulator.policies.routing import Router
 from simulator.policies.speculation.drafters import DraftSource
@@ -97,6 +98,10 @@ def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaS
     """What the replicas of a pool are built from."""
     deployment, batching, cache = pool.deployment, pool.scenario.batching, pool.scenario.kv_cache
     build_policy("batching", batching.policy, batching.options)
+    in_order_of_arrival = isinstance(discipline_of(pool.scenario), FirstComeFirstServed)
+    if not in_order_of_arrival:
+        _refuse_beside_discipline(pool.scenario)
+    admits = pool.scenario.disaggregation is None
     return ReplicaSpec(
         timer=deployment.timer,
         limits=deployment.limits,
@@ -105,8 +110,32 @@ def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaS
         ),
         policy=lambda: build_policy("batching", batching.policy, batching.options),
         speculation=speculation,
-        tiers=tier_setup(pool.scenario, deployment) if pool.scenario.disaggregation is None else None,
+        tiers=tier_setup(pool.scenario, deployment) if admits else None,
+        discipline=partial(discipline_of, pool.scenario) if admits and not in_order_of_arrival else None,
     )
+
+
+def discipline_of(scenario: Scenario) -> Discipline:
+    """A queue discipline for one replica. Raises `InputError` for an unknown one or wrong options."""
+    found: Discipline = build_policy(
+        "queue",
+        scenario.queue.policy,
+        scenario.queue.options,
+        rng=stream(scenario.seed, "queue"),
+        objectives=scenario.objectives,
+    )
+    return found
+
+
+def _refuse_beside_discipline(scenario: Scenario) -> None:
+    beside = {
+        "speculation": scenario.speculation.policy != "none",
+        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
+        "failures": scenario.failures != type(scenario.failures)(),
+    }
+    for name, used in beside.items():
+        if used:
+            raise InputError(f"queue {scenario.queue.policy} beside {name} is not modelled: leave one of the two out")
 
 
 def router_of(spec: RouterSpec, seed: int, name: str) -> Router:

@@ -130,6 +130,13 @@ class ExecutionSpec(_Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class QueueSpec(_Part):
+    """The discipline of each replica's queue by name or `module:Class`, and its options."""
+
+    policy: str = "fcfs"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class RouterSpec(_Part):
     """The router by name or `module:Class`, and its options."""
 
@@ -245,6 +252,7 @@ class Scenario(_Part):
     precision: PrecisionSpec = PrecisionSpec()
     batching: BatchingSpec = BatchingSpec()
     kv_cache: KVCacheSpec = KVCacheSpec()
+    queue: QueueSpec = QueueSpec()
     router: RouterSpec = RouterSpec()
     execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None

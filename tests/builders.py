@@ -22,6 +22,7 @@ from simulator.hardware.overheads import StepOverheads, overheads
 from simulator.policies.batching import VllmV1
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.queueing import Discipline
 from simulator.policies.routing import LeastOutstanding, RoundRobin, Router
 from simulator.workloads.parallelism import Parallelism, Precision
 from simulator.workloads.requests import PrefixHashes, Requests
@@ -89,6 +90,8 @@ class Rows:
                 session=None if r.session is None else r.session[cut],
                 think_s=None if r.think_s is None else r.think_s[cut],
                 chunks=r.chunks,
+                priority=None if r.priority is None else r.priority[cut],
+                tenant=None if r.tenant is None else r.tenant[cut],
             )
 
 
@@ -101,6 +104,8 @@ def rows(
     block_tokens: int = 4,
     sessions: list[int] | None = None,
     think: list[float] | None = None,
+    priorities: list[int] | None = None,
+    tenants: list[int] | None = None,
 ) -> Rows:
     prefix = None
     if hashes is not None:
@@ -114,6 +119,8 @@ def rows(
             prefix=prefix,
             session=None if sessions is None else np.array(sessions, dtype=np.int64),
             think_s=None if think is None else np.array(think, dtype=np.float64),
+            priority=None if priorities is None else np.array(priorities, dtype=np.int64),
+            tenant=None if tenants is None else np.array(tenants, dtype=np.int64),
         )
     )
 
@@ -123,6 +130,7 @@ def serve(
     *,
     timer: StepTimer | FixedTimer,
     policy: Callable[[], BatchingPolicy] = VllmV1,
+    discipline: Callable[[], Discipline] | None = None,
     blocks: int = 1000,
     block_tokens: int = 4,
     max_num_seqs: int = 8,
@@ -150,6 +158,7 @@ def serve(
             policy=policy,
             speculation=speculation,
             tiers=tiers,
+            discipline=discipline,
         )
 
     moved = transfer or KVTransfer(1e3, 1e9, 1e9, 1e-5, 2)

@@ -34,6 +34,7 @@ def replay(
     expert_parallel: Annotated[int, typer.Option(help="Devices that whole experts are spread over.")] = 1,
     replicas: Annotated[int, typer.Option(help="Copies of the model behind the router.")] = 1,
     policy: Annotated[str, typer.Option(help="Batching policy by name, or module:Class.")] = "vllm-v1",
+    queue: Annotated[str, typer.Option(help="Queue discipline by name, or module:Class.")] = "fcfs",
     router: Annotated[str, typer.Option(help="Router by name, or module:Class.")] = "round-robin",
     concurrency: Annotated[
         int | None, typer.Option(help="Closed loop: this many clients, arrival times ignored.")
@@ -71,6 +72,7 @@ def replay(
             "expert": expert_parallel,
         },
         "batching": {"policy": policy},
+        "queue": {"policy": queue},
         "router": {"policy": router},
         "load": {
             "trace": str(trace),

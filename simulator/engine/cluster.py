@@ -25,6 +25,7 @@ from simulator.engine.tiers import Tier, Tiers
 from simulator.errors import InputError
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.queueing import Discipline
 from simulator.policies.routing import Router
 from simulator.policies.sequence import Extent, Sequence
 from simulator.workloads.requests import PrefixHashes, Requests, RequestSource
@@ -45,7 +46,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSpec:
-    """What every replica is built from; factories are called once a replica (policies once a lane)."""
+    """What every replica is built from; factories are called once a replica (policies once a lane).
+
+    `discipline` None is a queue in order of arrival.
+    """
 
     timer: StepTimer
     limits: Limits
@@ -53,6 +57,7 @@ class ReplicaSpec:
     policy: Callable[[], BatchingPolicy]
     speculation: Speculation | None = None
     tiers: TierSetup | None = None
+    discipline: Callable[[], Discipline] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,7 @@ class Cluster:
             kv=spec.kv(),
             limits=spec.limits,
             policy=spec.policy,
+            discipline=None if spec.discipline is None else spec.discipline(),
             timer=spec.timer,
             recorder=self.recorder,
             fast_forward=self._fast_forward,

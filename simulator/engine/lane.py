@@ -75,6 +75,7 @@ class Lane:
         on_release: Callable[[], None],
         on_prefilled: Callable[[Sequence], None] | None = None,
         before_step: Callable[[Lane], bool] = lambda _: False,
+        after_decision: Callable[[Lane, Batch], None] = lambda _, __: None,
         loading: KVLoading | None = None,
     ) -> None:
         self.clock = clock
@@ -91,6 +92,7 @@ class Lane:
         self.on_release = on_release
         self.on_prefilled = on_prefilled
         self.before_step = before_step
+        self.after_decision = after_decision
         self.loading = loading
         self.current: Run | None = None
         self._interrupted = False
@@ -180,11 +182,12 @@ class Lane:
     def _decide(self) -> Batch:
         """The policy's next batch, after all that has to be known before it."""
         self.before_step(self)
-        if self.loading is None:
-            return self.policy.next_batch(self.state)
-        self.loading.start(self.state)
+        if self.loading is not None:
+            self.loading.start(self.state)
         batch = self.policy.next_batch(self.state)
-        self.loading.restrict(batch, self.state)
+        if self.loading is not None:
+            self.loading.restrict(batch, self.state)
+        self.after_decision(self, batch)
         return batch
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from simulator.engine.clock import Clock
+from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.kv_loading import KVLoading, TierSetup
 from simulator.engine.lane import Lane
 from simulator.engine.prediction import first_token_seconds
@@ -15,9 +15,10 @@ from simulator.engine.speculative_lane import SpeculativeLane
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.tiers import Tiers
 from simulator.errors import InputError
-from simulator.policies.batching.state import BatchingPolicy, Limits, ServingState
+from simulator.policies.batching.state import Batch, BatchingPolicy, Limits, ServingState, Waiting
 from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.queueing import Discipline, Disciplined, DisciplinedQueue
 from simulator.policies.sequence import Sequence
 
 
@@ -26,7 +27,7 @@ class Replica:
 
     A replica of a prefill pool gives each sequence away when its prompt is computed (`on_prefilled`); one of a decode
     pool expects them. Routers read it as a `ReplicaView`: all that view shows is as of the iterations that have ended
-    by now.
+    by now. `discipline` None is first come, first served, at no cost.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Replica:
         kv: PagedKVCache,
         limits: Limits,
         policy: Callable[[], BatchingPolicy],
+        discipline: Discipline | None = None,
         timer: StepTimer,
         recorder: Recorder,
         fast_forward: bool,
@@ -49,13 +51,16 @@ class Replica:
         self.number = number
         self.kv = kv
         self.outstanding = 0
-        self.waiting: deque[Sequence] = deque()
+        queue = None if discipline is None else DisciplinedQueue(discipline)
+        self.waiting: Waiting = deque() if queue is None else queue
+        self._clock = clock
         self.ready: deque[Sequence] = deque()
         self._expected: deque[tuple[Sequence, Callable[[int], None]]] = deque()
         self._on_finish = on_finish
         self._on_prefilled = on_prefilled
         loading = None
         if tiers is not None and below is not None:
+            assert isinstance(self.waiting, deque)
             loading = KVLoading(clock, kv, self.waiting, timer, tiers, below, self._loaded)
         stages = len(timer.stages)
         self.lanes: list[Lane | SpeculativeLane] = []
@@ -87,7 +92,7 @@ class Replica:
                 Lane(
                     clock,
                     state,
-                    policy(),
+                    policy() if queue is None else Disciplined(policy(), queue, self._notice_at),
                     timer,
                     recorder,
                     number=number * stages + lane,
@@ -98,6 +103,7 @@ class Replica:
                     on_release=self._notice_others,
                     on_prefilled=self._hand_over if on_prefilled is not None else None,
                     before_step=self._before_step,
+                    after_decision=self._after_decision,
                     loading=loading,
                 )
             )
@@ -151,8 +157,7 @@ class Replica:
         self.outstanding += 1
         self.lanes[0].state.prompt_backlog += sequence.target
         self.waiting.append(sequence)
-        for lane in self.lanes:
-            lane.notice()
+        self._notice()
 
     def lose_all(self) -> list[Sequence]:
         """Lose the step in progress, the queue and the whole KV cache; the sequences that were here, by index."""
@@ -163,6 +168,7 @@ class Replica:
                 lane.state.preempt(newest)
             lane.state.prompt_backlog = 0
         lost = sorted(self.waiting, key=lambda s: s.index)
+        assert isinstance(self.waiting, deque)
         self.waiting.clear()
         self.kv.clear()
         self.lanes[0].stage_free[:] = [0.0] * len(self.lanes)
@@ -201,14 +207,23 @@ class Replica:
         while self.ready and lane.has_room:
             lane.join(self.ready.popleft())
             joined = True
+        self._reserve(lane)
+        return joined
+
+    def _after_decision(self, lane: Lane, batch: Batch) -> None:
+        """The same once a decision has preempted or admitted; who then could join does so after one step."""
+        self._reserve(lane)
+        if self.ready and lane.has_room:
+            batch.steps = 1
+
+    def _reserve(self, lane: Lane) -> None:
         while self._expected and not self.waiting:
             sequence, start = self._expected[0]
             missing = lane.state.receive(sequence)
             if missing is None:
-                break
+                return
             self._expected.popleft()
             start(missing)
-        return joined
 
     def _hand_over(self, sequence: Sequence) -> None:
         assert self._on_prefilled is not None
@@ -223,7 +238,16 @@ class Replica:
         for lane in self.lanes:
             lane.notice(always=True)
 
+    def _notice_at(self, time: float) -> None:
+        """Have the lanes look at the queue at `time`, as if something arrived then."""
+        event = self._clock.at(time, ARRIVAL)
+        assert event.callbacks is not None
+        event.callbacks.append(lambda _: self._notice())
+
+    def _notice(self) -> None:
+        for lane in self.lanes:
+            lane.notice()
+
     def _notice_others(self) -> None:
         if len(self.lanes) > 1 and self.waiting:
-            for lane in self.lanes:
-                lane.notice()
+            self._notice()

@@ -5,7 +5,6 @@ Iterations are simulated one by one: how far a sequence gets is chance, so no ru
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from simulator.engine.query_pass import Ints, Pass
 from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Decoding, Estimate, Speculation, drafting, verification
 from simulator.engine.step_timer import StepTimer
-from simulator.policies.batching.state import Batch, BatchingPolicy, Limits, ServingState
+from simulator.policies.batching.state import Batch, BatchingPolicy, Limits, ServingState, Waiting
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.sequence import Sequence
 from simulator.policies.speculation.advancing import AdvancingSet
@@ -47,7 +46,7 @@ class SpeculativeLane:
         self,
         clock: Clock,
         kv: PagedKVCache,
-        waiting: deque[Sequence],
+        waiting: Waiting,
         limits: Limits,
         speculation: Speculation,
         policy: BatchingPolicy,

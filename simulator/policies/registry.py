@@ -14,6 +14,24 @@ POLICIES: dict[str, dict[str, str]] = {
         "vllm-v0": "simulator.policies.batching:PrefillFirst",
         "orca": "simulator.policies.batching:Orca",
         "static": "simulator.policies.batching:Static",
+        "sarathi": "simulator.policies.batching:Sarathi",
+        "split-fuse": "simulator.policies.batching:SplitFuse",
+        "decode-first": "simulator.policies.batching:DecodeFirst",
+    },
+    "queue": {
+        "fcfs": "simulator.policies.queueing:FirstComeFirstServed",
+        "sjf": "simulator.policies.queueing:ShortestJobFirst",
+        "srpt": "simulator.policies.queueing:ShortestRemainingFirst",
+        "priority": "simulator.policies.queueing:Priority",
+        "mlfq": "simulator.policies.queueing:SkipJoinFeedback",
+        "vtc": "simulator.policies.queueing:VirtualTokenCounter",
+        "edf": "simulator.policies.queueing:EarliestDeadlineFirst",
+        "prefix-groups": "simulator.policies.queueing:PrefixGroups",
+    },
+    "predictor": {
+        "exact": "simulator.policies.queueing.prediction:Exact",
+        "noisy": "simulator.policies.queueing.prediction:Noisy",
+        "bucketed": "simulator.policies.queueing.prediction:Bucketed",
     },
     "execution": {
         "sequential": "simulator.policies.execution:Sequential",
@@ -73,7 +91,7 @@ POLICIES: dict[str, dict[str, str]] = {
 }
 
 # Parameters that the simulator gives to a policy that asks for them; a user's options cannot.
-GIVEN = ("rng", "objective_ttft_ms", "streams")
+GIVEN = ("rng", "objective_ttft_ms", "streams", "objectives")
 
 
 def policy_class(kind: str, name: str) -> type[Any]:

@@ -16,14 +16,14 @@ class Sequence:
     blocks). The KV cache keeps its own account in `held`, `held_blocks`, `next_extent` and `extent_start`,
     the decode set in `ticket` and `joined_at`. `chunks` names retrieved parts of the prompt as (identity, tokens),
     wherever they stand in it; `looked_up` is the number of preemptions after which lower cache tiers were last
-    searched for it.
+    searched for it. `predicted_output` is what a scheduler takes for `output_tokens` (-1: nobody has predicted it).
     """
 
     __slots__ = (
         "admitted", "arrival", "blocks", "cached_tokens", "chunks", "computed", "extent_start", "extents",
         "first_token", "generated", "held", "held_blocks", "index", "joined_at", "last_token", "looked_up",
-        "next_extent", "output_tokens", "preemptions", "priority", "prompt_tokens", "replica", "scheduled", "session",
-        "target", "tenant", "ticket",
+        "next_extent", "output_tokens", "predicted_output", "preemptions", "priority", "prompt_tokens", "replica",
+        "scheduled", "session", "target", "tenant", "ticket",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Sequence:
         self.session = session
         self.priority = priority
         self.tenant = tenant
+        self.predicted_output = -1
         self.admitted = -1
         self.cached_tokens = 0
         self.preemptions = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.cli import main
+from simulator.policies.registry import POLICIES
 from simulator.published import is_published
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,15 @@ def test_sample_trace_replays_with_settings(capsys: pytest.CaptureFixture[str]) 
     )
     assert code == 0
     assert "TTFT <= 300 ms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("queue", POLICIES["queue"])
+def test_queue_disciplines_serve_everything_and_step_by_step_alike(queue: str, trace: str, tmp_path: Path) -> None:
+    pressed = [*SMALL, "--queue", queue, "--set", "max_num_seqs=3", "--speed-up", "50", "-q"]
+    for name, more in (("a", []), ("b", ["--step-by-step"])):
+        assert main(["replay", trace, *pressed, "--out", str(tmp_path / name), *more]) == 0
+    assert (tmp_path / "a" / "requests.parquet").read_bytes() == (tmp_path / "b" / "requests.parquet").read_bytes()
+    assert json.loads((tmp_path / "a" / "summary.json").read_text())["requests"]["finished"] == 30
 
 
 def test_closed_loop(trace: str, tmp_path: Path) -> None:
@@ -187,9 +197,14 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["--set", "batching.options.chunk=3"],
         "unknown option of batching policy vllm-v1 'chunk'",
     ),
+    "unknown queue": (["--queue", "lifo"], "unknown queue policy 'lifo'"),
+    "unknown predictor": (
+        ["--queue", "sjf", "--set", "queue.options.predictor=exakt"],
+        "unknown predictor policy 'exakt': did you mean exact",
+    ),
     "unknown router": (["--router", "rr"], "unknown router policy 'rr'"),
     "unknown setting": (["--set", "max_seqs=3"], "unknown setting 'max_seqs': did you mean"),
-    "ambiguous setting": (["--set", "policy=orca"], "setting policy could be batching.policy or router.policy"),
+    "ambiguous setting": (["--set", "policy=orca"], "setting policy could be batching.policy or queue.policy"),
     "setting without value": (["--set", "max_num_seqs"], "--set 'max_num_seqs' is not key=value"),
     "setting of the wrong type": (
         ["--set", "max_num_seqs=many"],

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from simulator.engine.cluster import Load
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
-from simulator.policies.batching import BatchingPolicy, Orca, PrefillFirst, Static, VllmV1
+from simulator.policies.batching import (
+    BatchingPolicy,
+    DecodeFirst,
+    Orca,
+    PrefillFirst,
+    Sarathi,
+    SplitFuse,
+    Static,
+    VllmV1,
+)
 from simulator.policies.batching.state import Batch, ServingState
 from simulator.policies.routing import LeastOutstanding, RoundRobin, Router, ShortestQueue
 from simulator.workloads.parallelism import Parallelism
@@ -33,6 +42,12 @@ POLICIES: list[Callable[[], BatchingPolicy]] = [
     PrefillFirst,
     Static,
     lambda: Static(batch_size=2),
+    lambda: Sarathi(token_budget=8),
+    lambda: Sarathi(token_budget=3, watermark=0.1),
+    lambda: SplitFuse(token_budget=8),
+    lambda: SplitFuse(token_budget=3),
+    DecodeFirst,
+    lambda: DecodeFirst(threshold=2, watermark=0.0),
 ]
 ROUTERS: list[Callable[[], Router]] = [RoundRobin, LeastOutstanding, ShortestQueue]
 
@@ -42,6 +57,7 @@ class Checked:
 
     def __init__(self, inner: BatchingPolicy) -> None:
         self.inner = inner
+        self.admits = getattr(inner, "admits", lambda _: True)
 
     def next_batch(self, state: ServingState) -> Batch:
         check(state)

@@ -13,7 +13,7 @@ from simulator.assembly import pools_of
 from simulator.engine.cluster import Load
 from simulator.engine.handoff import KVTransfer
 from simulator.experiment import run
-from simulator.policies.batching import BatchingPolicy
+from simulator.policies.batching import BatchingPolicy, Static
 from simulator.scenario import scenario_from
 from simulator.workloads.parallelism import Parallelism
 from tests.builders import FixedTimer, Rows, rows, serve, timer_of, tiny_model
@@ -174,3 +174,24 @@ def test_the_link_decides_how_long_a_transfer_takes() -> None:
     assert run(scenario_from(fast)).summary["kv_transfer"]["mean_ms"] == pytest.approx(
         slow * 3.125 * 0.92 / 10.0, rel=0.01
     )
+
+
+def test_a_place_that_a_preemption_frees_is_taken_after_one_step() -> None:
+    """What is ready joins at the next step's end, also where nothing else would end the run of steps."""
+    source = rows([0.0] * 8, [1] * 7 + [25], [34, 1, 1, 1, 29, 2, 2, 2])
+
+    def served(fast_forward: bool) -> tuple[object, ...]:
+        _, recorder = serve(
+            source,
+            timer=TIMERS["chunked"],
+            policy=Static,
+            prefill_replicas=1,
+            transfer=KVTransfer(1e3, 1e10, 2e10, 1e-5, 2),
+            blocks=25,
+            max_num_seqs=2,
+            max_num_batched_tokens=8,
+            fast_forward=fast_forward,
+        )
+        return outcome(recorder)
+
+    assert served(True) == served(False)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.policies.batching.common import make_room_to_decode
+from simulator.policies.batching.common import admit_whole, make_room_to_decode
 from simulator.policies.batching.state import Batch, ServingState
-from simulator.policies.sequence import Sequence
 
 
 class PrefillFirst:
@@ -21,26 +20,8 @@ class PrefillFirst:
 
     def next_batch(self, state: ServingState) -> Batch:
         """Prompts if any can be admitted, else a decode step."""
-        chunks, blocked = self._admit(state)
+        chunks, blocked = admit_whole(state, self.watermark)
         if chunks:
             return Batch(chunks, decode=False)
         preempted = make_room_to_decode(state)
         return Batch(arrivals_matter=not (blocked or preempted), steps=1 if preempted else 1 << 60)
-
-    def _admit(self, state: ServingState) -> tuple[list[tuple[Sequence, int]], bool]:
-        chunks: list[tuple[Sequence, int]] = []
-        budget = state.limits.max_num_batched_tokens
-        spare = int(self.watermark * state.kv.blocks)
-        while state.waiting:
-            sequence = state.waiting[0]
-            hit = state.kv.hit_blocks(sequence)
-            tokens = sequence.target - hit * state.kv.block_tokens
-            if tokens > budget and chunks:
-                break
-            full = state.running >= state.limits.max_num_seqs
-            if full or not state.admit(sequence, tokens, hit=hit, spare=spare if state.running else 0):
-                return chunks, True
-            state.waiting.popleft()
-            chunks.append((sequence, tokens))
-            budget -= tokens
-        return chunks, False

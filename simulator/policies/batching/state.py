@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from simulator.policies.decode_set import FOREVER, DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
@@ -34,19 +35,36 @@ class Batch:
     arrivals_matter: bool = True
 
 
+class Waiting(Protocol):
+    """Sequences that wait, the next to be admitted at index 0: a deque, or the queue of a discipline."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sequence]: ...
+
+    def __getitem__(self, index: int, /) -> Sequence: ...
+
+    def append(self, sequence: Sequence, /) -> None: ...
+
+    def appendleft(self, sequence: Sequence, /) -> None: ...
+
+    def popleft(self) -> Sequence: ...
+
+
 class ServingState:
     """The sequences of one engine, and the moves between their states.
 
     A policy may read everything. It changes things only through the methods here, so that the counts, the
     cache and the decode set stay consistent. `reserved` blocks are already taken for the next decode step;
-    `prompt_backlog` counts prompt tokens submitted and not yet computed.
+    `prompt_backlog` counts prompt tokens submitted and not yet computed. A preemptive queue discipline sets
+    `order`, the key by which running sequences keep their place (None: the order of admission).
     """
 
     def __init__(self, kv: PagedKVCache, decoding: DecodeSet, limits: Limits) -> None:
         self.kv = kv
         self.decoding = decoding
         self.limits = limits
-        self.waiting: deque[Sequence] = deque()
+        self.waiting: Waiting = deque()
         self.prefilling: dict[Sequence, None] = {}
         self.now = 0.0
         self.preemptions = 0
@@ -55,6 +73,7 @@ class ServingState:
         self.reserved = 0
         self.prompt_backlog = 0
         self.last_decode_end = -1.0
+        self.order: Callable[[Sequence], Any] | None = None
         self._admissions = 0
 
     @property
@@ -108,6 +127,18 @@ class ServingState:
         if prompt is None or decode is None:
             return prompt or decode
         return prompt if prompt.admitted > decode.admitted else decode
+
+    def victim(self) -> Sequence | None:
+        """The running sequence that gives way when blocks run out: admitted last, or last by `order`."""
+        if self.order is None:
+            return self.newest()
+        for member in self.decoding:
+            self.decoding.refresh(member)
+        return max((*self.prefilling, *self.decoding), key=self.order, default=None)
+
+    def prompts_begun(self) -> list[Sequence]:
+        """Sequences whose prompt is computed in part, first those that give way last."""
+        return list(self.prefilling) if self.order is None else sorted(self.prefilling, key=self.order)
 
     def preempt(self, sequence: Sequence) -> None:
         """Give up a running sequence's blocks and put it back at the head of the queue, to be computed again."""

@@ -19,6 +19,10 @@ class Static:
     def __init__(self, *, batch_size: int = 0) -> None:
         self.batch_size = batch_size
 
+    def admits(self, state: ServingState) -> bool:
+        """Only into an empty engine."""
+        return not state.running
+
     def next_batch(self, state: ServingState) -> Batch:
         """Decode on, or form a batch where none runs."""
         if state.running:
