@@ -108,6 +108,20 @@ def test_queue_disciplines_serve_everything_and_step_by_step_alike(queue: str, t
     assert json.loads((tmp_path / "a" / "summary.json").read_text())["requests"]["finished"] == 30
 
 
+def test_users_own_discipline(trace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One method is a discipline; served last come first, the last of a burst is the second to begin."""
+    (tmp_path / "own_discipline.py").write_text(
+        "class LastComeFirstServed:\n    def key(self, sequence, now):\n        return (-sequence.arrival,)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["--queue", "own_discipline:LastComeFirstServed", "--set", "max_num_seqs=1", "--speed-up", "1e6", "-q"]
+    assert main(["replay", trace, *SMALL, *arguments, "--out", str(tmp_path / "a")]) == 0
+    import pandas as pd
+
+    table = pd.read_parquet(tmp_path / "a" / "requests.parquet")
+    assert (table["scheduled_s"] - table["arrival_s"]).idxmax() == 1
+
+
 def test_closed_loop(trace: str, tmp_path: Path) -> None:
     assert main(["replay", trace, *SMALL, "--concurrency", "4", "-q", "--json", str(tmp_path / "s.json")]) == 0
     assert json.loads((tmp_path / "s.json").read_text())["requests"]["finished"] == 30

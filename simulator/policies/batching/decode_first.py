@@ -13,7 +13,7 @@ class DecodeFirst:
     held for those that are done. Prompts run whole and decoding goes on beside them. `watermark` is the share
     of blocks that an admission must leave free.
 
-    The decode-prioritising schedule of Sarathi-Serve (arXiv:2403.02310, section 3.3), generalised by a threshold.
+    The decode-prioritising schedule of Sarathi-Serve (arXiv:2403.02310), generalised by a threshold.
     """
 
     def __init__(self, *, threshold: int = 0, watermark: float = 0.01) -> None:

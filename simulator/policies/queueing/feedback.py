@@ -29,7 +29,7 @@ class SkipJoinFeedback:
     better level takes the place of a worse one; within a level, the first to arrive goes first and none is
     preempted. A sequence that has waited `starve_s` seconds (0: without limit) rises to level 0.
 
-    FastServe (arXiv:2305.05920, section 4.1 and algorithm 1), with quanta in steps where the paper has measured
+    FastServe (arXiv:2305.05920, algorithm 1), with quanta in steps where the paper has measured
     time, and preemption by recomputation where it swaps.
     """
 

@@ -50,7 +50,7 @@ class Bucketed:
     `edges` are upper edges in tokens, ascending; beyond the last, a length counts as twice the last. With
     probability 1 - `accuracy` the classifier names a neighbouring bucket.
 
-    As the classifiers of S3 (Jin et al., arXiv:2306.06000, section 3.1), which has buckets of equal size.
+    As the classifiers of S3 (Jin et al., arXiv:2306.06000), which has buckets of equal size.
     """
 
     def __init__(

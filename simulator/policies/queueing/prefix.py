@@ -21,7 +21,7 @@ class PrefixGroups:
     long decodes overlap with the prompts that follow. Meant for batches that are known in advance: the large groups
     starve the small under a steady load.
 
-    BatchLLM (arXiv:2412.03594, sections 4.1 and 4.2).
+    BatchLLM (arXiv:2412.03594).
     """
 
     def __init__(

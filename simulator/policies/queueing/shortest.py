@@ -43,7 +43,7 @@ class ShortestJobFirst:
     `predictor` (with `predictor_options`) says what is known of the output. Minimises the mean wait of those
     disciplines that neither preempt nor know when jobs arrive; starves long jobs under overload.
 
-    Conway, Maxwell and Miller, Theory of Scheduling, 1967, section 8.6; for LLMs, S3 (arXiv:2306.06000).
+    Conway, Maxwell and Miller, Theory of Scheduling, 1967; for LLMs, S3 (arXiv:2306.06000).
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ShortestRemainingFirst:
     """Admit the sequence with the least work left first, and let it take the place of one that has more left.
 
     Work counts as in shortest-job-first. A sequence that has given a share `commit_after` of its predicted
-    output is preempted no more (1: it always may be), as in TRAIL (arXiv:2410.01035, section 3.3): the longer it
+    output is preempted no more (1: it always may be), as in TRAIL (arXiv:2410.01035): the longer it
     has run, the more blocks it gives up to be computed again.
 
     Schrage, "A proof of the optimality of the shortest remaining processing time discipline", 1968.
