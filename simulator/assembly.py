@@ -11,7 +11,9 @@ from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_
 from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
 from simulator.engine.streams import stream
 from simulator.errors import InputError
+from simulator.hardware.device import Device, device
 from simulator.hardware.overheads import StepOverheads
+from simulator.hardware.partition import part_of
 from simulator.kv_setup import tier_setup
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
@@ -21,18 +23,22 @@ from simulator.policies.routing import Router
 from simulator.policies.speculation.drafters import DraftSource
 from simulator.policies.speculation.draws import PositionDraws
 from simulator.policies.speculation.plan import SpeculationPolicy
-from simulator.scenario import RouterSpec, Scenario, SpeculationSpec
+from simulator.scenario import PartitionSpec, RouterSpec, Scenario, SpeculationSpec
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Equal replicas: `scenario` describes them, `first` is the number of the first in the records."""
+    """Equal replicas: `scenario` describes them, `first` is the number of the first in the records.
+
+    `share` is the part of each device that the pool has.
+    """
 
     scenario: Scenario
     deployment: Deployment
     first: int = 0
+    share: float = 1.0
 
     @property
     def replicas(self) -> int:
@@ -44,13 +50,16 @@ class Pool:
 
 
 def deployment_of(
-    scenario: Scenario, factors: Mapping[str, float] | None = None, host: StepOverheads | None = None
+    scenario: Scenario,
+    factors: Mapping[str, float] | None = None,
+    host: StepOverheads | None = None,
+    on: Device | None = None,
 ) -> Deployment:
-    """The deployment that a scenario describes, with `factors` and `host` as in `run`."""
+    """The deployment that a scenario describes, with `factors` and `host` as in `run`, `on` a part of its device."""
     p = scenario.precision
     return deploy(
         scenario.model,
-        scenario.device,
+        on or scenario.device,
         parallel=Parallelism(**scenario.parallel.model_dump()),
         precision=native_precision(model(scenario.model), p.weights, p.activations, p.kv_cache, p.experts),
         limits=Limits(scenario.batching.max_num_seqs, scenario.batching.max_num_batched_tokens),
@@ -71,6 +80,8 @@ def pools_of(
     scenario: Scenario, factors: Mapping[str, float] | None = None, host: StepOverheads | None = None
 ) -> tuple[Pool, ...]:
     """The pools of replicas that a scenario describes: one, or decode and prefill."""
+    if scenario.partition is not None:
+        return _parts(scenario, scenario.partition, factors, host)
     decode = Pool(scenario, deployment_of(scenario, factors, host))
     apart = scenario.disaggregation
     if apart is None:
@@ -94,6 +105,22 @@ def pools_of(
     return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)
 
 
+def _parts(
+    scenario: Scenario, spec: PartitionSpec, factors: Mapping[str, float] | None, host: StepOverheads | None
+) -> tuple[Pool, Pool]:
+    """Decoding and prompts on parts of the same devices (semi-PD, arXiv:2504.19867; Nexus, arXiv:2507.06608)."""
+    whole, units = device(scenario.device), spec.prefill_units
+    drawn = min(1.0, (1.0 - units) / spec.saturating_units)
+    left = part_of(whole, 1.0 - units, min(drawn, 1.0 - spec.prefill_traffic))
+    taken = part_of(whole, units, min(1.0, units / spec.saturating_units))
+    given = {} if spec.batching is None else {"batching": spec.batching}
+    prompts = scenario.model_copy(update={**given, "partition": None})
+    return (
+        Pool(scenario, deployment_of(scenario, factors, host, left), 0, 1.0 - units),
+        Pool(prompts, deployment_of(prompts, factors, host, taken), scenario.replicas, units),
+    )
+
+
 def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaSpec:
     """What the replicas of a pool are built from."""
     deployment, batching, cache = pool.deployment, pool.scenario.batching, pool.scenario.kv_cache
@@ -101,7 +128,7 @@ def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaS
     in_order_of_arrival = isinstance(discipline_of(pool.scenario), FirstComeFirstServed)
     if not in_order_of_arrival:
         _refuse_beside_discipline(pool.scenario)
-    admits = pool.scenario.disaggregation is None
+    admits = not pool.scenario.apart
     return ReplicaSpec(
         timer=deployment.timer,
         limits=deployment.limits,
@@ -147,7 +174,8 @@ def router_of(spec: RouterSpec, seed: int, name: str) -> Router:
 def prefill_pool(scenario: Scenario, decode: Pool, prefill: Pool) -> PrefillPool:
     """The replicas that compute prompts alone, and the way from them to those that decode."""
     apart = scenario.disaggregation
-    assert apart is not None
+    if apart is None:
+        return PrefillPool(replica_spec(prefill), prefill.replicas, None, None)
     transfer = kv_transfer(
         prefill.deployment,
         decode.deployment,
@@ -172,7 +200,7 @@ def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iteration
     spec, drafter = scenario.speculation, deployment.drafter
     if drafter is None:
         return None
-    if scenario.disaggregation is not None:
+    if scenario.apart:
         raise InputError("speculation beside disaggregation is not modelled: leave one of the two out")
     if scenario.kv_cache.tiers:
         raise InputError("speculation beside kv_cache.tiers is not modelled: leave one of the two out")

@@ -202,6 +202,20 @@ class SpeculationSpec(_Part):
     asynchronous: bool = False
 
 
+class PartitionSpec(_Part):
+    """Prompts and decoding side by side on the same devices, over one KV cache and one copy of the weights.
+
+    Prompts get `prefill_units` of each device's units, decoding the rest. `saturating_units` of the units draw the
+    whole memory bandwidth, and prompts draw `prefill_traffic` of it while decoding goes on: both are shares, fixed
+    for the run. Iterations are then simulated one by one.
+    """
+
+    prefill_units: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    saturating_units: Annotated[float, Field(gt=0, le=1)] = 0.5
+    prefill_traffic: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    batching: BatchingSpec | None = None
+
+
 class LoadSpec(_Part):
     """The requests: a `trace` file or a `generator`, offered open-loop, or by `concurrency` clients.
 
@@ -237,6 +251,8 @@ class ObjectiveSpec(_Part):
 class Scenario(_Part):
     """A serving experiment. With `disaggregation` prompts are computed by a pool of their own.
 
+    With `partition` they are computed on a part of the same devices.
+
     `engine` says whose kernels and overheads run it, `calibration` may name a file of one's own for the device.
     """
 
@@ -256,6 +272,7 @@ class Scenario(_Part):
     router: RouterSpec = RouterSpec()
     execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None
+    partition: PartitionSpec | None = None
     speculation: SpeculationSpec = SpeculationSpec()
     admission: AdmissionSpec = AdmissionSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()
@@ -268,8 +285,10 @@ class Scenario(_Part):
 
     @model_validator(mode="after")
     def _fleet(self) -> Scenario:
-        if self.disaggregation is not None and (self.autoscaling.policy != "fixed" or self.failures.any):
-            raise ValueError("autoscaling and failures act on one pool of replicas: leave out disaggregation, or them")
+        if self.apart and (self.autoscaling.policy != "fixed" or self.failures.any):
+            raise ValueError(
+                "autoscaling and failures act on one pool of replicas: leave out disaggregation and partition, or them"
+            )
         least, most = self.autoscaling.min_replicas, self.autoscaling.max_replicas or self.replicas
         if not least <= self.replicas <= most:
             raise ValueError(f"replicas {self.replicas} is not within autoscaling's {least} to {most}: change either")
@@ -277,6 +296,17 @@ class Scenario(_Part):
             if max(outage.replicas) >= most:
                 raise ValueError(f"failures.outages: replica {max(outage.replicas)} is not among the {most}, from 0")
         return self
+
+    @model_validator(mode="after")
+    def _apart_in_one_way(self) -> Scenario:
+        if self.disaggregation is not None and self.partition is not None:
+            raise ValueError("give disaggregation (devices of their own for prompts) or partition, not both")
+        return self
+
+    @property
+    def apart(self) -> bool:
+        """Whether prompts are computed apart from decoding."""
+        return self.disaggregation is not None or self.partition is not None
 
 
 def scenario_from(values: object, *, file: str | Path | None = None, text: str | None = None) -> Scenario:

@@ -62,12 +62,15 @@ class ReplicaSpec:
 
 @dataclass(frozen=True, slots=True)
 class PrefillPool:
-    """Replicas that only compute prompts, and how their work reaches the others; `router` chooses among those."""
+    """Replicas that only compute prompts, and how their work reaches the others; `router` chooses among those.
+
+    Without a transfer each shares its devices and its KV cache with the replica of the same place that decodes.
+    """
 
     spec: ReplicaSpec
     replicas: int
-    transfer: KVTransfer
-    router: Router
+    transfer: KVTransfer | None
+    router: Router | None
 
 
 class Cluster:
@@ -104,7 +107,9 @@ class Cluster:
         self._frontend_seconds = spec.timer.overheads.frontend
         self._control = control
         routers = [router] if prefill is None else [router, prefill.router]
-        self._tell_routers: list[Callable[[Sequence], None]] = [r.finished for r in routers if hasattr(r, "finished")]
+        self._tell_routers: list[Callable[[Sequence], None]] = [
+            told for r in routers if (told := getattr(r, "finished", None)) is not None
+        ]
         self._open = 0
         self._exhausted = False
         self._done = self.clock.event()
@@ -120,11 +125,13 @@ class Cluster:
         if prefill is None:
             self.replicas = self.entrance = [self._replica(spec, n, place=n) for n in range(most)]
         else:
+            self._fast_forward = fast_forward and prefill.transfer is not None
             self.replicas = [self._replica(spec, number) for number in range(replicas)]
-            self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
-            self.entrance = [
-                self._replica(prefill.spec, replicas + n, self.handoff.take, place=n) for n in range(prefill.replicas)
-            ]
+            take = self._beside
+            if prefill.transfer is not None and prefill.router is not None:
+                self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
+                take = self.handoff.take
+            self.entrance = [self._replica(prefill.spec, replicas + n, take, place=n) for n in range(prefill.replicas)]
         self.fleet = Fleet(self.clock, self.entrance, replicas if prefill is None else prefill.replicas)
         admission = None if control is None else control.admission
         self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)
@@ -146,7 +153,7 @@ class Cluster:
         return Replica(
             self.clock,
             number,
-            kv=spec.kv(),
+            kv=self.replicas[number - len(self.replicas)].kv if self._shares_cache(on_prefilled) else spec.kv(),
             limits=spec.limits,
             policy=spec.policy,
             discipline=None if spec.discipline is None else spec.discipline(),
@@ -163,7 +170,14 @@ class Cluster:
     @property
     def all_replicas(self) -> list[Replica]:
         """Decode replicas first, then those that compute prompts alone."""
-        return self.replicas if self.handoff is None else [*self.replicas, *self.entrance]
+        return self.replicas if self.entrance is self.replicas else [*self.replicas, *self.entrance]
+
+    def _shares_cache(self, on_prefilled: Callable[[Sequence, Replica], None] | None) -> bool:
+        return on_prefilled is not None and self.handoff is None
+
+    def _beside(self, sequence: Sequence, source: Replica) -> None:
+        """Let the replica on the other part of the same devices decode on; the cache stays where it is."""
+        self.replicas[source.number - len(self.replicas)].welcome(sequence)
 
     def run(self, source: RequestSource) -> None:
         """Serve every request of the source; returns when the last has finished."""

@@ -186,6 +186,12 @@ class Replica:
         for lane in self.lanes:
             lane.notice(always=True)
 
+    def welcome(self, sequence: Sequence) -> None:
+        """Take over a sequence whose blocks are in this replica's cache already."""
+        sequence.replica = self.number
+        self.outstanding += 1
+        self.accept(sequence)
+
     def accept(self, sequence: Sequence) -> None:
         """The cache of an expected sequence is here: let it decode from the next step on."""
         self.ready.append(sequence)

@@ -243,7 +243,7 @@ def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
     known = [price for price in prices if price is not None]
     if len(known) < len(prices):
         return None, None
-    devices = [mean_replicas(result, pool) * pool.deployment.parallel.devices for pool in result.pools]
+    devices = [mean_replicas(result, pool) * pool.deployment.parallel.devices * pool.share for pool in result.pools]
     total = sum(price * count * seconds / 3600.0 for price, count in zip(known, devices, strict=True))
     drafter = result.deployment.drafter
     if drafter is not None and drafter.device is not None:
@@ -260,7 +260,7 @@ def _deployment(result: Result) -> dict[str, Any]:
         "model": d.model.name,
         "parameters": d.model.parameters(),
         "device": d.device.id,
-        "devices": sum(pool.devices for pool in result.pools),
+        "devices": round(sum(pool.devices * pool.share for pool in result.pools)),
         "replicas": scenario.replicas,
         "parallel": {
             "tensor": d.parallel.tensor,
@@ -297,6 +297,7 @@ def _prefill_pool(pool: Pool) -> dict[str, Any]:
     return {
         "device": d.device.id,
         "devices": pool.devices,
+        "share_of_each": pool.share,
         "replicas": pool.replicas,
         "parallel": {name: getattr(d.parallel, name) for name in ("tensor", "pipeline", "data", "expert")},
         "policy": pool.scenario.batching.policy,

@@ -229,6 +229,11 @@ def deployment_title(deployment: dict[str, Any]) -> str:
     layout = ", ".join([replicas, *(f"{k} parallel {v}" for k, v in d["parallel"].items() if v > 1)])
     if "prefill_pool" in d:
         p = d["prefill_pool"]
+        if p["share_of_each"] < 1.0:
+            return (
+                f"{d['model']} on {d['devices']} x {d['device']} ({layout}), "
+                f"prompts on {p['share_of_each']:.0%} of the units of each"
+            )
         each = d["devices"] - p["devices"], p["devices"]
         return (
             f"{d['model']} decoding on {each[0]} x {d['device']} ({layout}), "
