@@ -176,3 +176,13 @@ def serve(
     )
     cluster.run(source)
     return cluster, recorder
+
+
+def assert_conserved(cluster: Cluster, recorder: Recorder, source: Rows) -> None:
+    """Every request was served once or refused, every token counted, and nothing is left anywhere."""
+    served = recorder.requests()
+    assert recorder.finished + len(cluster.rejected) == len(source.requests)
+    assert recorder.inter_token.total == (served["output_tokens"] - 1).sum()
+    replicas = cluster.all_replicas
+    assert all(r.outstanding == 0 and r.kv.used == 0 and r.prompt_backlog == 0 for r in replicas)
+    assert all(len(r.waiting) == 0 for r in replicas)

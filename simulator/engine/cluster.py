@@ -132,6 +132,9 @@ class Cluster:
                 self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
                 take = self.handoff.take
             self.entrance = [self._replica(prefill.spec, replicas + n, take, place=n) for n in range(prefill.replicas)]
+            if self.handoff is None:
+                for one, other in zip(self.replicas, self.entrance, strict=True):
+                    one.neighbour, other.neighbour = other, one
         self.fleet = Fleet(self.clock, self.entrance, replicas if prefill is None else prefill.replicas)
         admission = None if control is None else control.admission
         self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)

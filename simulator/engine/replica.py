@@ -26,8 +26,9 @@ class Replica:
     """A model instance that serves what is submitted to it.
 
     A replica of a prefill pool gives each sequence away when its prompt is computed (`on_prefilled`); one of a decode
-    pool expects them. Routers read it as a `ReplicaView`: all that view shows is as of the iterations that have ended
-    by now. `discipline` None is first come, first served, at no cost.
+    pool expects them. One that shares its cache with another has it for a `neighbour`. Routers read it as a
+    `ReplicaView`: all that view shows is as of the iterations that have ended by now. `discipline` None is first
+    come, first served, at no cost.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Replica:
         self._clock = clock
         self.ready: deque[Sequence] = deque()
         self._expected: deque[tuple[Sequence, Callable[[int], None]]] = deque()
+        self.neighbour: Replica | None = None
+        self._preemptions = 0
         self._on_finish = on_finish
         self._on_prefilled = on_prefilled
         loading = None
@@ -221,6 +224,9 @@ class Replica:
         self._reserve(lane)
         if self.ready and lane.has_room:
             batch.steps = 1
+        if self.neighbour is not None and lane.state.preemptions != self._preemptions:
+            self._preemptions = lane.state.preemptions
+            self.neighbour.blocks_came_free()
 
     def _reserve(self, lane: Lane) -> None:
         while self._expected and not self.waiting:
@@ -254,6 +260,12 @@ class Replica:
         for lane in self.lanes:
             lane.notice()
 
+    def blocks_came_free(self) -> None:
+        """The replica that shares this one's cache has given up blocks."""
+        self._notice()
+
     def _notice_others(self) -> None:
+        if self.neighbour is not None:
+            self.neighbour.blocks_came_free()
         if len(self.lanes) > 1 and self.waiting:
             self._notice()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.report import plan_table
 from simulator.report.files import write_json, write_text
+from simulator.report.html import page_template
 from simulator.report.svg import INK, PALETTE, drawing, svg
 
 if TYPE_CHECKING:
     from simulator.planning.evaluate import Outcome
     from simulator.planning.plan import Plan
 
-TEMPLATE = Path(__file__).with_name("plan_template.html")
 AXES = {
     "ttft_p99": ("P99 TTFT", "P99 TTFT (ms)"),
     "tpot_p99": ("P99 TPOT", "P99 TPOT (ms)"),
@@ -43,13 +43,10 @@ def best_yaml(plan: Plan) -> str:
 
 def page(plan: Plan) -> str:
     """The page of a plan as text. Everything that comes from the user is escaped."""
-    from jinja2 import Environment
-
     facts, spec = plan.facts, plan.spec
-    template = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     best = facts["deployments"][0] if facts["deployments"] else None
     probability = best["intervals"]["probability"] if best and "intervals" in best else {}
-    return template.render(
+    return page_template("plan_template.html").render(
         title=spec.name or f"Plan for {spec.model}",
         subtitle=plan_table.title(facts),
         facts=facts,

@@ -22,7 +22,7 @@ from simulator.policies.queueing import (
     VirtualTokenCounter,
 )
 from simulator.workloads.parallelism import Parallelism
-from tests.builders import Rows, rows, serve, timer_of, tiny_model
+from tests.builders import Rows, assert_conserved, rows, serve, timer_of, tiny_model
 from tests.engine.test_fast_forward import POLICIES, TIMERS, Checked, outcome, workloads
 
 
@@ -106,11 +106,7 @@ def test_fast_forward_changes_no_time(
             load=load,
             fast_forward=fast_forward,
         )
-        served = recorder.requests()
-        assert recorder.finished + len(cluster.rejected) == len(source.requests)
-        assert recorder.inter_token.total == (served["output_tokens"] - 1).sum()
-        assert all(r.outstanding == 0 and r.kv.used == 0 and r.prompt_backlog == 0 for r in cluster.replicas)
-        assert all(len(r.waiting) == 0 for r in cluster.replicas)
+        assert_conserved(cluster, recorder, source)
         return outcome(recorder)
 
     assert run(True) == run(False)

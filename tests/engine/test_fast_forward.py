@@ -25,7 +25,7 @@ from simulator.policies.batching import (
 from simulator.policies.batching.state import Batch, ServingState
 from simulator.policies.routing import LeastOutstanding, RoundRobin, Router, ShortestQueue
 from simulator.workloads.parallelism import Parallelism
-from tests.builders import Rows, rows, serve, timer_of, tiny_model
+from tests.builders import Rows, assert_conserved, rows, serve, timer_of, tiny_model
 
 TIMERS: dict[str, StepTimer] = {
     "full": timer_of(tiny_model()),
@@ -156,10 +156,7 @@ def test_fast_forward_changes_no_time(
             load=load,
             fast_forward=fast_forward,
         )
-        served = recorder.requests()
-        assert recorder.finished + len(cluster.rejected) == len(source.requests)
-        assert recorder.inter_token.total == (served["output_tokens"] - 1).sum()
-        assert all(r.outstanding == 0 and r.kv.used == 0 and r.prompt_backlog == 0 for r in cluster.replicas)
+        assert_conserved(cluster, recorder, source)
         return outcome(recorder)
 
     assert run(True) == run(False)

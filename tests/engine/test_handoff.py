@@ -16,7 +16,7 @@ from simulator.experiment import run
 from simulator.policies.batching import BatchingPolicy, Static
 from simulator.scenario import scenario_from
 from simulator.workloads.parallelism import Parallelism
-from tests.builders import FixedTimer, Rows, rows, serve, timer_of, tiny_model
+from tests.builders import FixedTimer, Rows, assert_conserved, rows, serve, timer_of, tiny_model
 from tests.engine.test_fast_forward import POLICIES, TIMERS, outcome, workloads
 
 STEP = 0.01
@@ -113,12 +113,9 @@ def test_nothing_is_lost_and_fast_forward_changes_no_time(
             load=load,
             fast_forward=fast_forward,
         )
-        columns = recorder.requests()
-        assert recorder.finished + len(cluster.rejected) == len(source.requests)
-        assert recorder.inter_token.total == (columns["output_tokens"] - 1).sum()
-        assert all(r.outstanding == 0 and r.kv.used == 0 and r.prompt_backlog == 0 for r in cluster.all_replicas)
+        assert_conserved(cluster, recorder, source)
         assert cluster.handoff is not None
-        assert cluster.handoff.count == (columns["output_tokens"] > 1).sum()
+        assert cluster.handoff.count == (recorder.requests()["output_tokens"] > 1).sum()
         return outcome(recorder)
 
     assert served(True) == served(False)

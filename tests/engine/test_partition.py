@@ -21,7 +21,7 @@ from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.routing import RoundRobin
 from simulator.scenario import scenario_from
-from tests.builders import FixedTimer, Rows, rows
+from tests.builders import FixedTimer, Rows, assert_conserved, rows
 from tests.engine.test_fast_forward import TIMERS, workloads
 
 SCENARIO: dict[str, Any] = {
@@ -73,10 +73,8 @@ def test_prompts_and_steps_run_side_by_side() -> None:
 )
 def test_nothing_is_lost_under_one_cache(source: Rows, timer: str, replicas: int, blocks: int, seqs: int) -> None:
     cluster, recorder = serve(source, TIMERS[timer], replicas=replicas, blocks=blocks, seqs=seqs)
+    assert_conserved(cluster, recorder, source)
     columns = recorder.requests()
-    assert recorder.finished + len(cluster.rejected) == len(source.requests)
-    assert recorder.inter_token.total == (columns["output_tokens"] - 1).sum()
-    assert all(r.outstanding == 0 and r.kv.used == 0 and r.prompt_backlog == 0 for r in cluster.all_replicas)
     assert len({id(r.kv) for r in cluster.all_replicas}) == replicas
     assert np.all(columns["replica"][columns["output_tokens"] > 1] < replicas)
 
