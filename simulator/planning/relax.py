@@ -17,6 +17,8 @@ from simulator.planning.spec import PlanSpec
 NEXT_WEIGHTS = {"bf16": "fp8", "fp16": "fp8", "fp8": "int4"}
 NEXT_CACHE = {"bf16": "fp8", "fp16": "fp8"}
 
+WORTH = 0.001  # a step that saves less than this share of the cost is none
+
 
 @dataclass(frozen=True)
 class Change:
@@ -60,7 +62,7 @@ def cheaper_step(
     candidates = [(w, c) for w, c in steps(spec, best.configuration) if c.key not in searched]
     reached = _fewest(question, bounds, candidates, best.usd_per_hour, jobs)
     cheaper = [Change(w, o, best.usd_per_hour - o.usd_per_hour) for w, o in reached if o.met]
-    cheaper = [c for c in cheaper if c.saves > 1e-9 * best.usd_per_hour]
+    cheaper = [c for c in cheaper if c.saves > WORTH * best.usd_per_hour]
     return max(cheaper, key=lambda c: (c.saves, c.words), default=None)
 
 
