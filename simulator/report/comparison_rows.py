@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from simulator.comparison.compare import Against, Comparison
@@ -152,4 +153,15 @@ def _change(seconds: float, wins: float, loses: float) -> tuple[str, ...]:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"({', '.join(_leaves(value)) or 'as usual'})"
     return "unset" if value is None else str(value)
+
+
+def _leaves(part: Mapping[str, object]) -> Iterator[str]:
+    """The fields of a part that say something, by dotted name."""
+    for name, value in part.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name}.{inner}" for inner in _leaves(value))
+        elif value not in (None, False, 1):
+            yield f"{name} {value}"
