@@ -202,6 +202,8 @@ def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iteration
         return None
     if scenario.apart:
         raise InputError("speculation beside disaggregation is not modelled: leave one of the two out")
+    if scenario.execution.policy != "sequential":
+        raise InputError("speculation beside nano-batches is not modelled: leave one of the two out")
     if scenario.kv_cache.tiers:
         raise InputError("speculation beside kv_cache.tiers is not modelled: leave one of the two out")
     streams = partial(stream, scenario.seed)

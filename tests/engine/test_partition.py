@@ -119,7 +119,7 @@ def test_a_whole_part_is_the_device() -> None:
         {"disaggregation": {}},
         {"speculation": {"policy": "fixed", "options": {"tokens": 2}}},
         {"partition": {"prefill_units": 1.0}},
-        {"failures": {"mean_time_between_failures_s": 100.0, "mean_time_to_repair_s": 1.0}},
+        {"failures": {"mtbf_s": 100.0, "mttr_s": 1.0}},
     ],
 )
 def test_what_is_not_modelled_is_refused(change: dict[str, Any]) -> None:

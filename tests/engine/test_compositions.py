@@ -1,0 +1,74 @@
+"""Policies of different kinds together: every request ends once, and joining steps changes no time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.errors import InputError
+from simulator.experiment import Result, run
+from simulator.scenario import scenario_from
+
+REQUESTS = 60
+BATCHING = ("vllm-v0", "orca", "static", "sarathi", "split-fuse", "decode-first")
+QUEUES = ("sjf", "srpt", "mlfq", "vtc", "edf", "prefix-groups")
+ROUTERS = ("power-of-two", "prefix-affinity", "predicted-cost", "weighted", "session-affinity")
+KINDS: dict[str, list[dict[str, Any]]] = {
+    "batching": [{"policy": name, "max_num_seqs": 12} for name in BATCHING],
+    "queue": [{"policy": name} for name in QUEUES],
+    "router": [{"policy": name} for name in ROUTERS],
+    "admission": [{"policy": "predicted-wait"}, {"policy": "queue-limit", "options": {"limit": 3}}],
+    "execution": [{"policy": "nano-batches", "options": {"least_tokens": 64}}],
+    "speculation": [
+        {"policy": "fixed", "options": {"tokens": 3}},
+        {"policy": "smartspec", "options": {"most_tokens": 4}},
+    ],
+    "kv_cache": [{"blocks": 300}, {"blocks": 300, "tiers": [{"name": "host"}]}],
+    "parallel": [{"pipeline": 2}],
+    "disaggregation": [{"replicas": 1}],
+    "partition": [{"prefill_units": 0.4}],
+    "failures": [{"mtbf_s": 20.0, "mttr_s": 2.0}],
+    "autoscaling": [{"policy": "queue-based", "options": {"target": 4}, "max_replicas": 4}],
+}
+BASE: dict[str, Any] = {
+    "model": "meta-llama/Llama-3.2-1B",
+    "device": "nvidia-l4-24gb",
+    "replicas": 2,
+    "load": {"generator": "shared-prefix-chat", "limit": REQUESTS, "speed_up": 4.0},
+}
+
+
+@st.composite
+def compositions(draw: st.DrawFn) -> dict[str, Any]:
+    """Up to four kinds of policy that differ from the usual."""
+    kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), unique=True, max_size=4))
+    return {kind: draw(st.sampled_from(KINDS[kind])) for kind in kinds}
+
+
+def result_of(values: dict[str, Any], fast_forward: bool) -> Result | None:
+    """The run, or None where a combination is refused."""
+    try:
+        return run(scenario_from(values | {"fast_forward": fast_forward}))
+    except InputError:
+        return None
+
+
+@settings(max_examples=40, deadline=None)
+@given(compositions())
+def test_any_composition_serves_or_is_refused(chosen: dict[str, Any]) -> None:
+    fast = result_of(BASE | chosen, fast_forward=True)
+    if fast is None:
+        return
+    c = fast.request_columns
+    assert len(c["index"]) + len(fast.shed) + len(fast.rejected) == REQUESTS
+    assert len(np.unique(c["index"])) == len(c["index"])
+    assert np.all(c["arrival_s"] <= c["first_token_s"])
+    assert np.all(c["first_token_s"] <= c["finish_s"])
+    slow = result_of(BASE | chosen, fast_forward=False)
+    assert slow is not None
+    assert fast.shed == slow.shed
+    for name, column in c.items():
+        assert column.tobytes() == slow.request_columns[name].tobytes(), name
