@@ -82,7 +82,7 @@ class Migrations:
             "finished": self.finished,
             "aborted": self.aborted,
             "copied_gb": self.bytes / 1e9,
-            "mean_downtime_ms": self.downtime / max(self.finished, 1) * 1e3,
+            "mean_downtime_ms": float(self.downtime) / max(self.finished, 1) * 1e3,
         }
 
     @property
