@@ -5,13 +5,15 @@ from __future__ import annotations
 from simulator.control_spec import ColdStartSpec
 from simulator.engine.autoscaling import Autoscaling
 from simulator.engine.control import Control
-from simulator.engine.deployment import Deployment
+from simulator.engine.deployment import Deployment, kv_transfer
 from simulator.engine.failures import Failures, Outage
+from simulator.engine.migration import Migration
 from simulator.errors import InputError
 from simulator.hardware.links import Link, link
 from simulator.hardware.node import node
 from simulator.policies.admission import Admission, All
 from simulator.policies.autoscaling import Autoscaler, Fixed
+from simulator.policies.migration import MigrationPolicy, NoMigration
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
 
@@ -28,9 +30,10 @@ def control_of(scenario: Scenario, deployment: Deployment) -> Control | None:
         raise InputError("failures beside speculation are not modelled: leave one of the two out")
     if failures is not None and scenario.kv_cache.tiers:
         raise InputError("failures beside kv_cache.tiers are not modelled: leave one of the two out")
-    if admission is None and autoscaling is None and failures is None:
+    migration = _migration(scenario, deployment)
+    if admission is None and autoscaling is None and failures is None and migration is None:
         return None
-    return Control(admission, autoscaling, failures)
+    return Control(admission, autoscaling, failures, migration)
 
 
 def _admission(scenario: Scenario) -> Admission | None:
@@ -73,6 +76,37 @@ def _host_link(deployment: Deployment) -> Link:
     """The link from host memory to one device."""
     device = deployment.device
     return link(node(device.node).host.link if device.node else device.links.get("host", "pcie-gen4-x16"))
+
+
+def _migration(scenario: Scenario, deployment: Deployment) -> Migration | None:
+    spec = scenario.migration
+    policy: MigrationPolicy = build_policy("migration", spec.policy, spec.options)
+    if isinstance(policy, NoMigration):
+        return None
+    _refuse_beside_migration(scenario)
+    transfer = kv_transfer(deployment, deployment, over=spec.link)
+    if not transfer.latency:
+        raise InputError("migration.link has no latency: name a link that takes time, as every real one does")
+    return Migration(policy, spec.every_s, transfer)
+
+
+def _refuse_beside_migration(scenario: Scenario) -> None:
+    beside = {
+        "speculation": scenario.speculation.policy != "none",
+        "disaggregation": scenario.disaggregation is not None,
+        "partition": scenario.partition is not None,
+        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
+        f"queue {scenario.queue.policy}": scenario.queue.policy != "fcfs",
+        "failures": scenario.failures.any,
+        f"autoscaling {scenario.autoscaling.policy}": scenario.autoscaling.policy != "fixed",
+        f"batching {scenario.batching.policy}": scenario.batching.policy == "static",
+        "parallel.pipeline above 1": scenario.parallel.pipeline > 1,
+    }
+    for name, used in beside.items():
+        if used:
+            raise InputError(
+                f"migration {scenario.migration.policy} beside {name} is not modelled: leave one of the two out"
+            )
 
 
 def _failures(scenario: Scenario) -> Failures | None:

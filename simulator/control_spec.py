@@ -1,4 +1,4 @@
-"""Fields of a scenario that say what acts on its cluster: admission, autoscaling, failures."""
+"""Fields of a scenario that say what acts on its cluster: admission, autoscaling, failures, migration."""
 
 from __future__ import annotations
 
@@ -53,6 +53,19 @@ class AutoscalingSpec(Part):
         if self.max_replicas is not None and self.max_replicas < self.min_replicas:
             raise ValueError(f"max_replicas {self.max_replicas} is less than min_replicas {self.min_replicas}")
         return self
+
+
+class MigrationSpec(Part):
+    """The migration policy by name or `module:Class`, asked every `every_s` seconds, and its options.
+
+    `link` names the link of one device that caches are copied over (None: the node's own where two replicas fit into
+    one node, else its network).
+    """
+
+    policy: str = "none"
+    options: dict[str, Any] = Field(default_factory=dict)
+    every_s: Positive = 0.5
+    link: str | None = None
 
 
 class OutageSpec(Part):

@@ -13,6 +13,7 @@ from simulator.engine.cluster import Cluster, Load
 from simulator.engine.deployment import Deployment
 from simulator.engine.fleet import History
 from simulator.engine.handoff import Handoff
+from simulator.engine.migration import Migrations
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.speculation import SpeculationRecord
 from simulator.hardware.overheads import StepOverheads
@@ -46,6 +47,7 @@ class Result:
     kv_tiers: dict[str, dict[str, float]] = field(default_factory=dict)
     shed: list[int] = field(default_factory=list)
     fleet: History | None = None
+    migrations: Migrations | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -150,4 +152,5 @@ def run(
         kv_tiers=tier_figures(cluster) if cluster.tiers else {},
         shed=cluster.shed,
         fleet=None if control is None else cluster.fleet.history(),
+        migrations=cluster.migrations,
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from simulator.control_spec import AdmissionSpec, AutoscalingSpec, FailureSpec
+from simulator.control_spec import AdmissionSpec, AutoscalingSpec, FailureSpec, MigrationSpec
 from simulator.errors import InputError, unknown_name
 from simulator.spec import Count, Positive
 from simulator.spec import Part as _Part
@@ -277,6 +277,7 @@ class Scenario(_Part):
     admission: AdmissionSpec = AdmissionSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()
     failures: FailureSpec = FailureSpec()
+    migration: MigrationSpec = MigrationSpec()
     load: LoadSpec
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -17,6 +17,7 @@ from simulator.engine.failures import break_and_repair
 from simulator.engine.fleet import Fleet
 from simulator.engine.handoff import Handoff, KVTransfer
 from simulator.engine.kv_loading import TierSetup
+from simulator.engine.migration import Migrations
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
 from simulator.engine.speculation import Speculation
@@ -138,6 +139,8 @@ class Cluster:
         self.fleet = Fleet(self.clock, self.entrance, replicas if prefill is None else prefill.replicas)
         admission = None if control is None else control.admission
         self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)
+        migration = None if control is None else control.migration
+        self.migrations = None if migration is None else Migrations(self.clock, migration, self.replicas)
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
@@ -203,6 +206,8 @@ class Cluster:
         if control.failures is not None:
             for process in break_and_repair(self.fleet, control.failures, self.dispatcher.place_again):
                 self.clock.process(process)
+        if self.migrations is not None:
+            self.clock.process(self.migrations.run())
 
     def _arrivals(self) -> Generator[Event, None, None]:
         """Open loop: each request at its time."""

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from simulator.engine.autoscaling import Autoscaling
 from simulator.engine.failures import Failures
+from simulator.engine.migration import Migration
 from simulator.policies.admission import Admission
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Admission, autoscaling and failures; None for what there is none of."""
+    """Admission, autoscaling, failures and migration; None for what there is none of."""
 
     admission: Admission | None = None
     autoscaling: Autoscaling | None = None
     failures: Failures | None = None
+    migration: Migration | None = None

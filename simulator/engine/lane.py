@@ -200,6 +200,14 @@ class Lane:
         self.state.decoding.join(sequence)
         self._joined[sequence] = None
 
+    def part(self, sequence: Sequence) -> None:
+        """Take a decoding sequence out between two steps; it keeps its blocks."""
+        self.state.decoding.leave(sequence)
+        if sequence in self._joined:
+            del self._joined[sequence]  # no step has given it a token here
+        else:
+            sequence.last_token = self.state.last_decode_end
+
     def _plan(self, batch: Batch) -> Run:
         state, start = self.state, self.clock.now
         decoding = len(state.decoding.members) if batch.decode else 0

@@ -59,6 +59,7 @@ class Replica:
         self._expected: deque[tuple[Sequence, Callable[[int], None]]] = deque()
         self.neighbour: Replica | None = None
         self._preemptions = 0
+        self._between: deque[Callable[[Lane], object]] = deque()
         self._on_finish = on_finish
         self._on_prefilled = on_prefilled
         loading = None
@@ -207,12 +208,29 @@ class Replica:
         for lane in self.lanes:
             lane.notice()
 
-    def _before_step(self, lane: Lane) -> bool:
-        """Let sequences decode whose cache has come, and reserve blocks for those whose cache is to come.
+    def between_steps(self, act: Callable[[Lane], object]) -> None:
+        """Have `act` done when the step in progress has ended, before the next is decided on."""
+        self._between.append(act)
+        for lane in self.lanes:
+            lane.notice(always=True)
 
-        Sequences that were preempted here are served before others are expected. Returns whether any has come.
+    def adopt(self, sequence: Sequence, blocks: int, source: Replica) -> None:
+        """Take over a running sequence of another replica, with `blocks` blocks here taken for its cache before."""
+        self.lanes[0].state.adopt(sequence, blocks)
+        source.outstanding -= 1
+        self.outstanding += 1
+        sequence.replica = self.number
+        self.ready.append(sequence)
+
+    def _before_step(self, lane: Lane) -> bool:
+        """Do what waits for a step's end, let sequences decode whose cache has come, reserve for those expected.
+
+        Sequences that were preempted here are served before others are expected. Returns whether anything was done or
+        any sequence has come.
         """
-        joined = False
+        joined = bool(self._between)
+        while self._between:
+            self._between.popleft()(lane)
         while self.ready and lane.has_room:
             lane.join(self.ready.popleft())
             joined = True

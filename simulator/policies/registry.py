@@ -61,6 +61,10 @@ POLICIES: dict[str, dict[str, str]] = {
         "utilisation": "simulator.policies.autoscaling:Utilisation",
         "scheduled": "simulator.policies.autoscaling:Scheduled",
     },
+    "migration": {
+        "none": "simulator.policies.migration:NoMigration",
+        "llumnix": "simulator.policies.migration:Llumnix",
+    },
     "speculation": {
         "none": "simulator.policies.speculation:NoSpeculation",
         "fixed": "simulator.policies.speculation:Fixed",

@@ -91,6 +91,8 @@ def summarise(result: Result) -> dict[str, Any]:
         summary |= _resources(result, seconds, prompt, output)
     if result.handoff is not None:
         summary["kv_transfer"] = _transfer(result)
+    if result.migrations is not None:
+        summary["migration"] = result.migrations.figures()
     if result.fleet is not None:
         summary["fleet"] = fleet_figures(result, result.fleet)
     summary["deployment"] = _deployment(result)

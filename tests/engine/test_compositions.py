@@ -31,6 +31,7 @@ KINDS: dict[str, list[dict[str, Any]]] = {
     "disaggregation": [{"replicas": 1}],
     "partition": [{"prefill_units": 0.4}],
     "failures": [{"mtbf_s": 20.0, "mttr_s": 2.0}],
+    "migration": [{"policy": "llumnix"}],
     "autoscaling": [{"policy": "queue-based", "options": {"target": 4}, "max_replicas": 4}],
 }
 BASE: dict[str, Any] = {

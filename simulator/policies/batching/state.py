@@ -114,6 +114,13 @@ class ServingState:
         self._admissions += 1
         return missing
 
+    def adopt(self, sequence: Sequence, blocks: int) -> None:
+        """Hold a running sequence of another engine in `blocks` blocks taken before, those of its computed tokens."""
+        sequence.blocks = blocks
+        self.kv.grow(sequence, 0)
+        sequence.admitted = self._admissions
+        self._admissions += 1
+
     def reserve_decode_step(self) -> None:
         """Take the blocks that the decode set's next step fills; the caller has seen to it that they are free."""
         self.reserved = self.decoding.blocks_needed()
