@@ -10,6 +10,7 @@ import pytest
 from simulator.cli import main
 from simulator.errors import InputError
 from simulator.published import (
+    SCENARIOS,
     Measure,
     capacity,
     compare_sides,
@@ -65,6 +66,19 @@ def test_every_file_describes_two_different_deployments(path: Path) -> None:
     assert baseline.load == system.load
     assert baseline.objectives == system.objectives
     assert found.assumptions
+
+
+@pytest.mark.parametrize("path", published_files(), ids=name_of)
+def test_a_far_ratio_is_explained(path: Path) -> None:
+    """Stored predictions name what the file reports; where they differ by more than a quarter the file says why."""
+    stored = load_yaml(SCENARIOS / "predictions.json")
+    found = load_published(path)
+    assert isinstance(stored, dict)
+    row = stored[name_of(path)]
+    assert row["reported"] == found.reported.ratio
+    assert row["predicted"] > 1.0
+    if found.reported.ratio is not None and abs(row["predicted"] / found.reported.ratio - 1.0) > 0.25:
+        assert found.miss
 
 
 def test_the_ratio_is_that_of_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
