@@ -13,6 +13,7 @@ from simulator.engine.streams import stream
 from simulator.errors import InputError
 from simulator.hardware.overheads import StepOverheads
 from simulator.kv_setup import tier_setup
+from simulator.offload_setup import attention_pool_of
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.queueing import Discipline, FirstComeFirstServed
@@ -64,6 +65,7 @@ def deployment_of(
         host=host,
         execution=build_policy("execution", scenario.execution.policy, scenario.execution.options),
         draft=_draft_source(scenario.speculation),
+        pool=attention_pool_of(scenario),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from simulator.control_spec import AdmissionSpec, AutoscalingSpec, FailureSpec
 from simulator.errors import InputError, unknown_name
+from simulator.offload_spec import AttentionOffloadSpec
 from simulator.spec import Count, Positive
 from simulator.spec import Part as _Part
 from simulator.workloads.dtypes import dtype
@@ -256,6 +257,7 @@ class Scenario(_Part):
     router: RouterSpec = RouterSpec()
     execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None
+    attention_offload: AttentionOffloadSpec | None = None
     speculation: SpeculationSpec = SpeculationSpec()
     admission: AdmissionSpec = AdmissionSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from simulator.engine.attention_offload import AttentionOffload, AttentionPool
 from simulator.engine.drafter import Drafter
 from simulator.engine.drafter_layout import drafter_of
 from simulator.engine.handoff import KVTransfer
@@ -81,13 +82,15 @@ def deploy(
     host: StepOverheads | None = None,
     execution: Execution | None = None,
     draft: DraftSource | None = None,
+    pool: AttentionPool | None = None,
 ) -> Deployment:
     """Put a model on devices.
 
     `factors` lengthens kernels by family, `host` stands in for the engine's overheads, `execution` says how an
     iteration's operators share a device.
 
-    `draft` writes drafts for it, if speculation is on, and takes its part of the memory.
+    `draft` writes drafts for it, if speculation is on, and takes its part of the memory. `pool` keeps its KV cache
+    and does its decode attention, if they are not on its own devices.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -108,7 +111,15 @@ def deploy(
         loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
         draft=NO_DRAFTER if drafter is None else drafter.memory,
     )  # fmt: skip
-    timer = StepTimer(loaded, layout, formats, law, own, execution)
+    offload: AttentionOffload | None = None
+    if pool is not None:
+        offload = AttentionOffload(pool, loaded, layout, formats, law)
+        memory = replace(
+            memory,
+            blocks=pool.blocks(loaded, formats, block_tokens),
+            block_bytes=pool.block_bytes(loaded, formats, block_tokens),
+        )
+    timer = StepTimer(loaded, layout, formats, law, own, execution, offload)
     return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter)
 
 
