@@ -91,6 +91,7 @@ def pools_of(
             else scenario.price_per_device_hour,
             "kv_cache": scenario.kv_cache.model_copy(update={"blocks": None}),
             "disaggregation": None,
+            "attention_offload": None,
         }
     )
     return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)

@@ -44,7 +44,6 @@ def attention_pool_of(scenario: Scenario) -> AttentionPool | None:
 
 def _refuse_beside(scenario: Scenario) -> None:
     beside = {
-        "disaggregation": scenario.disaggregation is not None,
         "speculation": scenario.speculation.policy != "none",
         "kv_cache.tiers": bool(scenario.kv_cache.tiers),
         "kv_cache.blocks": scenario.kv_cache.blocks is not None,

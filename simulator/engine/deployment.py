@@ -135,11 +135,15 @@ def kv_transfer(
 
     Without a name: over the scale-up links where one replica of each fits into one node, else over the network. All
     devices of a side work at once; a device that keeps a copy of what another keeps receives it too.
+    An attention pool receives it over its own links, each part once.
     """
     together = source.parallel.devices + target.parallel.devices
     near = source.device.id == target.device.id and together <= target.fabric.devices_per_node
 
     def rate(side: Deployment) -> tuple[float, float]:
+        if side.timer.offload is not None:
+            pool = side.timer.offload.pool
+            return pool.devices * pool.link.bandwidth * pool.link.efficiency, pool.link.latency
         used = link(over) if over is not None else side.fabric.inside if near else side.fabric.between
         return side.parallel.tensor * side.parallel.pipeline * used.bandwidth * used.efficiency, used.latency
 

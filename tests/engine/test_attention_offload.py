@@ -159,6 +159,17 @@ def test_the_pool_is_counted_in_memory_cost_and_energy() -> None:
     assert run(scenario(unknown)).summary["cost"]["total_usd"] is None
 
 
+def test_a_prefill_pool_sends_the_cache_to_the_pool() -> None:
+    """Every prompt's cache goes to the four drives' links, of which the prefill device's own is the bottleneck."""
+    apart = {"transfer": {"link": "pcie-gen4-x16"}}
+    result = run(scenario(STORE | {"devices": 4}, disaggregation=apart))
+    moved = result.summary["kv_transfer"]
+    assert moved["total_gb"] == pytest.approx(60 * 512 * 2 * 40 * 5120 * 2 / 1e9)
+    assert moved["mean_ms"] == pytest.approx(moved["total_gb"] / 60 / (31.5 * 0.82) * 1e3)
+    narrow = run(scenario(STORE | {"link": "ethernet-10"}, disaggregation=apart)).summary["kv_transfer"]
+    assert narrow["mean_ms"] == pytest.approx(moved["total_gb"] / 60 / (1.25 * 0.94) * 1e3)
+
+
 def test_the_pool_fills_its_memory() -> None:
     found = deployment_of(scenario({"device": "nvidia-h20-96gb", "devices": 2, "link": "roce-400"}))
     block = 2 * 40 * 5120 * 2 * 16 / 2
@@ -174,7 +185,7 @@ def test_the_pool_fills_its_memory() -> None:
         ({"device": "nvidia-h20-96gb", "devices": 7, "link": "roce-400"}, {}, "does not divide the 40 heads"),
         (STORE | {"capacity_gb": 0.01}, {}, "less than two KV blocks"),
         (STORE, {"parallel": {"pipeline": 2}}, "pipeline or data"),
-        (STORE, {"disaggregation": {}}, "beside disaggregation"),
+        (STORE, {"kv_cache": {"blocks": 100}}, "beside kv_cache.blocks"),
     ],
 )
 def test_what_cannot_be_is_named(offload: dict[str, Any], changes: dict[str, Any], message: str) -> None:
