@@ -66,6 +66,7 @@ def deployment_of(
         execution=build_policy("execution", scenario.execution.policy, scenario.execution.options),
         draft=_draft_source(scenario.speculation),
         pool=attention_pool_of(scenario),
+        shared_prefix=scenario.shared_prefix_tokens,
     )
 
 

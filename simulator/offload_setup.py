@@ -47,6 +47,7 @@ def _refuse_beside(scenario: Scenario) -> None:
         "speculation": scenario.speculation.policy != "none",
         "kv_cache.tiers": bool(scenario.kv_cache.tiers),
         "kv_cache.blocks": scenario.kv_cache.blocks is not None,
+        "shared_prefix_tokens": scenario.shared_prefix_tokens > 0,
         "execution": scenario.execution.policy != "sequential",
     }
     for name, used in beside.items():

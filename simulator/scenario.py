@@ -239,6 +239,7 @@ class Scenario(_Part):
     """A serving experiment. With `disaggregation` prompts are computed by a pool of their own.
 
     `engine` says whose kernels and overheads run it, `calibration` may name a file of one's own for the device.
+    `shared_prefix_tokens` tokens, with which every prompt of the load begins, are read once a decode step for all.
     """
 
     kind: Literal["serving"] = "serving"
@@ -258,6 +259,7 @@ class Scenario(_Part):
     execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None
     attention_offload: AttentionOffloadSpec | None = None
+    shared_prefix_tokens: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     speculation: SpeculationSpec = SpeculationSpec()
     admission: AdmissionSpec = AdmissionSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()
@@ -267,6 +269,12 @@ class Scenario(_Part):
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     fast_forward: bool = True
+
+    @model_validator(mode="after")
+    def _decoding(self) -> Scenario:
+        if self.shared_prefix_tokens and self.speculation.policy != "none":
+            raise ValueError("shared_prefix_tokens beside speculation is not modelled: leave one of the two out")
+        return self
 
     @model_validator(mode="after")
     def _fleet(self) -> Scenario:

@@ -83,6 +83,7 @@ def deploy(
     execution: Execution | None = None,
     draft: DraftSource | None = None,
     pool: AttentionPool | None = None,
+    shared_prefix: int = 0,
 ) -> Deployment:
     """Put a model on devices.
 
@@ -90,7 +91,8 @@ def deploy(
     iteration's operators share a device.
 
     `draft` writes drafts for it, if speculation is on, and takes its part of the memory. `pool` keeps its KV cache
-    and does its decode attention, if they are not on its own devices.
+    and does its decode attention, if they are not on its own devices. `shared_prefix` tokens begin every prompt and
+    are read once a step.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -119,7 +121,7 @@ def deploy(
             blocks=pool.blocks(loaded, formats, block_tokens),
             block_bytes=pool.block_bytes(loaded, formats, block_tokens),
         )
-    timer = StepTimer(loaded, layout, formats, law, own, execution, offload)
+    timer = StepTimer(loaded, layout, formats, law, own, execution, offload, shared_prefix)
     return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter)
 
 

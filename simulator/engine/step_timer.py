@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.attention_offload import AttentionOffload
-from simulator.engine.attention_timer import AttentionPiece
+from simulator.engine.attention_timer import AttentionPiece, DecodeLayer
+from simulator.engine.shared_prefix import SharedPrefixLayer
 from simulator.hardware.kernels.attention import Work
 from simulator.hardware.law import AttentionKernel, TimingLaw
 from simulator.hardware.overheads import StepOverheads
@@ -83,6 +84,7 @@ class _Stage:
         kernels: list[tuple[int, AttentionKernel]],
         cut: int = 1,
         offload: AttentionOffload | None = None,
+        shared_prefix: int = 0,
     ) -> None:
         def total(calls: list[Call], like: Floats, of: Callable[[Call], object]) -> Floats:
             return sum((np.broadcast_to(np.asarray(of(c)) * c.count, like.shape) for c in calls), 0.0 * like)
@@ -127,7 +129,9 @@ class _Stage:
             kernel = law.attention(prompt, decode, spans(model)[span].window)
             if (span, kernel) not in kernels:
                 kernels.append((span, kernel))
-            layer = None if offload is None else offload.layers[i]
+            layer: DecodeLayer | None = None if offload is None else offload.layers[i]
+            if shared_prefix and spans(model)[span].tokens is None:
+                layer = SharedPrefixLayer(kernel, law, shared_prefix)
             piece = AttentionPiece(span, kernel, layers, 1.0 / parallel.data, layer)
             self.pieces.append((kernels.index((span, kernel)), piece))
             scale = layers / parallel.data
@@ -142,7 +146,8 @@ class StepTimer:
     """Times iterations of one model instance on its devices.
 
     All times are seconds; FLOPs and bytes are of one device of each stage, added over the stages. With `offload`,
-    decode attention is done elsewhere, and counted there.
+    decode attention is done elsewhere, and counted there. The first `shared_prefix` tokens, which all sequences have
+    in common, are read once a step.
     """
 
     def __init__(
@@ -154,15 +159,18 @@ class StepTimer:
         overheads: StepOverheads,
         execution: Execution | None = None,
         offload: AttentionOffload | None = None,
+        shared_prefix: int = 0,
     ) -> None:
         self.execution: Execution = execution or Sequential()
         self.offload = offload
+        self._shared_prefix = shared_prefix
         cut = self.execution.batches(1 << 60) if offload is None else offload.parts
         self.spans: tuple[Span, ...] = spans(model)
         self.overheads = overheads
         self.kernels: list[tuple[int, AttentionKernel]] = []
         self.stages = [
-            _Stage(model, parallel, precision, law, s, self.kernels, cut, offload) for s in range(parallel.pipeline)
+            _Stage(model, parallel, precision, law, s, self.kernels, cut, offload, shared_prefix)
+            for s in range(parallel.pipeline)
         ]
         self._only = self.stages[0]
         self._host_step = self.overheads.step_seconds(0)
@@ -292,6 +300,8 @@ class StepTimer:
             for i, (start, growth) in enumerate(contexts):
                 read = steps * start + growth * (steps * (steps - 1) // 2)
                 flops += stage.decode_flops[i] * read
+                if self._shared_prefix and self.spans[i].tokens is None:
+                    read -= steps * self._shared_prefix * max(growth - 1, 0)  # each sequence grows by one
                 moved += stage.decode_bytes[i] * read
             for i, pairs in enumerate(chunks.pairs):
                 flops += stage.prompt_flops[i] * pairs
