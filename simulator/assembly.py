@@ -67,6 +67,7 @@ def deployment_of(
         draft=_draft_source(scenario.speculation),
         pool=attention_pool_of(scenario),
         shared_prefix=scenario.shared_prefix_tokens,
+        scored=scenario.kv_cache.keep_share is not None,
     )
 
 
@@ -110,7 +111,10 @@ def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaS
         timer=deployment.timer,
         limits=deployment.limits,
         kv=lambda: PagedKVCache(
-            blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
+            blocks=deployment.memory.blocks - 1,
+            block_tokens=cache.block_size,
+            prefix_caching=cache.prefix_caching,
+            keep_share=cache.keep_share,
         ),
         policy=lambda: build_policy("batching", batching.policy, batching.options),
         speculation=speculation,

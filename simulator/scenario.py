@@ -99,13 +99,15 @@ class KVCacheSpec(_Part):
 
     Of the blocks that vLLM reports, one is a placeholder that never holds a token. What is evicted goes down the
     `tiers`, nearest first, and is loaded again for requests that wait; with `layerwise`, while they are computed.
-    `reuse` is the policy (by name or `module:Class`) that says what of a request is looked for there.
+    `reuse` is the policy (by name or `module:Class`) that says what of a request is looked for there. With
+    `keep_share`, a sequence that decodes keeps that share of its prompt's tokens, by score, and frees other blocks.
     """
 
     block_size: Annotated[int, Field(ge=1, le=65536)] = 16
     memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
     blocks: Annotated[int, Field(ge=2, le=1_000_000_000)] | None = None
     prefix_caching: bool = True
+    keep_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     tiers: tuple[TierSpec, ...] = ()
     reuse: str = "prefix"
     reuse_options: dict[str, Any] = Field(default_factory=dict)
@@ -117,6 +119,8 @@ class KVCacheSpec(_Part):
         names = [tier.name for tier in self.tiers]
         if len(set(names)) < len(names):
             raise ValueError("tiers: two have the same name: give each its own")
+        if self.keep_share is not None and self.prefix_caching:
+            raise ValueError("keep_share frees blocks that prefixes share: set prefix_caching to false")
         if names and not self.prefix_caching:
             raise ValueError("tiers need prefix_caching: set it to true")
         if not names and self.reuse != "prefix":
@@ -274,6 +278,14 @@ class Scenario(_Part):
     def _decoding(self) -> Scenario:
         if self.shared_prefix_tokens and self.speculation.policy != "none":
             raise ValueError("shared_prefix_tokens beside speculation is not modelled: leave one of the two out")
+        if self.kv_cache.keep_share is not None:
+            beside = {
+                "speculation": self.speculation.policy != "none",
+                "attention_offload": self.attention_offload is not None,
+                "shared_prefix_tokens": self.shared_prefix_tokens > 0,
+            }
+            for name in (n for n, used in beside.items() if used):
+                raise ValueError(f"kv_cache.keep_share beside {name} is not modelled: leave one of the two out")
         return self
 
     @model_validator(mode="after")

@@ -84,6 +84,7 @@ def deploy(
     draft: DraftSource | None = None,
     pool: AttentionPool | None = None,
     shared_prefix: int = 0,
+    scored: bool = False,
 ) -> Deployment:
     """Put a model on devices.
 
@@ -92,7 +93,7 @@ def deploy(
 
     `draft` writes drafts for it, if speculation is on, and takes its part of the memory. `pool` keeps its KV cache
     and does its decode attention, if they are not on its own devices. `shared_prefix` tokens begin every prompt and
-    are read once a step.
+    are read once a step. `scored` says that decode steps keep scores of the tokens they attend to.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -121,7 +122,7 @@ def deploy(
             blocks=pool.blocks(loaded, formats, block_tokens),
             block_bytes=pool.block_bytes(loaded, formats, block_tokens),
         )
-    timer = StepTimer(loaded, layout, formats, law, own, execution, offload, shared_prefix)
+    timer = StepTimer(loaded, layout, formats, law, own, execution, offload, shared_prefix, scored)
     return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter)
 
 

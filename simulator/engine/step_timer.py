@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from simulator.engine.attention_offload import AttentionOffload
 from simulator.engine.attention_timer import AttentionPiece, DecodeLayer
 from simulator.engine.shared_prefix import SharedPrefixLayer
+from simulator.engine.token_budget import ScoredLayer
 from simulator.hardware.kernels.attention import Work
 from simulator.hardware.law import AttentionKernel, TimingLaw
 from simulator.hardware.overheads import StepOverheads
@@ -85,6 +86,7 @@ class _Stage:
         cut: int = 1,
         offload: AttentionOffload | None = None,
         shared_prefix: int = 0,
+        scored: bool = False,
     ) -> None:
         def total(calls: list[Call], like: Floats, of: Callable[[Call], object]) -> Floats:
             return sum((np.broadcast_to(np.asarray(of(c)) * c.count, like.shape) for c in calls), 0.0 * like)
@@ -132,6 +134,9 @@ class _Stage:
             layer: DecodeLayer | None = None if offload is None else offload.layers[i]
             if shared_prefix and spans(model)[span].tokens is None:
                 layer = SharedPrefixLayer(kernel, law, shared_prefix)
+            if scored:
+                layer = scores = ScoredLayer(kernel, law)
+                self.decode_bytes[span] += layers / parallel.data * scores.score_bytes
             piece = AttentionPiece(span, kernel, layers, 1.0 / parallel.data, layer)
             self.pieces.append((kernels.index((span, kernel)), piece))
             scale = layers / parallel.data
@@ -147,7 +152,7 @@ class StepTimer:
 
     All times are seconds; FLOPs and bytes are of one device of each stage, added over the stages. With `offload`,
     decode attention is done elsewhere, and counted there. The first `shared_prefix` tokens, which all sequences have
-    in common, are read once a step.
+    in common, are read once a step. `scored` steps also update a score of every token attended to.
     """
 
     def __init__(
@@ -160,6 +165,7 @@ class StepTimer:
         execution: Execution | None = None,
         offload: AttentionOffload | None = None,
         shared_prefix: int = 0,
+        scored: bool = False,
     ) -> None:
         self.execution: Execution = execution or Sequential()
         self.offload = offload
@@ -169,7 +175,7 @@ class StepTimer:
         self.overheads = overheads
         self.kernels: list[tuple[int, AttentionKernel]] = []
         self.stages = [
-            _Stage(model, parallel, precision, law, s, self.kernels, cut, offload, shared_prefix)
+            _Stage(model, parallel, precision, law, s, self.kernels, cut, offload, shared_prefix, scored)
             for s in range(parallel.pipeline)
         ]
         self._only = self.stages[0]
