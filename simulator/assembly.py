@@ -15,6 +15,7 @@ from simulator.hardware.device import Device, device
 from simulator.hardware.overheads import StepOverheads
 from simulator.hardware.partition import part_of
 from simulator.kv_setup import tier_setup
+from simulator.offload_setup import attention_pool_of
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.queueing import Discipline, FirstComeFirstServed
@@ -73,6 +74,9 @@ def deployment_of(
         host=host,
         execution=build_policy("execution", scenario.execution.policy, scenario.execution.options),
         draft=_draft_source(scenario.speculation),
+        pool=attention_pool_of(scenario),
+        shared_prefix=scenario.shared_prefix_tokens,
+        scored=scenario.kv_cache.keep_share is not None,
     )
 
 
@@ -100,6 +104,7 @@ def pools_of(
             else scenario.price_per_device_hour,
             "kv_cache": scenario.kv_cache.model_copy(update={"blocks": None}),
             "disaggregation": None,
+            "attention_offload": None,
         }
     )
     return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)
@@ -133,7 +138,10 @@ def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaS
         timer=deployment.timer,
         limits=deployment.limits,
         kv=lambda: PagedKVCache(
-            blocks=deployment.memory.blocks - 1, block_tokens=cache.block_size, prefix_caching=cache.prefix_caching
+            blocks=deployment.memory.blocks - 1,
+            block_tokens=cache.block_size,
+            prefix_caching=cache.prefix_caching,
+            keep_share=cache.keep_share,
         ),
         policy=lambda: build_policy("batching", batching.policy, batching.options),
         speculation=speculation,

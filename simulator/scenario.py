@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from simulator.control_spec import AdmissionSpec, AutoscalingSpec, FailureSpec, MigrationSpec
 from simulator.errors import InputError, unknown_name
+from simulator.offload_spec import AttentionOffloadSpec
 from simulator.spec import Count, Positive
 from simulator.spec import Part as _Part
 from simulator.workloads.dtypes import dtype
@@ -98,13 +99,15 @@ class KVCacheSpec(_Part):
 
     Of the blocks that vLLM reports, one is a placeholder that never holds a token. What is evicted goes down the
     `tiers`, nearest first, and is loaded again for requests that wait; with `layerwise`, while they are computed.
-    `reuse` is the policy (by name or `module:Class`) that says what of a request is looked for there.
+    `reuse` is the policy (by name or `module:Class`) that says what of a request is looked for there. With
+    `keep_share`, a sequence that decodes keeps that share of its prompt's tokens, by score, and frees other blocks.
     """
 
     block_size: Annotated[int, Field(ge=1, le=65536)] = 16
     memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
     blocks: Annotated[int, Field(ge=2, le=1_000_000_000)] | None = None
     prefix_caching: bool = True
+    keep_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     tiers: tuple[TierSpec, ...] = ()
     reuse: str = "prefix"
     reuse_options: dict[str, Any] = Field(default_factory=dict)
@@ -116,6 +119,8 @@ class KVCacheSpec(_Part):
         names = [tier.name for tier in self.tiers]
         if len(set(names)) < len(names):
             raise ValueError("tiers: two have the same name: give each its own")
+        if self.keep_share is not None and self.prefix_caching:
+            raise ValueError("keep_share frees blocks that prefixes share: set prefix_caching to false")
         if names and not self.prefix_caching:
             raise ValueError("tiers need prefix_caching: set it to true")
         if not names and self.reuse != "prefix":
@@ -254,6 +259,7 @@ class Scenario(_Part):
     With `partition` they are computed on a part of the same devices.
 
     `engine` says whose kernels and overheads run it, `calibration` may name a file of one's own for the device.
+    `shared_prefix_tokens` tokens, with which every prompt of the load begins, are read once a decode step for all.
     """
 
     kind: Literal["serving"] = "serving"
@@ -273,6 +279,8 @@ class Scenario(_Part):
     execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None
     partition: PartitionSpec | None = None
+    attention_offload: AttentionOffloadSpec | None = None
+    shared_prefix_tokens: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     speculation: SpeculationSpec = SpeculationSpec()
     admission: AdmissionSpec = AdmissionSpec()
     autoscaling: AutoscalingSpec = AutoscalingSpec()
@@ -283,6 +291,22 @@ class Scenario(_Part):
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     fast_forward: bool = True
+
+    @model_validator(mode="after")
+    def _decoding(self) -> Scenario:
+        if self.shared_prefix_tokens and self.speculation.policy != "none":
+            raise ValueError("shared_prefix_tokens beside speculation is not modelled: leave one of the two out")
+        if self.attention_offload is not None and self.partition is not None:
+            raise ValueError("attention_offload beside partition is not modelled: leave one of the two out")
+        if self.kv_cache.keep_share is not None:
+            beside = {
+                "speculation": self.speculation.policy != "none",
+                "attention_offload": self.attention_offload is not None,
+                "shared_prefix_tokens": self.shared_prefix_tokens > 0,
+            }
+            for name in (n for n, used in beside.items() if used):
+                raise ValueError(f"kv_cache.keep_share beside {name} is not modelled: leave one of the two out")
+        return self
 
     @model_validator(mode="after")
     def _fleet(self) -> Scenario:
@@ -356,7 +380,8 @@ def anchor(values: dict[str, Any], folder: Path) -> None:
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any]) -> None:
     """Lay settings over `values` in place: `key=value` texts (values in YAML), or a mapping of key to value.
 
-    A key is a dotted path, or the last part of one if that is unique among the shortest.
+    A key is a dotted path, or the last part of one if that is unique among the shortest, parts that are usually
+    left out set aside.
     """
     paths = field_paths()
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides)
@@ -385,6 +410,7 @@ def _resolve(key: str, paths: list[str]) -> list[str]:
     ):
         return key.split(".")
     ends = [p for p in paths if p.rsplit(".", 1)[-1] == key]
+    ends = [p for p in ends if Scenario.model_fields[p.split(".")[0]].default is not None] or ends
     least = min((p.count(".") for p in ends), default=0)
     ends = [p for p in ends if p.count(".") == least]
     if len(ends) == 1:

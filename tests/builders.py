@@ -136,6 +136,7 @@ def serve(
     max_num_seqs: int = 8,
     max_num_batched_tokens: int = 32,
     prefix_caching: bool = True,
+    keep_share: float | None = None,
     replicas: int = 1,
     router: Router | None = None,
     load: Load | None = None,
@@ -154,7 +155,9 @@ def serve(
         return ReplicaSpec(
             timer=timer,  # type: ignore[arg-type]
             limits=Limits(max_num_seqs, max_num_batched_tokens),
-            kv=lambda: PagedKVCache(blocks=size, block_tokens=block_tokens, prefix_caching=prefix_caching),
+            kv=lambda: PagedKVCache(
+                blocks=size, block_tokens=block_tokens, prefix_caching=prefix_caching, keep_share=keep_share
+            ),
             policy=policy,
             speculation=speculation,
             tiers=tiers,

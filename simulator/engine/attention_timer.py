@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,14 +51,26 @@ class _Segments:
         return np.concatenate(parts)
 
 
+class DecodeLayer(Protocol):
+    """Decode attention of one layer done otherwise than by the device's own kernel over all that is attended."""
+
+    def seconds(self, sequences: float, attended: Floats) -> Floats:
+        """Seconds for `sequences` that attend to so many tokens in all (any shape)."""
+        ...
+
+
 @dataclass(slots=True)
 class AttentionPiece:
-    """The attention of `count` equal layers of one stage; a device does `share` of a data-parallel replica's."""
+    """The attention of `count` equal layers of one stage; a device does `share` of a data-parallel replica's.
+
+    `decode_layer` stands in for the kernel in decoding, which then shares no kernel with prompts.
+    """
 
     span: int
     kernel: AttentionKernel
     count: int
     share: float
+    decode_layer: DecodeLayer | None = None
     _tables: dict[int, _Segments] = field(default_factory=dict)
 
     def prompts(self, work: Work) -> float:
@@ -75,7 +88,7 @@ class AttentionPiece:
 
     def mixed(self, work: Work, sequences: int, attended: float) -> float:
         """Seconds for prompt chunks together with decoding sequences."""
-        if not self.kernel.fused:
+        if not self.kernel.fused or self.decode_layer is not None:
             return self.prompts(work) + self.decoding(sequences, attended)
         share, kernel = self.share, self.kernel
         if share != 1.0:
@@ -84,11 +97,14 @@ class AttentionPiece:
 
     def _table(self, sequences: int) -> _Segments:
         edges = KNOTS * sequences
-        times = self.count * np.asarray(
-            self.kernel.decoding(sequences * self.share, edges * self.share).seconds(), dtype=np.float64
-        )
+        if self.decode_layer is not None:
+            each = self.decode_layer.seconds(sequences * self.share, edges * self.share)
+        else:
+            found = self.kernel.decoding(sequences * self.share, edges * self.share)
+            each = np.asarray(found.seconds(), dtype=np.float64)
+        times = self.count * each
         slopes = np.diff(times) / np.diff(edges)
         offsets = times[:-1] - slopes * edges[:-1]
-        found = _Segments([*edges[:-1].tolist(), np.inf], slopes.tolist(), offsets.tolist())
-        self._tables[sequences] = found
-        return found
+        table = _Segments([*edges[:-1].tolist(), np.inf], slopes.tolist(), offsets.tolist())
+        self._tables[sequences] = table
+        return table

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from simulator.engine.attention_offload import AttentionOffload, AttentionPool
 from simulator.engine.drafter import Drafter
 from simulator.engine.drafter_layout import drafter_of
 from simulator.engine.handoff import KVTransfer
@@ -81,13 +82,18 @@ def deploy(
     host: StepOverheads | None = None,
     execution: Execution | None = None,
     draft: DraftSource | None = None,
+    pool: AttentionPool | None = None,
+    shared_prefix: int = 0,
+    scored: bool = False,
 ) -> Deployment:
     """Put a model on devices.
 
     `factors` lengthens kernels by family, `host` stands in for the engine's overheads, `execution` says how an
     iteration's operators share a device.
 
-    `draft` writes drafts for it, if speculation is on, and takes its part of the memory.
+    `draft` writes drafts for it, if speculation is on, and takes its part of the memory. `pool` keeps its KV cache
+    and does its decode attention, if they are not on its own devices. `shared_prefix` tokens begin every prompt and
+    are read once a step. `scored` says that decode steps keep scores of the tokens they attend to.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -108,7 +114,15 @@ def deploy(
         loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
         draft=NO_DRAFTER if drafter is None else drafter.memory,
     )  # fmt: skip
-    timer = StepTimer(loaded, layout, formats, law, own, execution)
+    offload: AttentionOffload | None = None
+    if pool is not None:
+        offload = AttentionOffload(pool, loaded, layout, formats, law)
+        memory = replace(
+            memory,
+            blocks=pool.blocks(loaded, formats, block_tokens),
+            block_bytes=pool.block_bytes(loaded, formats, block_tokens),
+        )
+    timer = StepTimer(loaded, layout, formats, law, own, execution, offload, shared_prefix, scored)
     return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter)
 
 
@@ -124,11 +138,15 @@ def kv_transfer(
 
     Without a name: over the scale-up links where one replica of each fits into one node, else over the network. All
     devices of a side work at once; a device that keeps a copy of what another keeps receives it too.
+    An attention pool receives it over its own links, each part once.
     """
     together = source.parallel.devices + target.parallel.devices
     near = source.device.id == target.device.id and together <= target.fabric.devices_per_node
 
     def rate(side: Deployment) -> tuple[float, float]:
+        if side.timer.offload is not None:
+            pool = side.timer.offload.pool
+            return pool.devices * pool.link.bandwidth * pool.link.efficiency, pool.link.latency
         used = link(over) if over is not None else side.fabric.inside if near else side.fabric.between
         return side.parallel.tensor * side.parallel.pipeline * used.bandwidth * used.efficiency, used.latency
 

@@ -15,6 +15,7 @@ from simulator.engine.kv_loading import KVLoading
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
 from simulator.policies.batching.state import Batch, BatchingPolicy, ServingState
+from simulator.policies.decode_set import kept_tokens
 from simulator.policies.sequence import Sequence
 
 Floats = NDArray[np.float64]
@@ -197,6 +198,9 @@ class Lane:
 
     def join(self, sequence: Sequence) -> None:
         """Let a sequence decode from the next step on."""
+        kv = self.state.kv
+        if kv.keep_share is not None:
+            kv.trim(sequence, kept_tokens(sequence, kv.keep_share))
         self.state.decoding.join(sequence)
         self._joined[sequence] = None
 

@@ -90,7 +90,7 @@ class Replica:
                     )
                 )
                 continue
-            state = ServingState(kv, DecodeSet(kv.block_tokens, timer.spans), shared)
+            state = ServingState(kv, DecodeSet(kv.block_tokens, timer.spans, kv.keep_share), shared)
             state.waiting = self.waiting
             self.lanes.append(
                 Lane(

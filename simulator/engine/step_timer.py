@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.engine.attention_timer import AttentionPiece
+from simulator.engine.attention_offload import AttentionOffload
+from simulator.engine.attention_timer import AttentionPiece, DecodeLayer
+from simulator.engine.shared_prefix import SharedPrefixLayer
+from simulator.engine.token_budget import ScoredLayer
 from simulator.hardware.kernels.attention import Work
 from simulator.hardware.law import AttentionKernel, TimingLaw
 from simulator.hardware.overheads import StepOverheads
@@ -81,6 +84,9 @@ class _Stage:
         stage: int,
         kernels: list[tuple[int, AttentionKernel]],
         cut: int = 1,
+        offload: AttentionOffload | None = None,
+        shared_prefix: int = 0,
+        scored: bool = False,
     ) -> None:
         def total(calls: list[Call], like: Floats, of: Callable[[Call], object]) -> Floats:
             return sum((np.broadcast_to(np.asarray(of(c)) * c.count, like.shape) for c in calls), 0.0 * like)
@@ -121,23 +127,32 @@ class _Stage:
         count = len(spans(model))
         self.prompt_flops, self.prompt_bytes = [0.0] * count, [0.0] * count
         self.decode_flops, self.decode_bytes = [0.0] * count, [0.0] * count
-        for span, prompt, decode, layers in attention_shapes(model, parallel, precision, stage):
+        for i, (span, prompt, decode, layers) in enumerate(attention_shapes(model, parallel, precision, stage)):
             kernel = law.attention(prompt, decode, spans(model)[span].window)
             if (span, kernel) not in kernels:
                 kernels.append((span, kernel))
-            piece = AttentionPiece(span, kernel, layers, 1.0 / parallel.data)
+            layer: DecodeLayer | None = None if offload is None else offload.layers[i]
+            if shared_prefix and spans(model)[span].tokens is None:
+                layer = SharedPrefixLayer(kernel, law, shared_prefix)
+            if scored:
+                layer = scores = ScoredLayer(kernel, law)
+                self.decode_bytes[span] += layers / parallel.data * scores.score_bytes
+            piece = AttentionPiece(span, kernel, layers, 1.0 / parallel.data, layer)
             self.pieces.append((kernels.index((span, kernel)), piece))
             scale = layers / parallel.data
             self.prompt_flops[span] += scale * 2.0 * float(prompt.q_heads * (prompt.qk_dim + prompt.v_dim))
-            self.decode_flops[span] += scale * 2.0 * float(decode.q_heads * (decode.qk_dim + decode.v_dim))
             self.prompt_bytes[span] += scale * float(prompt.kv_elements) * prompt.kv_bytes
-            self.decode_bytes[span] += scale * float(decode.kv_elements) * decode.kv_bytes
+            if offload is None or offload.pool.streamed:
+                self.decode_flops[span] += scale * 2.0 * float(decode.q_heads * (decode.qk_dim + decode.v_dim))
+                self.decode_bytes[span] += scale * float(decode.kv_elements) * decode.kv_bytes
 
 
 class StepTimer:
     """Times iterations of one model instance on its devices.
 
-    All times are seconds; FLOPs and bytes are of one device of each stage, added over the stages.
+    All times are seconds; FLOPs and bytes are of one device of each stage, added over the stages. With `offload`,
+    decode attention is done elsewhere, and counted there. The first `shared_prefix` tokens, which all sequences have
+    in common, are read once a step. `scored` steps also update a score of every token attended to.
     """
 
     def __init__(
@@ -148,13 +163,21 @@ class StepTimer:
         law: TimingLaw,
         overheads: StepOverheads,
         execution: Execution | None = None,
+        offload: AttentionOffload | None = None,
+        shared_prefix: int = 0,
+        scored: bool = False,
     ) -> None:
         self.execution: Execution = execution or Sequential()
-        cut = self.execution.batches(1 << 60)
+        self.offload = offload
+        self._shared_prefix = shared_prefix
+        cut = self.execution.batches(1 << 60) if offload is None else offload.parts
         self.spans: tuple[Span, ...] = spans(model)
         self.overheads = overheads
         self.kernels: list[tuple[int, AttentionKernel]] = []
-        self.stages = [_Stage(model, parallel, precision, law, s, self.kernels, cut) for s in range(parallel.pipeline)]
+        self.stages = [
+            _Stage(model, parallel, precision, law, s, self.kernels, cut, offload, shared_prefix, scored)
+            for s in range(parallel.pipeline)
+        ]
         self._only = self.stages[0]
         self._host_step = self.overheads.step_seconds(0)
         self._host_sequence = self.overheads.step_seconds(1) - self._host_step
@@ -198,6 +221,8 @@ class StepTimer:
         return times
 
     def _stage_seconds(self, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
+        if self.offload is not None:
+            return self._offloaded_seconds(self.offload, number, decoding, contexts, chunks)
         stage, tokens = self.stages[number], decoding + chunks.tokens
         overlapped = self.execution.batches(tokens) > 1
         total = 0.0 if overlapped else stage.token_seconds[tokens] + stage.head_seconds[decoding + chunks.sequences]
@@ -211,6 +236,26 @@ class StepTimer:
         if overlapped:
             total = max(*self._side_by_side(stage, tokens, total)) + stage.head_seconds[decoding + chunks.sequences]
         return max(total, self.launch_floor(number, tokens))
+
+    def _offloaded_seconds(
+        self, offload: AttentionOffload, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks
+    ) -> float:
+        """One iteration whose prompts attend here and whose decoding sequences attend elsewhere."""
+        stage, tokens = self.stages[number], decoding + chunks.tokens
+        here, there = self._dense_seconds(offload, stage, decoding, tokens), 0.0
+        for kernel, piece in stage.pieces:
+            if chunks.tokens:
+                here += piece.prompts(chunks.works[kernel])
+            if decoding:
+                there += piece.decoding(decoding, contexts[piece.span][0])
+        total = float(offload.beside(here, there, decoding)) + stage.head_seconds[decoding + chunks.sequences]
+        return max(total, offload.prompt_seconds(chunks.context), self.launch_floor(number, tokens))
+
+    def _dense_seconds(self, offload: AttentionOffload, stage: _Stage, decoding: int, tokens: int) -> float:
+        """Seconds of all but attention and head: whole, or in halves that each read the weights."""
+        if offload.halves(decoding):
+            return stage.dense_seconds[tokens] + stage.network_seconds[tokens]
+        return stage.token_seconds[tokens]
 
     def _side_by_side(self, stage: _Stage, tokens: int, attention: Any) -> tuple[Any, Any, Any]:
         """What bounds an iteration whose nano-batches overlap: the units, attention or the network.
@@ -238,7 +283,10 @@ class StepTimer:
                 seconds = piece.decode_run(decoding, attended, start, start + growth * (steps - 1))
                 total = seconds if total is None else total + seconds
             assert total is not None
-            if self.execution.batches(decoding) > 1:
+            if self.offload is not None:
+                dense = self._dense_seconds(self.offload, stage, decoding, decoding)
+                total = self.offload.beside(dense, total, decoding) + stage.head_seconds[decoding]
+            elif self.execution.batches(decoding) > 1:
                 units, attention, network = self._side_by_side(stage, decoding, total)
                 total = np.maximum(np.maximum(units, attention), network) + stage.head_seconds[decoding]
             else:
@@ -258,6 +306,8 @@ class StepTimer:
             for i, (start, growth) in enumerate(contexts):
                 read = steps * start + growth * (steps * (steps - 1) // 2)
                 flops += stage.decode_flops[i] * read
+                if self._shared_prefix and self.spans[i].tokens is None:
+                    read -= steps * self._shared_prefix * max(growth - 1, 0)  # each sequence grows by one
                 moved += stage.decode_bytes[i] * read
             for i, pairs in enumerate(chunks.pairs):
                 flops += stage.prompt_flops[i] * pairs

@@ -35,14 +35,20 @@ class DecodeSet:
     """Sequences that decode in lock-step.
 
     `block_tokens` is the size of a KV block; `spans` are the model's attention spans. Everything is an exact
-    integer, so running `k` steps at once or one by one gives the same state.
+    integer, so running `k` steps at once or one by one gives the same state. With `keep_share`, a member attends to
+    that share of its prompt, in place of all before it, and takes no more blocks.
     """
 
-    def __init__(self, block_tokens: int, spans: tuple[Span, ...]) -> None:
+    def __init__(self, block_tokens: int, spans: tuple[Span, ...], keep_share: float | None = None) -> None:
         self.block_tokens = block_tokens
         self.members: dict[Sequence, None] = {}
         self.step = 0
-        self._contexts = [_SpanSum(span) for span in spans]
+        self.keep_share = keep_share
+        self._contexts: list[_SpanSum | _KeptSum]
+        if keep_share is None:
+            self._contexts = [_SpanSum(span) for span in spans]
+        else:
+            self._contexts = [_KeptSum(span, keep_share) for span in spans]
         self._finishing: list[tuple[int, int, Sequence]] = []
         self._block_phase = [0] * block_tokens
 
@@ -82,7 +88,8 @@ class DecodeSet:
         sequence.computed += steps
         sequence.generated += steps
         sequence.joined_at = self.step
-        sequence.blocks += -(-sequence.computed // self.block_tokens) - held
+        if self.keep_share is None:
+            sequence.blocks += -(-sequence.computed // self.block_tokens) - held
 
     def last(self) -> Sequence | None:
         """The member that was admitted last."""
@@ -90,10 +97,14 @@ class DecodeSet:
 
     def needs_block(self, sequence: Sequence) -> bool:
         """Whether the next step of this member starts a block."""
+        if self.keep_share is not None:
+            return False
         return (sequence.computed + self.step - sequence.joined_at) % self.block_tokens == 0
 
     def blocks_needed(self, steps: int = 1) -> int:
         """New KV blocks that the next `steps` steps take in all."""
+        if self.keep_share is not None:
+            return 0
         size = self.block_tokens
         if steps == 1:
             return self._block_phase[self.step % size]
@@ -107,7 +118,7 @@ class DecodeSet:
     def steps_within(self, free_blocks: int, limit: int) -> int:
         """The most steps, up to `limit`, that `free_blocks` blocks suffice for."""
         count = len(self.members)
-        if not count:
+        if not count or self.keep_share is not None:
             return limit
         size = self.block_tokens
         if -(-limit // size) * count <= free_blocks:
@@ -149,6 +160,35 @@ class DecodeSet:
         heap = self._finishing
         while heap and heap[0][1] != heap[0][2].ticket:
             heappop(heap)
+
+
+def kept_tokens(sequence: Sequence, keep_share: float) -> int:
+    """Tokens of its prompt that a sequence keeps while it decodes, one at least."""
+    return max(1, int(sequence.prompt_tokens * keep_share))
+
+
+class _KeptSum:
+    """Tokens attended under one span by members that each keep as many as when they joined."""
+
+    __slots__ = ("growing", "keep_share", "span", "total")
+
+    def __init__(self, span: Span, keep_share: float) -> None:
+        self.span = span
+        self.keep_share = keep_share
+        self.total = 0
+        self.growing = 0
+
+    def add(self, step: int, sequence: Sequence) -> None:
+        self.total += self.span.attended(kept_tokens(sequence, self.keep_share))
+
+    def remove(self, step: int, sequence: Sequence) -> None:
+        self.total -= self.span.attended(kept_tokens(sequence, self.keep_share))
+
+    def steps_to_change(self, step: int) -> int:
+        return FOREVER
+
+    def advance(self, step: int, steps: int) -> None:
+        """Every new token takes the place of a kept one."""
 
 
 class _SpanSum:

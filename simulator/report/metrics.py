@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
 from simulator.report.fleet import fleet_figures, mean_replicas
-from simulator.report.usage import Rows, peak_flops, pool_rows, power, work
+from simulator.report.usage import Rows, attention_pool_energy, peak_flops, pool_rows, power, work
 
 if TYPE_CHECKING:
     from simulator.assembly import Pool
+    from simulator.engine.deployment import Deployment
     from simulator.experiment import Result
 
 PERCENTILES = (50, 90, 95, 99)
@@ -232,7 +233,7 @@ def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[s
         "bytes": float(moved.sum()),
         "bytes_there": bandwidth * seconds * lanes,
         "bytes_while_busy": bandwidth * busy,
-        "energy": active + idle,
+        "energy": active + idle + attention_pool_energy(rows, d, replicas, seconds),
     }
 
 
@@ -251,6 +252,11 @@ def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
     if drafter is not None and drafter.device is not None:
         replicas = mean_replicas(result, result.pools[0])
         total += (drafter.device.price or 0.0) * drafter.devices * replicas * seconds / 3600.0
+    if result.deployment.timer.offload is not None:
+        remote = result.deployment.timer.offload.pool
+        if remote.price is None:
+            return None, None
+        total += remote.price * remote.devices * mean_replicas(result, result.pools[0]) * seconds / 3600.0
     if len(known) == 1:
         return total, known[0]
     return total, sum(price * count / sum(devices) for price, count in zip(known, devices, strict=True))
@@ -258,7 +264,7 @@ def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
 
 def _deployment(result: Result) -> dict[str, Any]:
     d, scenario = result.deployment, result.scenario
-    found = {
+    found: dict[str, Any] = {
         "model": d.model.name,
         "parameters": d.model.parameters(),
         "device": d.device.id,
@@ -289,9 +295,25 @@ def _deployment(result: Result) -> dict[str, Any]:
         "calibration_source": d.calibrations.source,
         "seed": scenario.seed,
     }
+    if d.timer.offload is not None:
+        found["memory_per_device_gb"]["kv_cache"] = 0.0
+        found["attention_pool"] = _attention_pool(d, scenario.replicas)
     if len(result.pools) > 1:
         found["prefill_pool"] = _prefill_pool(result.pools[1])
     return found
+
+
+def _attention_pool(d: Deployment, replicas: int) -> dict[str, Any]:
+    """The devices that keep the KV cache of all replicas, where they are not those of the model."""
+    assert d.timer.offload is not None
+    pool = d.timer.offload.pool
+    return {
+        "device": None if pool.device is None else pool.device.id,
+        "devices": pool.devices * replicas,
+        "link": pool.link.name,
+        "kv_cache_per_device_gb": d.memory.kv_bytes / 1e9,
+        "usd_per_device_hour": pool.price,
+    }
 
 
 def _prefill_pool(pool: Pool) -> dict[str, Any]:

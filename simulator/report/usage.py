@@ -51,6 +51,23 @@ def power(rows: Rows, deployment: Deployment) -> Floats:
     return device_power(deployment.device, np.minimum(compute, 1.0), np.minimum(memory, 1.0))
 
 
+def attention_pool_energy(rows: Rows, deployment: Deployment, replicas: float, seconds: float) -> float:
+    """Joules of the devices that keep the KV cache elsewhere, 0 without them.
+
+    Accelerators are taken to read at full bandwidth during every iteration that decodes, which bounds them from above,
+    and to idle else; storage draws its watts throughout.
+    """
+    if deployment.timer.offload is None:
+        return 0.0
+    pool = deployment.timer.offload.pool
+    if pool.device is None:
+        return pool.watts * pool.devices * replicas * seconds
+    decoding = float((rows["end_s"] - rows["start_s"])[rows["decode_sequences"] > 0].sum())
+    reading = float(device_power(pool.device, np.zeros(1), np.ones(1))[0])
+    idle = pool.device.idle_power * max(0.0, replicas * seconds - decoding)
+    return pool.devices * (reading * decoding + idle)
+
+
 def peak_flops(deployment: Deployment) -> float:
     """Peak FLOP/s of one device in the format that the linear layers compute in."""
     return deployment.law.peak(deployment.precision.weights.compute)

@@ -16,7 +16,7 @@ REQUESTS = 60
 BATCHING = ("vllm-v0", "orca", "static", "sarathi", "split-fuse", "decode-first")
 QUEUES = ("sjf", "srpt", "mlfq", "vtc", "edf", "prefix-groups")
 ROUTERS = ("power-of-two", "prefix-affinity", "predicted-cost", "weighted", "session-affinity")
-KINDS: dict[str, list[dict[str, Any]]] = {
+KINDS: dict[str, list[Any]] = {
     "batching": [{"policy": name, "max_num_seqs": 12} for name in BATCHING],
     "queue": [{"policy": name} for name in QUEUES],
     "router": [{"policy": name} for name in ROUTERS],
@@ -26,7 +26,12 @@ KINDS: dict[str, list[dict[str, Any]]] = {
         {"policy": "fixed", "options": {"tokens": 3}},
         {"policy": "smartspec", "options": {"most_tokens": 4}},
     ],
-    "kv_cache": [{"blocks": 300}, {"blocks": 300, "tiers": [{"name": "host"}]}],
+    "kv_cache": [
+        {"blocks": 300},
+        {"blocks": 300, "tiers": [{"name": "host"}]},
+        {"blocks": 300, "keep_share": 0.5, "prefix_caching": False},
+    ],
+    "shared_prefix_tokens": [16],
     "parallel": [{"pipeline": 2}],
     "disaggregation": [{"replicas": 1}],
     "partition": [{"prefill_units": 0.4}],

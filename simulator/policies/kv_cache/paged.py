@@ -26,13 +26,21 @@ class PagedKVCache:
     forgets. A sequence releases its last blocks first, so prefixes outlive what follows them. An extent of
     several blocks is held as a whole and forgotten block by block from its end. Of two copies of one extent
     only the first can be found. `on_evict` is told (identity, first, stop) of the blocks of an extent that are
-    forgotten.
+    forgotten. `keep_share` is the share of its prompt that a sequence keeps when it decodes (None: all).
     """
 
-    def __init__(self, *, blocks: int, block_tokens: int = 16, prefix_caching: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        blocks: int,
+        block_tokens: int = 16,
+        prefix_caching: bool = True,
+        keep_share: float | None = None,
+    ) -> None:
         self.blocks = blocks
         self.block_tokens = block_tokens
         self.prefix_caching = prefix_caching
+        self.keep_share = keep_share
         self.free = blocks
         self.on_evict: Callable[[Hashable, int, int], None] | None = None
         self._idle: OrderedDict[Hashable, int] = OrderedDict()
@@ -134,6 +142,13 @@ class PagedKVCache:
         """Free `count` blocks that were taken and hold nothing worth finding again."""
         self.free += count
         self._push_blank(count)
+
+    def trim(self, sequence: Sequence, tokens: int) -> None:
+        """Free the blocks of a sequence beyond those that `tokens` tokens fill; none of its blocks is shared."""
+        surplus = sequence.blocks - self.blocks_for(tokens)
+        if surplus > 0:
+            sequence.blocks -= surplus
+            self.give_back(surplus)
 
     def release(self, sequence: Sequence, *, resumable: bool = False) -> None:
         """Give back all blocks of a sequence; with `resumable`, it may find its own tokens again later."""
