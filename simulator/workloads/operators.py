@@ -288,7 +288,26 @@ class Collective:
         return self.message
 
 
-AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective
+@dataclass(frozen=True, slots=True)
+class HostCopy:
+    """`message` bytes copied from host memory to the device, in so many `transfers`."""
+
+    message: Size
+    transfers: Size
+    kind: ClassVar[str] = "host_copy"
+
+    @property
+    def compute(self) -> str:
+        return "fp32"
+
+    def flops(self) -> Size:
+        return 0.0 * self.message
+
+    def bytes(self) -> Size:
+        return self.message
+
+
+AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective | HostCopy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from simulator.errors import InputError
 from simulator.workloads.dtypes import DTYPES, DType
+from simulator.workloads.expert_serving import ALL_ON_DEVICE, ExpertServing
 from simulator.workloads.transformer import Experts, Layer, Transformer
 
 
@@ -15,13 +16,14 @@ class Parallelism:
 
     `tensor` x `data` devices hold a pipeline stage: `data` attention groups of `tensor` devices each share
     the experts. `expert` spreads whole experts over that many devices of a stage; the rest of the stage
-    splits each expert's matrices.
+    splits each expert's matrices. `experts` says which of them the devices hold, and how evenly they are chosen.
     """
 
     tensor: int = 1
     pipeline: int = 1
     data: int = 1
     expert: int = 1
+    experts: ExpertServing = ALL_ON_DEVICE
 
     @property
     def stage_devices(self) -> int:
@@ -43,6 +45,8 @@ class Parallelism:
                 raise InputError(f"{field}_parallel must be at least 1, not {getattr(self, field)}")
         for layer in {id(layer): layer for layer in model.layers}.values():
             self._check_layer(model, layer)
+        if self.experts != ALL_ON_DEVICE and not any(isinstance(layer.ffn, Experts) for layer in model.layers):
+            raise InputError(f"experts: {model.name} has none: leave the field out")
         if self.pipeline > len(model.layers):
             raise InputError(
                 f"pipeline_parallel {self.pipeline} exceeds the {len(model.layers)} layers of {model.name}: lower it"
@@ -124,7 +128,7 @@ def weight_bytes(model: Transformer, parallel: Parallelism, precision: Precision
             split = parallel.expert * parallel.expert_tensor
             experts = ffn.experts * ffn.expert.parameters(hidden)
             rest = ffn.parameters(hidden) - experts
-            total += experts / split * precision.expert_weights.bytes
+            total += experts / split * precision.expert_weights.bytes * parallel.experts.resident_share
             total += rest / parallel.tensor * precision.weights.bytes
         else:
             total += ffn.parameters(hidden) / parallel.tensor * precision.weights.bytes
