@@ -113,7 +113,8 @@ def test_better_predictions_and_larger_caches_never_cost(first: float, second: f
     assert steps(timer_over(wire, Offload(share, accuracy=high))) <= steps(
         timer_over(wire, Offload(share, accuracy=low))
     )
-    assert steps(timer_over(wire, Offload(max(share, low)))) <= steps(timer_over(wire, Offload(min(share, low) + 1e-3)))
+    small, large = sorted((share, 0.01 + 0.99 * first))
+    assert steps(timer_over(wire, Offload(large))) <= steps(timer_over(wire, Offload(small))) + 1e-12
 
 
 @pytest.mark.parametrize(("tokens", "skew", "held"), [(1, 0.0, 16), (4, 1.0, 16), (2, 0.7, 32), (16, 1.2, 24)])
@@ -194,10 +195,10 @@ SCENARIO: dict[str, Any] = {
 
 
 def test_a_scenario_serves_a_model_that_would_not_fit() -> None:
-    """Mixtral's 93 GB of weights on one device of 80 GB; a predictor of its experts makes it quicker."""
+    """Mixtral's 93 GB of weights on one device of 80 GB; a predictor that is always right makes it quicker."""
     with pytest.raises(InputError, match="does not fit"):
         run(scenario_from(SCENARIO | {"experts": {}}))
-    ahead = {"offload": {"cached_share": 0.5, "accuracy": 0.9}}
+    ahead = {"offload": {"cached_share": 0.5, "accuracy": 1.0}}
     slow, quick = (run(scenario_from(SCENARIO | {"experts": e})).summary for e in (SCENARIO["experts"], ahead))
     assert quick["latency_ms"]["e2e"]["mean"] < slow["latency_ms"]["e2e"]["mean"]
 
