@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator.spec import Part
 from simulator.workloads.expert_serving import ExpertServing, Offload
@@ -24,11 +24,25 @@ class OffloadSpec(Part):
 
 
 class ExpertsSpec(Part):
-    """How experts are served: `skew` is the exponent of their popularity by rank, 0 for all equal."""
+    """How experts are served: `skew` is the exponent of their popularity by rank, 0 for all equal.
+
+    `redundant` rebalances the ranks of expert parallelism with so many more copies of popular experts a layer (0:
+    by placement alone, None: not at all). `local_share` of what all-to-all would move between ranks stays where it
+    is, as tokens and experts are grouped by predicted routes.
+    """
 
     skew: Annotated[float, Field(ge=0, le=4)] = 0.0
+    redundant: Annotated[int, Field(ge=0, le=4096)] | None = None
+    local_share: Share = 0.0
     offload: OffloadSpec | None = None
+
+    @model_validator(mode="after")
+    def _copies_or_offload(self) -> ExpertsSpec:
+        if self.redundant is not None and self.offload is not None:
+            raise ValueError("redundant beside offload is not modelled: leave one of the two out")
+        return self
 
     def serving(self) -> ExpertServing:
         """The same as plain data for the operators."""
-        return ExpertServing(self.skew, None if self.offload is None else Offload(**self.offload.model_dump()))
+        offload = None if self.offload is None else Offload(**self.offload.model_dump())
+        return ExpertServing(self.skew, self.redundant, self.local_share, offload)

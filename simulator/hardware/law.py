@@ -157,6 +157,7 @@ class TimingLaw:
             ranks=op.ranks,
             gated=op.gated,
             distribution=op.distribution,
+            busiest=op.busiest,
             weight=op.weight.bytes,
             activation=input_bytes(op.weight, op.activation),
             peak=self.peak(op.compute),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.workloads.operators import Size
+from simulator.workloads.popularity import activation, busiest_rank, popularity
 
 Floats = NDArray[np.float64]
 # Halvings of the bracket in which the LRU's characteristic time is looked for, in its logarithm.
@@ -45,10 +46,31 @@ class Offload:
 
 @dataclass(frozen=True, slots=True)
 class ExpertServing:
-    """`skew` is the exponent x of popularity rank^-x (0: all equal), `offload` None keeps all on the device."""
+    """How a model's routed experts are served.
+
+    `skew` is the exponent x of popularity rank^-x (0: all equal). `redundant` rebalances the ranks with so many more
+    copies of popular experts (None: as they come). `local_share` of the (token, expert) visits that would leave a
+    device stay on it, as tokens and experts were grouped by predicted routes (Speculative MoE, arXiv:2503.04398).
+    `offload` None keeps all experts on the device.
+    """
 
     skew: float = 0.0
+    redundant: int | None = None
+    local_share: float = 0.0
     offload: Offload | None = None
+
+    @property
+    def distribution(self) -> str:
+        """How tokens fall on experts, as the timing law names it."""
+        return f"zipf_{self.skew}" if self.skew else "random"
+
+    def busiest(self, experts: int, ranks: int) -> float:
+        """Load of the busiest rank over the mean; the others wait for it."""
+        return busiest_rank(experts, self.skew, ranks, self.redundant)
+
+    def copies(self, experts: int) -> float:
+        """Copies kept of a layer's experts, by expert."""
+        return 1.0 + (self.redundant or 0) / experts
 
     @property
     def resident_share(self) -> float:
@@ -74,21 +96,6 @@ class ExpertServing:
 
 
 ALL_ON_DEVICE = ExpertServing()
-
-
-def popularity(experts: int, skew: float) -> Floats:
-    """Probabilities of the experts, most popular first: proportional to rank^-skew."""
-    weights = np.arange(1, experts + 1, dtype=np.float64) ** -skew
-    return np.asarray(weights / weights.sum(), dtype=np.float64)
-
-
-def activation(tokens: Floats, top_k: int, chances: Floats) -> Floats:
-    """Chance that some of `tokens` tokens visits each expert: shape that of `tokens`, then (experts,).
-
-    A token visits an expert with `top_k` times its chance, 1 at most; for equal chances this is 1 - (1 - k/E)^T.
-    """
-    each = np.minimum(top_k * chances, 1.0)
-    return np.asarray(1.0 - (1.0 - each) ** tokens[..., None])
 
 
 def _absent_from_lru(visited: Floats, held: float) -> Floats:

@@ -181,13 +181,15 @@ class _Layers:
         calls = [Call("router", self.gemm(ffn.experts, hidden), count)]
         exchange = p.data > 1 and p.stage_devices > 1
         dispatched = self.tokens / p.stage_devices * min(ffn.top_k, p.expert) * hidden * act.bytes
+        dispatched = dispatched * (1.0 - p.experts.local_share)
         if exchange:
             calls.append(Call("expert dispatch", Collective("all_to_all", dispatched, p.stage_devices), count))
         offload = p.experts.offload
         if offload is not None and offload.exposed_share:
             calls += self.expert_loads("expert load", ffn, offload.exposed_share, count)
         routed = Experts(
-            self.tokens, hidden, width, ffn.top_k, ffn.experts, p.expert, ffn.expert.gated, weight, act
+            self.tokens, hidden, width, ffn.top_k, ffn.experts, p.expert, ffn.expert.gated, weight, act,
+            p.experts.distribution, p.experts.busiest(ffn.experts, p.expert),
         )  # fmt: skip
         calls.append(Call("experts", routed, count))
         if ffn.shared is not None:

@@ -65,6 +65,11 @@ class Parallelism:
                 f"use one of {', '.join(good)}"
             )
         if isinstance(layer.ffn, Experts):
+            if (self.experts.redundant or 0) % self.expert:
+                raise InputError(
+                    f"experts.redundant {self.experts.redundant} is not a multiple of expert_parallel {self.expert}, "
+                    "so that ranks would differ in size: change either"
+                )
             if layer.ffn.experts % self.expert:
                 raise InputError(
                     f"expert_parallel {self.expert} does not divide the {layer.ffn.experts} experts of {model.name}"
@@ -115,6 +120,11 @@ def kv_bytes_per_token(model: Transformer, parallel: Parallelism, precision: Pre
     return total
 
 
+def _kept(parallel: Parallelism, ffn: Experts) -> float:
+    """Experts that take device memory, by expert of the layer: all, more with copies, fewer with offload."""
+    return parallel.experts.resident_share * parallel.experts.copies(ffn.experts)
+
+
 def weight_bytes(model: Transformer, parallel: Parallelism, precision: Precision, stage: int = 0) -> float:
     """Bytes of weights on one device of a stage."""
     hidden = model.hidden
@@ -128,7 +138,7 @@ def weight_bytes(model: Transformer, parallel: Parallelism, precision: Precision
             split = parallel.expert * parallel.expert_tensor
             experts = ffn.experts * ffn.expert.parameters(hidden)
             rest = ffn.parameters(hidden) - experts
-            total += experts / split * precision.expert_weights.bytes * parallel.experts.resident_share
+            total += experts / split * precision.expert_weights.bytes * _kept(parallel, ffn)
             total += rest / parallel.tensor * precision.weights.bytes
         else:
             total += ffn.parameters(hidden) / parallel.tensor * precision.weights.bytes

@@ -18,10 +18,11 @@ from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.hardware.links import Link
 from simulator.scenario import scenario_from
-from simulator.workloads.expert_serving import ExpertServing, Offload, activation, popularity
+from simulator.workloads.expert_serving import ExpertServing, Offload
 from simulator.workloads.graph import prefetch_calls, token_calls
 from simulator.workloads.operators import HostCopy
 from simulator.workloads.parallelism import Parallelism, Precision, weight_bytes
+from simulator.workloads.popularity import activation, popularity
 from tests.builders import rows, serve, tiny_model
 
 MODEL = tiny_model(experts=True)
@@ -30,7 +31,7 @@ EXPERT_BYTES = 3 * 128 * 128 * 2  # three matrices of 128 x 128 in bf16
 
 
 def deployed(offload: Offload | None, *, skew: float = 0.0, parallel: Parallelism | None = None) -> Deployment:
-    layout = replace(parallel or Parallelism(), experts=ExpertServing(skew, offload))
+    layout = replace(parallel or Parallelism(), experts=ExpertServing(skew, offload=offload))
     return deploy(MODEL, DEVICE, parallel=layout)
 
 
@@ -48,7 +49,7 @@ def steps(timer: StepTimer, decoding: int = 4) -> float:
 @pytest.mark.parametrize("tokens", [1, 7, 300])
 def test_bytes_of_a_miss_by_hand(tokens: int) -> None:
     """Two layers, each lacking half of the 8 (1 - (1 - 2/8)^T) experts that T tokens choose."""
-    layout = Parallelism(experts=ExpertServing(0.0, Offload(0.5)))
+    layout = Parallelism(experts=ExpertServing(offload=Offload(0.5)))
     loads = [c for c in token_calls(MODEL, layout, Precision(), float(tokens)) if isinstance(c.op, HostCopy)]
     expected = 0.5 * 8 * (1 - 0.75**tokens)
     assert [c.count for c in loads] == [2]
@@ -60,7 +61,7 @@ def test_expert_parallel_devices_load_their_own_experts() -> None:
     """Two ranks halve the loads of each, two devices that share an expert its bytes."""
 
     def loaded(layout: Parallelism) -> float:
-        placed = replace(layout, experts=ExpertServing(0.0, Offload(0.25)))
+        placed = replace(layout, experts=ExpertServing(offload=Offload(0.25)))
         calls = token_calls(MODEL, placed, Precision(), 9.0)
         return sum(float(np.asarray(c.op.bytes())) for c in calls if isinstance(c.op, HostCopy))
 
@@ -71,7 +72,7 @@ def test_expert_parallel_devices_load_their_own_experts() -> None:
 
 def test_memory_counts_only_cached_experts() -> None:
     every = weight_bytes(MODEL, Parallelism(), Precision())
-    quarter = weight_bytes(MODEL, Parallelism(experts=ExpertServing(0.0, Offload(0.25))), Precision())
+    quarter = weight_bytes(MODEL, Parallelism(experts=ExpertServing(offload=Offload(0.25))), Precision())
     assert every - quarter == pytest.approx(0.75 * 2 * 8 * EXPERT_BYTES)
     assert deployed(Offload(0.25)).memory.blocks > deployed(None).memory.blocks
 
@@ -133,15 +134,15 @@ def test_misses_are_those_of_an_lru_cache_played_out(tokens: int, skew: float, h
             cache.move_to_end(expert)
         while len(cache) > held:
             cache.popitem(last=False)
-    law = ExpertServing(skew, Offload(held / experts)).missed(tokens, top_k, experts)
+    law = ExpertServing(skew, offload=Offload(held / experts)).missed(tokens, top_k, experts)
     assert missed / rounds == pytest.approx(float(law), rel=0.04)
 
 
 def test_the_static_cache_holds_the_most_popular() -> None:
     chances = activation(np.array(3.0), 2, popularity(8, 1.0))
-    serving = ExpertServing(1.0, Offload(0.25, "static"))
+    serving = ExpertServing(1.0, offload=Offload(0.25, "static"))
     assert float(serving.missed(3.0, 2, 8)) == pytest.approx(chances[2:].sum())
-    assert float(serving.missed(3.0, 2, 8)) < float(ExpertServing(1.0, Offload(0.25)).missed(3.0, 2, 8))
+    assert float(serving.missed(3.0, 2, 8)) < float(ExpertServing(1.0, offload=Offload(0.25)).missed(3.0, 2, 8))
 
 
 @pytest.mark.parametrize("offload", [Offload(0.3), Offload(0.3, accuracy=0.8), Offload(0.3, "static", 1.0)])
