@@ -15,7 +15,10 @@ from simulator.workloads.operators import Attention, Call, Collective, HostCopy
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One named part of an iteration. `bound` says which roof holds it: compute, memory, launch, network or host."""
+    """One named part of an iteration.
+
+    `bound` says which roof holds it: compute, memory, launch, network, host link or host.
+    """
 
     stage: int
     name: str
