@@ -58,10 +58,12 @@ def deployment_of(
 ) -> Deployment:
     """The deployment that a scenario describes, with `factors` and `host` as in `run`, `on` a part of its device."""
     p = scenario.precision
+    if scenario.experts.offload is not None and scenario.execution.policy != "sequential":
+        raise InputError("experts.offload beside an execution policy is not modelled: leave one of the two out")
     return deploy(
         scenario.model,
         on or scenario.device,
-        parallel=Parallelism(**scenario.parallel.model_dump()),
+        parallel=Parallelism(**scenario.parallel.model_dump(), experts=scenario.experts.serving()),
         precision=native_precision(model(scenario.model), p.weights, p.activations, p.kv_cache, p.experts),
         limits=Limits(scenario.batching.max_num_seqs, scenario.batching.max_num_batched_tokens),
         node_name=scenario.node,

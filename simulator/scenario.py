@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from simulator.control_spec import AdmissionSpec, AutoscalingSpec, FailureSpec, MigrationSpec
 from simulator.errors import InputError, unknown_name
+from simulator.expert_spec import ExpertsSpec
 from simulator.offload_spec import AttentionOffloadSpec
 from simulator.spec import Count, Positive
 from simulator.spec import Part as _Part
@@ -272,6 +273,7 @@ class Scenario(_Part):
     replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
     parallel: ParallelSpec = ParallelSpec()
     precision: PrecisionSpec = PrecisionSpec()
+    experts: ExpertsSpec = ExpertsSpec()
     batching: BatchingSpec = BatchingSpec()
     kv_cache: KVCacheSpec = KVCacheSpec()
     queue: QueueSpec = QueueSpec()

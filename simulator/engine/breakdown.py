@@ -10,12 +10,15 @@ import numpy as np
 from simulator.engine.attention_timer import AttentionPiece
 from simulator.engine.deployment import Deployment
 from simulator.workloads.graph import attention_calls, head_calls, token_calls
-from simulator.workloads.operators import Attention, Call, Collective
+from simulator.workloads.operators import Attention, Call, Collective, HostCopy
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One named part of an iteration. `bound` says which roof holds it: compute, memory, launch, network or host."""
+    """One named part of an iteration.
+
+    `bound` says which roof holds it: compute, memory, launch, network, host link or host.
+    """
 
     stage: int
     name: str
@@ -47,6 +50,8 @@ def iteration_parts(
         ):
             found += _attention(deployment, stage, call, piece)
         found += [_part(deployment, stage, call) for call in head_calls(*shape, float(sequences), stage)]
+        late = deployment.timer.prefetch_floor(stage, new + len(decode)) - sum(r[3] for r in found if r[0] == stage)
+        found.append((stage, "waiting for experts loaded ahead", 1, max(late, 0.0), "host link", 0.0, 0.0))
         late = deployment.timer.launch_floor(stage, new + len(decode)) - sum(r[3] for r in found if r[0] == stage)
         found.append((stage, "host: launching kernels one by one", 1, max(late, 0.0), "host", 0.0, 0.0))
     overheads = deployment.timer.overheads
@@ -90,5 +95,6 @@ def _part(deployment: Deployment, stage: int, call: Call) -> Row:
     network = isinstance(call.op, Collective)
     seconds = float(np.asarray(roofs.seconds())) * call.count
     bound = "network" if network and roofs.bound() == "memory" else roofs.bound()
+    bound = "host link" if isinstance(call.op, HostCopy) else bound
     flops, moved = float(np.asarray(call.op.flops())), float(np.asarray(call.op.bytes()))
     return stage, call.name, call.count, seconds, bound, flops * call.count, moved * call.count

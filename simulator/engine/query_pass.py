@@ -101,7 +101,7 @@ class Pass:
         total = stage.token_seconds[self.tokens] + (stage.head_seconds[self.rows] if self.rows else 0.0)
         for kernel, piece in stage.pieces:
             total += self._attention(kernel, piece)
-        return max(total, self.timer.launch_floor(number, self.tokens))
+        return max(total, self.timer.floor(number, self.tokens))
 
     def _attention(self, kernel: int, piece: AttentionPiece) -> float:
         queries, chunks = self.queries, self.chunks

@@ -21,7 +21,7 @@ from simulator.hardware.kernels.attention import Work
 from simulator.hardware.law import AttentionKernel, TimingLaw
 from simulator.hardware.overheads import StepOverheads
 from simulator.policies.execution import Execution, Sequential
-from simulator.workloads.graph import attention_shapes, head_calls, spans, token_calls
+from simulator.workloads.graph import attention_shapes, head_calls, prefetch_calls, spans, token_calls
 from simulator.workloads.operators import Call, Collective
 from simulator.workloads.parallelism import Parallelism, Precision, stage_layers
 from simulator.workloads.span import Span
@@ -108,6 +108,12 @@ class _Stage:
 
         self.token_seconds, self.token_flops, self.token_bytes = tokens(seconds), tokens(flops), tokens(moved)
         self.head_seconds, self.head_flops, self.head_bytes = head(seconds), head(flops), head(moved)
+
+        def ahead(t: Floats) -> list[Call]:
+            return prefetch_calls(model, parallel, precision, t, stage)
+
+        self.prefetches = bool(ahead(np.ones(1)))
+        self.prefetch_seconds = Table(lambda t: total(ahead(t), t, seconds))
 
         def cut_tokens(network: bool) -> Table:
             def calls(t: Floats) -> list[Call]:
@@ -214,6 +220,14 @@ class StepTimer:
         """The least that a stage takes for so many tokens: what the host needs to launch its kernels one by one."""
         return self._launches[stage] if tokens > self._graph_tokens else 0.0
 
+    def prefetch_floor(self, stage: int, tokens: int) -> float:
+        """The least that a stage takes for so many tokens: what loading experts ahead keeps the host link busy."""
+        return self.stages[stage].prefetch_seconds[tokens] if self.stages[stage].prefetches else 0.0
+
+    def floor(self, stage: int, tokens: int) -> float:
+        """The least that a stage takes for so many tokens, whatever its operators take."""
+        return max(self.launch_floor(stage, tokens), self.prefetch_floor(stage, tokens))
+
     def stage_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> list[float]:
         """One iteration by stage; the first also carries the engine's own time."""
         times = [self._stage_seconds(stage, decoding, contexts, chunks) for stage in range(len(self.stages))]
@@ -235,7 +249,7 @@ class StepTimer:
                 total += piece.mixed(chunks.works[kernel], decoding, contexts[piece.span][0])
         if overlapped:
             total = max(*self._side_by_side(stage, tokens, total)) + stage.head_seconds[decoding + chunks.sequences]
-        return max(total, self.launch_floor(number, tokens))
+        return max(total, self.floor(number, tokens))
 
     def _offloaded_seconds(
         self, offload: AttentionOffload, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks
@@ -291,7 +305,7 @@ class StepTimer:
                 total = np.maximum(np.maximum(units, attention), network) + stage.head_seconds[decoding]
             else:
                 total += stage.token_seconds[decoding] + stage.head_seconds[decoding]
-            floor = self.launch_floor(number, decoding)
+            floor = self.floor(number, decoding)
             if floor:
                 np.maximum(total, floor, out=total)
             whole = total if whole is None else whole + total

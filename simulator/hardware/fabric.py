@@ -9,6 +9,7 @@ from simulator.hardware.links import Link, link
 from simulator.hardware.node import Node
 
 DEFAULT_SCALE_OUT = "infiniband-ndr"
+DEFAULT_HOST = "pcie-gen4-x16"
 DEFAULT_DEVICES_PER_NODE = 8
 
 
@@ -17,13 +18,14 @@ class Fabric:
     """`inside` joins up to `devices_per_node` devices, `between` the nodes; both are per device and direction.
 
     `one_shot` says whether every device reaches every other at full speed (a switch), which the one-shot
-    all-reduce needs.
+    all-reduce needs. `host` joins a device to host memory.
     """
 
     inside: Link
     between: Link
     devices_per_node: int
     one_shot: bool
+    host: Link | None = None
 
     def spanning(self, world: int) -> Link:
         """The slowest link that a group of `world` neighbouring devices has to use."""
@@ -33,6 +35,10 @@ class Fabric:
 def fabric_of(device: Device, node: Node | None) -> Fabric:
     """The fabric of a node type, or what the device's own datasheet implies where no node is given."""
     if node is not None:
-        return Fabric(link(node.scale_up), link(node.scale_out), node.devices_per_node, node.topology == "switch")
-    inside = device.links.get("scale_up") or device.links.get("host", "pcie-gen4-x16")
-    return Fabric(link(inside), link(DEFAULT_SCALE_OUT), DEFAULT_DEVICES_PER_NODE, "scale_up" in device.links)
+        switched = node.topology == "switch"
+        host = link(node.host.link)
+        return Fabric(link(node.scale_up), link(node.scale_out), node.devices_per_node, switched, host)
+    host = link(device.links.get("host", DEFAULT_HOST))
+    scale_up = device.links.get("scale_up")
+    inside = link(scale_up) if scale_up else host
+    return Fabric(inside, link(DEFAULT_SCALE_OUT), DEFAULT_DEVICES_PER_NODE, "scale_up" in device.links, host)

@@ -17,9 +17,10 @@ from simulator.errors import InputError
 from simulator.hardware.calibration import Calibrations
 from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
-from simulator.hardware.fabric import Fabric
+from simulator.hardware.fabric import DEFAULT_HOST, Fabric
 from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
+from simulator.hardware.links import link
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import (
     AnyOperator,
@@ -29,6 +30,7 @@ from simulator.workloads.operators import (
     Experts,
     Gemm,
     HeadShape,
+    HostCopy,
     Size,
 )
 
@@ -77,9 +79,8 @@ class TimingLaw:
             return self._gemm(op)
         if isinstance(op, Experts):
             return self._experts(op)
-        if isinstance(op, Collective):
-            seconds = self._collective(op) * self.factors.get("collective", 1.0)
-            return Roofs(0.0 * op.message, seconds, 0.0 * op.message)
+        if isinstance(op, Collective | HostCopy):
+            return self._over_links(op)
         if isinstance(op, Attention):
             parts = [roofs for _, roofs in self.attention_parts(op)]
             if len(parts) == 1:
@@ -156,12 +157,21 @@ class TimingLaw:
             ranks=op.ranks,
             gated=op.gated,
             distribution=op.distribution,
+            busiest=op.busiest,
             weight=op.weight.bytes,
             activation=input_bytes(op.weight, op.activation),
             peak=self.peak(op.compute),
             machine=self.machine,
         )
         return found.overlapped(known.hidden(self.overlap), self.factors.get("experts", 1.0))
+
+    def _over_links(self, op: Collective | HostCopy) -> Roofs:
+        """Between devices by the collective's own time; from the host by bytes, and the latency of each transfer."""
+        if isinstance(op, HostCopy):
+            host = self.fabric.host or link(DEFAULT_HOST)
+            return Roofs(0.0, op.message / (host.bandwidth * host.efficiency), op.transfers * host.latency)
+        seconds = self._collective(op) * self.factors.get("collective", 1.0)
+        return Roofs(0.0 * op.message, seconds, 0.0 * op.message)
 
     def _collective(self, op: Collective) -> Size:
         """By the curve of collectives measured over such links inside a node, else by the closed forms."""

@@ -74,7 +74,7 @@ class Roofline:
             weights, missed = float(op.n * op.k), 0.0
         else:
             weights = float(op.experts / op.ranks * op.hidden * op.intermediate) * (3.0 if op.gated else 2.0)
-            missed = 1.0 - float(op.top_k / op.experts)
+            missed = 1.0 - op.rarest
         read = weights * op.weight.bytes / (bandwidth * max(1.0, curve.memory))
         return call.count * flops, call.count * read, missed
 

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.workloads.operators import Attention as AttentionOp
-from simulator.workloads.operators import Call, Collective, Elementwise, Experts, Gather, Gemm, HeadShape, Size
+from simulator.workloads.operators import (
+    Call,
+    Collective,
+    Elementwise,
+    Experts,
+    Gather,
+    Gemm,
+    HeadShape,
+    HostCopy,
+    Size,
+)
 from simulator.workloads.parallelism import Parallelism, Precision, kv_heads_per_device, stage_layers
 from simulator.workloads.span import Span
 from simulator.workloads.transformer import Attention, FeedForward, Layer, Transformer
@@ -40,6 +50,26 @@ def token_calls(
     if stage < parallel.pipeline - 1:
         calls.append(Call("pipeline send", Collective("send_recv", builder.hidden_bytes(), 2)))
     return calls
+
+
+def prefetch_calls(
+    model: Transformer, parallel: Parallelism, precision: Precision, tokens: Size, stage: int = 0
+) -> list[Call]:
+    """All loads of experts of one stage, those that a layer waits for and those beside other operators.
+
+    Empty without a predictor: nothing then runs beside a load.
+    """
+    offload = parallel.experts.offload
+    if offload is None or not offload.prefetched:
+        return []
+    total = np.asarray(tokens, dtype=np.float64)
+    builder = _Layers(model, parallel, precision, total, total)
+    layers = Counter(x.ffn for x in stage_layers(model, parallel, stage) if isinstance(x.ffn, ExpertLayer))
+    return [
+        c
+        for ffn, count in layers.items()
+        for c in builder.expert_loads("expert loads", ffn, offload.loaded_share, count)
+    ]
 
 
 def _without_span(layer: Layer) -> Layer:
@@ -151,10 +181,15 @@ class _Layers:
         calls = [Call("router", self.gemm(ffn.experts, hidden), count)]
         exchange = p.data > 1 and p.stage_devices > 1
         dispatched = self.tokens / p.stage_devices * min(ffn.top_k, p.expert) * hidden * act.bytes
+        dispatched = dispatched * (1.0 - p.experts.local_share)
         if exchange:
             calls.append(Call("expert dispatch", Collective("all_to_all", dispatched, p.stage_devices), count))
+        offload = p.experts.offload
+        if offload is not None and offload.exposed_share:
+            calls += self.expert_loads("expert load", ffn, offload.exposed_share, count)
         routed = Experts(
-            self.tokens, hidden, width, ffn.top_k, ffn.experts, p.expert, ffn.expert.gated, weight, act
+            self.tokens, hidden, width, ffn.top_k, ffn.experts, p.expert, ffn.expert.gated, weight, act,
+            p.experts.distribution, p.experts.busiest(ffn.experts, p.expert),
         )  # fmt: skip
         calls.append(Call("experts", routed, count))
         if ffn.shared is not None:
@@ -166,6 +201,15 @@ class _Layers:
         else:
             calls += self.all_reduce("expert all-reduce", count)
         return calls
+
+    def expert_loads(self, name: str, ffn: ExpertLayer, share: float, count: int) -> list[Call]:
+        """Copies of `share` of the experts that the iteration needs and the device lacks; none where it has all."""
+        p = self.parallel
+        if p.experts.resident_share >= 1.0:
+            return []
+        loads = p.experts.missed(self.tokens, ffn.top_k, ffn.experts) * (share / p.expert)
+        expert = ffn.expert.parameters(self.model.hidden) / p.expert_tensor * self.precision.expert_weights.bytes
+        return [Call(name, HostCopy(loads * expert, loads), count)]
 
 
 def head_calls(

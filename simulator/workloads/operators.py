@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.workloads.dtypes import DTYPES, DType
+from simulator.workloads.popularity import activation, popularity
 from simulator.workloads.span import Span
 
 Size = float | NDArray[np.floating[Any]]
@@ -101,7 +102,8 @@ class Experts:
     """Routed experts of a layer on one of `ranks` ranks that share them: up, activation, down, routing included.
 
     `tokens` are those of all ranks, each sent to `top_k` of `experts` experts; `intermediate` is this rank's width
-    of an expert. `distribution` says how tokens fall on experts (see `simulator.hardware.kernels.experts`).
+    of an expert. `distribution` says how tokens fall on experts (see `simulator.hardware.kernels.experts`), `busiest`
+    how many times the mean load the rank has that the others wait for.
     """
 
     kind: ClassVar[str] = "experts"
@@ -115,6 +117,7 @@ class Experts:
     weight: DType = BF16
     activation: DType = BF16
     distribution: str = "random"
+    busiest: float = 1.0
 
     @property
     def compute(self) -> str:
@@ -123,10 +126,25 @@ class Experts:
     @property
     def visits(self) -> Size:
         """(token, expert) pairs of this rank."""
-        return self.tokens * self.top_k / self.ranks
+        return self.tokens * self.top_k / self.ranks * self.busiest
+
+    @property
+    def rarest(self) -> float:
+        """Chance that a token visits the least popular expert."""
+        if not self.distribution.startswith("zipf_"):
+            return float(self.top_k / self.experts)
+        return float(min(self.top_k * popularity(int(self.experts), self._skew)[-1], 1.0))
+
+    @property
+    def _skew(self) -> float:
+        return float(self.distribution.rsplit("_", 1)[-1])
 
     def active(self) -> Size:
-        """Expected experts of this rank that some token visits: 1 - (1 - k/E)^T of them."""
+        """Expected experts of this rank that some token visits: 1 - (1 - k/E)^T of them, fewer with a skew."""
+        if self.distribution.startswith("zipf_"):
+            chances = popularity(int(self.experts), self._skew)
+            visited = activation(np.asarray(self.tokens, dtype=np.float64), float(self.top_k), chances)
+            return np.asarray(visited.sum(axis=-1) / self.ranks)
         return self.experts / self.ranks * (1.0 - (1.0 - self.top_k / self.experts) ** np.asarray(self.tokens))
 
     def flops(self) -> Size:
@@ -288,7 +306,26 @@ class Collective:
         return self.message
 
 
-AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective
+@dataclass(frozen=True, slots=True)
+class HostCopy:
+    """`message` bytes copied from host memory to the device, in so many `transfers`."""
+
+    message: Size
+    transfers: Size
+    kind: ClassVar[str] = "host_copy"
+
+    @property
+    def compute(self) -> str:
+        return "fp32"
+
+    def flops(self) -> Size:
+        return 0.0 * self.message
+
+    def bytes(self) -> Size:
+        return self.message
+
+
+AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective | HostCopy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from simulator.errors import InputError
 from simulator.workloads.dtypes import DTYPES, DType
+from simulator.workloads.expert_serving import ALL_ON_DEVICE, ExpertServing
 from simulator.workloads.transformer import Experts, Layer, Transformer
 
 
@@ -15,13 +16,14 @@ class Parallelism:
 
     `tensor` x `data` devices hold a pipeline stage: `data` attention groups of `tensor` devices each share
     the experts. `expert` spreads whole experts over that many devices of a stage; the rest of the stage
-    splits each expert's matrices.
+    splits each expert's matrices. `experts` says which of them the devices hold, and how evenly they are chosen.
     """
 
     tensor: int = 1
     pipeline: int = 1
     data: int = 1
     expert: int = 1
+    experts: ExpertServing = ALL_ON_DEVICE
 
     @property
     def stage_devices(self) -> int:
@@ -43,6 +45,8 @@ class Parallelism:
                 raise InputError(f"{field}_parallel must be at least 1, not {getattr(self, field)}")
         for layer in {id(layer): layer for layer in model.layers}.values():
             self._check_layer(model, layer)
+        if self.experts != ALL_ON_DEVICE and not any(isinstance(layer.ffn, Experts) for layer in model.layers):
+            raise InputError(f"experts: {model.name} has none: leave the field out")
         if self.pipeline > len(model.layers):
             raise InputError(
                 f"pipeline_parallel {self.pipeline} exceeds the {len(model.layers)} layers of {model.name}: lower it"
@@ -61,6 +65,11 @@ class Parallelism:
                 f"use one of {', '.join(good)}"
             )
         if isinstance(layer.ffn, Experts):
+            if (self.experts.redundant or 0) % self.expert:
+                raise InputError(
+                    f"experts.redundant {self.experts.redundant} is not a multiple of expert_parallel {self.expert}, "
+                    "so that ranks would differ in size: change either"
+                )
             if layer.ffn.experts % self.expert:
                 raise InputError(
                     f"expert_parallel {self.expert} does not divide the {layer.ffn.experts} experts of {model.name}"
@@ -111,6 +120,11 @@ def kv_bytes_per_token(model: Transformer, parallel: Parallelism, precision: Pre
     return total
 
 
+def _kept(parallel: Parallelism, ffn: Experts) -> float:
+    """Experts that take device memory, by expert of the layer: all, more with copies, fewer with offload."""
+    return parallel.experts.resident_share * parallel.experts.copies(ffn.experts)
+
+
 def weight_bytes(model: Transformer, parallel: Parallelism, precision: Precision, stage: int = 0) -> float:
     """Bytes of weights on one device of a stage."""
     hidden = model.hidden
@@ -124,7 +138,7 @@ def weight_bytes(model: Transformer, parallel: Parallelism, precision: Precision
             split = parallel.expert * parallel.expert_tensor
             experts = ffn.experts * ffn.expert.parameters(hidden)
             rest = ffn.parameters(hidden) - experts
-            total += experts / split * precision.expert_weights.bytes
+            total += experts / split * precision.expert_weights.bytes * _kept(parallel, ffn)
             total += rest / parallel.tensor * precision.weights.bytes
         else:
             total += ffn.parameters(hidden) / parallel.tensor * precision.weights.bytes

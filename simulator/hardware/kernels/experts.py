@@ -1,8 +1,9 @@
 """Mixture-of-experts layers: two grouped products over the experts that tokens chose, with routing and permutation.
 
-How evenly tokens fall on experts decides how many weights are read and how many tiles are partly filled. Three
-laws of it: "balanced" (all equal), "random" (each token draws its experts independently) and "power_law_x",
-a truncated power law of exponent x as AIConfigurator's benchmark draws it.
+How evenly tokens fall on experts decides how many weights are read and how many tiles are partly filled. Four
+laws of it: "balanced" (all equal), "random" (each token draws its experts independently), "zipf_x" (the same,
+with chances that fall as rank^-x) and "power_law_x", a truncated power law of exponent x as AIConfigurator's
+benchmark draws it.
 """
 
 from __future__ import annotations
@@ -60,17 +61,27 @@ class ExpertsCurve:
         activation: float,
         peak: float,
         machine: Machine,
+        busiest: float = 1.0,
     ) -> Roofs:
-        """Roofs of one rank of `ranks` that share `experts` experts; `intermediate` is the rank's own width."""
+        """Roofs of one rank of `ranks` that share `experts` experts; `intermediate` is the rank's own width.
+
+        With "zipf_x" the rank has `busiest` times the mean load, with the other laws what extreme values let expect.
+        """
         tokens = np.asarray(tokens) + 0.0
         local = np.asarray(experts) / ranks
         load = relative_loads(distribution, tokens)
         spread = load.std(axis=-1)
         boost = 1.0 + self.imbalance * spread / np.sqrt(local) * np.sqrt(2.0 * np.log(ranks))
+        if distribution.startswith("zipf_"):
+            boost = np.asarray(busiest)
         pairs = tokens * top_k / ranks * np.minimum(boost, ranks)
         rows = load * (pairs / local)[..., None]
         if distribution == "random":
             used = (1.0 - (1.0 - np.asarray(top_k) / experts) ** tokens)[..., None]
+            rows = rows / np.maximum(used, 1e-12)
+        elif distribution.startswith("zipf_"):
+            chance = np.minimum(load * (np.asarray(top_k) / experts)[..., None], 1.0)
+            used = 1.0 - (1.0 - chance) ** tokens[..., None]
             rows = rows / np.maximum(used, 1e-12)
         else:
             used = np.minimum(1.0, rows)
@@ -127,6 +138,9 @@ def relative_loads(distribution: str, tokens: NDArray[np.floating[Any]]) -> Floa
     """
     if distribution in ("balanced", "random"):
         return np.ones((*tokens.shape, len(QUANTILES)))
+    if distribution.startswith("zipf_"):
+        falling = QUANTILES ** -float(distribution.rsplit("_", 1)[-1])
+        return np.broadcast_to(falling / falling.mean(), (*tokens.shape, len(QUANTILES)))
     if not distribution.startswith("power_law_"):
         raise ValueError(f"unknown expert load {distribution!r}")
     power = 1.0 - float(distribution.rsplit("_", 1)[-1])
