@@ -21,6 +21,7 @@ from simulator.planning.load import HeldLoad
 from simulator.planning.objectives import MILLISECONDS, Objective
 from simulator.planning.roofline import Roofline
 from simulator.planning.space import Configuration
+from simulator.scenario import Scenario
 from simulator.workloads.graph import spans
 
 Floats = NDArray[np.float64]
@@ -99,7 +100,12 @@ class Bounds:
         return (prompts[0] if prompts else None), (whole[0] if whole else None)
 
     def of(self, configuration: Configuration, deployment: Deployment) -> Bound:
-        """The bound of a configuration that fits its devices."""
+        """The bound of a configuration that fits its devices.
+
+        Mechanisms that change what a request has to compute or where leave nothing but the memory to go by.
+        """
+        if not _plain(configuration.scenario):
+            return self._nothing_known(configuration, deployment)
         roofs = Roofline(deployment)
         cached = self.load.shared_prefixes and configuration.scenario.kv_cache.prefix_caching
         prompt = np.ones_like(self.prompt) if cached else self.prompt
@@ -109,6 +115,12 @@ class Bounds:
         needed = self._replicas(configuration, deployment, roofs, prompt)
         capacity = (deployment.memory.blocks - 1) * configuration.scenario.kv_cache.block_size
         return Bound(max(1, math.ceil(needed - ROUNDING)), figures, tension, latencies, capacity >= self.final)
+
+    def _nothing_known(self, configuration: Configuration, deployment: Deployment) -> Bound:
+        zero = {name: np.zeros(len(self.prompt)) for name in ("ttft", "tpot", "e2e")}
+        figures = {o.name: o.value(zero, o.mask) for o in self.objectives}
+        capacity = (deployment.memory.blocks - 1) * configuration.scenario.kv_cache.block_size
+        return Bound(1, figures, 0.0, zero, capacity >= self.final)
 
     def _latencies(self, d: Deployment, roofs: Roofline, prompt: Floats) -> dict[str, Floats]:
         """Least seconds of each request: TTFT, TPOT and E2E, for a request alone on a replica."""
@@ -157,6 +169,21 @@ class Bounds:
             iteration = float(linear.seconds(one)[0])
             needed = max(needed, self._whole.replicas(steps * (iteration / batch + keys)))
         return needed
+
+
+def _plain(scenario: Scenario) -> bool:
+    """Whether every request is computed whole, token by token, by the replica that it is sent to."""
+    usual = Scenario.model_fields
+    parts = (
+        "disaggregation", "partition", "speculation", "execution", "attention_offload", "shared_prefix_tokens",
+        "experts", "admission",
+    )  # fmt: skip
+    cache = scenario.kv_cache
+    return (
+        all(getattr(scenario, name) == usual[name].default for name in parts)
+        and cache.keep_share is None
+        and not cache.tiers
+    )
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,8 @@ def measured(objectives: list[Objective], result: Result) -> dict[str, float]:
 
 def usd_per_hour(question: Question, configuration: Configuration, replicas: int, watts: float) -> float:
     """Rent of serving and spare replicas and the energy that the serving ones draw (`watts` together)."""
-    fleet = (replicas + spare_replicas(replicas, question.availability)) * configuration.devices
-    return configuration.price * fleet + question.energy_price_per_kwh * watts / WATTS
+    fleet = replicas + spare_replicas(replicas, question.availability)
+    return configuration.usd_per_hour * fleet + question.energy_price_per_kwh * watts / WATTS
 
 
 @lru_cache(maxsize=4096)

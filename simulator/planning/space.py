@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError
+from simulator.hardware.device import device
 from simulator.planning.spec import DeviceChoice, PlanSpec
-from simulator.scenario import Scenario, apply_overrides, scenario_from
+from simulator.scenario import ParallelSpec, Scenario, apply_overrides, scenario_from
 
 DEGREES = {"tensor": "TP", "pipeline": "PP", "data": "DP", "expert": "EP"}
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One replica of a candidate: a scenario of one replica, and what is particular about it.
+    """One unit of a candidate: a replica, or decode and prefill replicas in the ratio that the scenario gives.
 
     `settings` are the scenario fields that distinguish it, `price` is US dollars a device-hour, `most` the largest
     number of replicas that may be asked for.
@@ -41,17 +42,48 @@ class Configuration:
 
     @property
     def devices(self) -> int:
-        """Devices of one replica."""
-        p = self.scenario.parallel
-        return p.tensor * p.pipeline * p.data
+        """Devices of one unit."""
+        return self._decode_devices + self._prefill_devices
+
+    @property
+    def usd_per_hour(self) -> float:
+        """Rent of one unit."""
+        apart = self.scenario.disaggregation
+        price = self.price
+        if apart is not None and apart.price_per_device_hour is not None:
+            price = apart.price_per_device_hour
+        elif apart is not None and apart.device is not None:
+            price = device(apart.device).price or 0.0
+        return self.price * self._decode_devices + price * self._prefill_devices
+
+    @property
+    def _decode_devices(self) -> int:
+        each = _devices(self.scenario.parallel)
+        return each * self.scenario.replicas if self.scenario.disaggregation is not None else each
+
+    @property
+    def _prefill_devices(self) -> int:
+        apart = self.scenario.disaggregation
+        return 0 if apart is None else apart.replicas * _devices(apart.parallel or self.scenario.parallel)
 
     def with_replicas(self, replicas: int) -> Scenario:
-        """The scenario that `simulator run` simulates for so many serving replicas."""
-        return self.scenario.model_copy(update={"replicas": replicas})
+        """The scenario that `simulator run` simulates for so many serving units."""
+        apart = self.scenario.disaggregation
+        if apart is None:
+            return self.scenario.model_copy(update={"replicas": replicas})
+        more = apart.model_copy(update={"replicas": apart.replicas * replicas})
+        return self.scenario.model_copy(update={"replicas": self.scenario.replicas * replicas, "disaggregation": more})
+
+
+def _devices(layout: ParallelSpec) -> int:
+    return layout.tensor * layout.pipeline * layout.data
 
 
 def _said(key: str, value: Any) -> str:
-    name = key.replace("-", "_").rsplit(".", 1)[-1]
+    path = key.replace("-", "_")
+    if path.startswith("disaggregation."):
+        return f"prefill {_said(path.removeprefix('disaggregation.'), value)}"
+    name = path.rsplit(".", 1)[-1]
     if name in DEGREES:
         return f"{DEGREES[name]}{value}"
     return f"{name} {'as published' if value is None else value}"

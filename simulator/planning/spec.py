@@ -124,7 +124,9 @@ class PlanSpec(_Part):
 
     The candidates are every device with every layout (a mapping of scenario fields, set together) and every
     combination of the values in `vary` (a mapping of a scenario field to its values), over `fixed` fields;
-    fields are named as for `--set`. The number of replicas is always free. `growth` multiplies the load's rate.
+    fields are named as for `--set`. The number of replicas is always free; a layout with `disaggregation.replicas`
+    (and `replicas` for decoding) gives the ratio of the pools, of which as many are used as are needed. `growth`
+    multiplies the load's rate.
     `front_within` is how many times the cheapest cost the Pareto front is followed.
     """
 
@@ -152,7 +154,8 @@ class PlanSpec(_Part):
     def _free_replicas(self) -> PlanSpec:
         for fields in (*self.layouts, self.vary, self.fixed):
             for key in fields:
-                if key.replace("-", "_") == "replicas":
+                apart = any(k.startswith("disaggregation.") for k in fields)
+                if key.replace("-", "_") == "replicas" and not apart:
                     raise ValueError("replicas is what planning finds: leave it out, and bound it by max_replicas")
         if self.growth != 1.0 and self.load.concurrency is not None:
             raise ValueError("growth multiplies arrival rates, and a closed loop has none: raise load.concurrency")

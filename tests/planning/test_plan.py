@@ -60,6 +60,25 @@ def test_branch_and_bound_finds_what_enumeration_finds(answered: Plan) -> None:
     assert answered.ranked[0].usd_per_hour == enumerated(answered.spec)
 
 
+def test_pools_apart_are_planned_in_their_ratio(tmp_path: Path) -> None:
+    """A unit is a decode replica with its prefill replicas: all are counted and paid, and the plan is the cheapest."""
+    layouts = [{"parallel.tensor": 1}, *({"parallel.tensor": 1, "disaggregation.replicas": n} for n in (1, 2))]
+    spec = plan_from(values(layouts=layouts, objectives={"ttft_ms": {"p99": 800}, "tpot_ms": {"p99": 21}}, top=3))
+    answer = plan(spec, jobs=1)
+    assert answer.ranked[0].usd_per_hour == enumerated(spec)
+    unit = Space(spec).at((0, 2, 0))
+    assert unit is not None
+    assert "prefill replicas 2" in unit.label
+    held = hold(unit.scenario.load)
+    question = Question(held, flatten(spec.objectives, held), None, 0.0)
+    found = evaluate(question, unit, 2, stop=False)
+    pools = unit.with_replicas(2)
+    assert pools.disaggregation is not None
+    assert (pools.replicas, pools.disaggregation.replicas) == (2, 4)
+    assert found.devices == found.summary["deployment"]["devices"] == 6
+    assert found.usd_per_hour == pytest.approx(6 * unit.price)
+
+
 def test_more_processes_give_the_same_plan(answered: Plan) -> None:
     assert plan(answered.spec, jobs=2).facts == answered.facts
 
