@@ -10,7 +10,7 @@ from simulator.engine.cluster import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
 from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
 from simulator.engine.streams import stream
-from simulator.errors import InputError
+from simulator.errors import refuse_beside
 from simulator.hardware.device import Device, device
 from simulator.hardware.overheads import StepOverheads
 from simulator.hardware.partition import part_of
@@ -58,8 +58,8 @@ def deployment_of(
 ) -> Deployment:
     """The deployment that a scenario describes, with `factors` and `host` as in `run`, `on` a part of its device."""
     p = scenario.precision
-    if scenario.experts.offload is not None and scenario.execution.policy != "sequential":
-        raise InputError("experts.offload beside an execution policy is not modelled: leave one of the two out")
+    if scenario.experts.offload is not None:
+        refuse_beside("experts.offload", {"an execution policy": scenario.execution.policy != "sequential"})
     return deploy(
         scenario.model,
         on or scenario.device,
@@ -165,14 +165,12 @@ def discipline_of(scenario: Scenario) -> Discipline:
 
 
 def _refuse_beside_discipline(scenario: Scenario) -> None:
-    beside = {
+    others = {
         "speculation": scenario.speculation.policy != "none",
         "kv_cache.tiers": bool(scenario.kv_cache.tiers),
         "failures": scenario.failures != type(scenario.failures)(),
     }
-    for name, used in beside.items():
-        if used:
-            raise InputError(f"queue {scenario.queue.policy} beside {name} is not modelled: leave one of the two out")
+    refuse_beside(f"queue {scenario.queue.policy}", others)
 
 
 def router_of(spec: RouterSpec, seed: int, name: str) -> Router:
@@ -210,12 +208,12 @@ def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iteration
     spec, drafter = scenario.speculation, deployment.drafter
     if drafter is None:
         return None
-    if scenario.apart:
-        raise InputError("speculation beside disaggregation is not modelled: leave one of the two out")
-    if scenario.execution.policy != "sequential":
-        raise InputError("speculation beside nano-batches is not modelled: leave one of the two out")
-    if scenario.kv_cache.tiers:
-        raise InputError("speculation beside kv_cache.tiers is not modelled: leave one of the two out")
+    others = {
+        "disaggregation": scenario.apart,
+        "nano-batches": scenario.execution.policy != "sequential",
+        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
+    }
+    refuse_beside("speculation", others)
     streams = partial(stream, scenario.seed)
 
     def policy() -> SpeculationPolicy:

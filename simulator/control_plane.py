@@ -8,7 +8,7 @@ from simulator.engine.control import Control
 from simulator.engine.deployment import Deployment, kv_transfer
 from simulator.engine.failures import Failures, Outage
 from simulator.engine.migration import Migration
-from simulator.errors import InputError
+from simulator.errors import InputError, refuse_beside
 from simulator.hardware.links import Link, link
 from simulator.hardware.node import node
 from simulator.policies.admission import Admission, All
@@ -26,10 +26,9 @@ def control_of(scenario: Scenario, deployment: Deployment) -> Control | None:
     admission = _admission(scenario)
     autoscaling = _autoscaling(scenario, deployment)
     failures = _failures(scenario)
-    if failures is not None and scenario.speculation.policy != "none":
-        raise InputError("failures beside speculation are not modelled: leave one of the two out")
-    if failures is not None and scenario.kv_cache.tiers:
-        raise InputError("failures beside kv_cache.tiers are not modelled: leave one of the two out")
+    if failures is not None:
+        others = {"speculation": scenario.speculation.policy != "none", "kv_cache.tiers": bool(scenario.kv_cache.tiers)}
+        refuse_beside("failures", others)
     migration = _migration(scenario, deployment)
     if admission is None and autoscaling is None and failures is None and migration is None:
         return None
@@ -91,7 +90,7 @@ def _migration(scenario: Scenario, deployment: Deployment) -> Migration | None:
 
 
 def _refuse_beside_migration(scenario: Scenario) -> None:
-    beside = {
+    others = {
         "speculation": scenario.speculation.policy != "none",
         "disaggregation": scenario.disaggregation is not None,
         "partition": scenario.partition is not None,
@@ -102,11 +101,7 @@ def _refuse_beside_migration(scenario: Scenario) -> None:
         f"batching {scenario.batching.policy}": scenario.batching.policy == "static",
         "parallel.pipeline above 1": scenario.parallel.pipeline > 1,
     }
-    for name, used in beside.items():
-        if used:
-            raise InputError(
-                f"migration {scenario.migration.policy} beside {name} is not modelled: leave one of the two out"
-            )
+    refuse_beside(f"migration {scenario.migration.policy}", others)
 
 
 def _failures(scenario: Scenario) -> Failures | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -19,6 +19,13 @@ class InputError(ValueError):
         self.line = line
         place = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: "
         super().__init__(place + self.message)
+
+
+def refuse_beside(what: str, beside: Mapping[str, bool]) -> None:
+    """Raise an `InputError` for the first mechanism that is in use and not modelled together with `what`."""
+    for name, used in beside.items():
+        if used:
+            raise InputError(f"{what} beside {name} is not modelled: leave one of the two out")
 
 
 def unknown_name(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.engine.attention_offload import AttentionPool
 from simulator.engine.memory import RUNTIME_BYTES
-from simulator.errors import InputError
+from simulator.errors import refuse_beside
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
@@ -43,13 +43,11 @@ def attention_pool_of(scenario: Scenario) -> AttentionPool | None:
 
 
 def _refuse_beside(scenario: Scenario) -> None:
-    beside = {
+    others = {
         "speculation": scenario.speculation.policy != "none",
         "kv_cache.tiers": bool(scenario.kv_cache.tiers),
         "kv_cache.blocks": scenario.kv_cache.blocks is not None,
         "shared_prefix_tokens": scenario.shared_prefix_tokens > 0,
         "execution": scenario.execution.policy != "sequential",
     }
-    for name, used in beside.items():
-        if used:
-            raise InputError(f"attention_offload beside {name} is not modelled: leave one of the two out")
+    refuse_beside("attention_offload", others)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from simulator.control_spec import AdmissionSpec, AutoscalingSpec, FailureSpec, MigrationSpec
-from simulator.errors import InputError, unknown_name
+from simulator.errors import InputError, refuse_beside, unknown_name
 from simulator.expert_spec import ExpertsSpec
 from simulator.offload_spec import AttentionOffloadSpec
 from simulator.spec import Count, Positive
@@ -296,18 +296,18 @@ class Scenario(_Part):
 
     @model_validator(mode="after")
     def _decoding(self) -> Scenario:
-        if self.shared_prefix_tokens and self.speculation.policy != "none":
-            raise ValueError("shared_prefix_tokens beside speculation is not modelled: leave one of the two out")
-        if self.attention_offload is not None and self.partition is not None:
-            raise ValueError("attention_offload beside partition is not modelled: leave one of the two out")
+        speculates = self.speculation.policy != "none"
+        if self.shared_prefix_tokens:
+            refuse_beside("shared_prefix_tokens", {"speculation": speculates})
+        if self.attention_offload is not None:
+            refuse_beside("attention_offload", {"partition": self.partition is not None})
         if self.kv_cache.keep_share is not None:
-            beside = {
-                "speculation": self.speculation.policy != "none",
+            others = {
+                "speculation": speculates,
                 "attention_offload": self.attention_offload is not None,
                 "shared_prefix_tokens": self.shared_prefix_tokens > 0,
             }
-            for name in (n for n, used in beside.items() if used):
-                raise ValueError(f"kv_cache.keep_share beside {name} is not modelled: leave one of the two out")
+            refuse_beside("kv_cache.keep_share", others)
         return self
 
     @model_validator(mode="after")

@@ -187,8 +187,7 @@ class Replica:
         sequence.replica = self.number
         self.outstanding += 1
         self._expected.append((sequence, start))
-        for lane in self.lanes:
-            lane.notice(always=True)
+        self._notice(always=True)
 
     def welcome(self, sequence: Sequence) -> None:
         """Take over a sequence whose blocks are in this replica's cache already."""
@@ -199,20 +198,17 @@ class Replica:
     def accept(self, sequence: Sequence) -> None:
         """The cache of an expected sequence is here: let it decode from the next step on."""
         self.ready.append(sequence)
-        for lane in self.lanes:
-            lane.notice(always=True)
+        self._notice(always=True)
 
     def let_go(self, sequence: Sequence) -> None:
         """Free the blocks of a sequence that has moved on."""
         self.kv.release(sequence)
-        for lane in self.lanes:
-            lane.notice()
+        self._notice()
 
     def between_steps(self, act: Callable[[Lane], object]) -> None:
         """Have `act` done when the step in progress has ended, before the next is decided on."""
         self._between.append(act)
-        for lane in self.lanes:
-            lane.notice(always=True)
+        self._notice(always=True)
 
     def adopt(self, sequence: Sequence, blocks: int, source: Replica) -> None:
         """Take over a running sequence of another replica, with `blocks` blocks here taken for its cache before."""
@@ -265,8 +261,7 @@ class Replica:
         self._on_finish(sequence, time)
 
     def _loaded(self) -> None:
-        for lane in self.lanes:
-            lane.notice(always=True)
+        self._notice(always=True)
 
     def _notice_at(self, time: float) -> None:
         """Have the lanes look at the queue at `time`, as if something arrived then."""
@@ -274,9 +269,9 @@ class Replica:
         assert event.callbacks is not None
         event.callbacks.append(lambda _: self._notice())
 
-    def _notice(self) -> None:
+    def _notice(self, *, always: bool = False) -> None:
         for lane in self.lanes:
-            lane.notice()
+            lane.notice(always=always)
 
     def blocks_came_free(self) -> None:
         """The replica that shares this one's cache has given up blocks."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simulator.assembly import Pool
     from simulator.engine.deployment import Deployment
     from simulator.experiment import Result
+    from simulator.workloads.parallelism import Parallelism
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -270,12 +271,7 @@ def _deployment(result: Result) -> dict[str, Any]:
         "device": d.device.id,
         "devices": round(sum(pool.devices * pool.share for pool in result.pools)),
         "replicas": scenario.replicas,
-        "parallel": {
-            "tensor": d.parallel.tensor,
-            "pipeline": d.parallel.pipeline,
-            "data": d.parallel.data,
-            "expert": d.parallel.expert,
-        },
+        "parallel": _layout(d.parallel),
         "precision": {
             "weights": d.precision.weights.name,
             "activations": d.precision.activations.name,
@@ -316,6 +312,10 @@ def _attention_pool(d: Deployment, replicas: int) -> dict[str, Any]:
     }
 
 
+def _layout(parallel: Parallelism) -> dict[str, int]:
+    return {name: getattr(parallel, name) for name in ("tensor", "pipeline", "data", "expert")}
+
+
 def _prefill_pool(pool: Pool) -> dict[str, Any]:
     d = pool.deployment
     return {
@@ -323,7 +323,7 @@ def _prefill_pool(pool: Pool) -> dict[str, Any]:
         "devices": pool.devices,
         "share_of_each": pool.share,
         "replicas": pool.replicas,
-        "parallel": {name: getattr(d.parallel, name) for name in ("tensor", "pipeline", "data", "expert")},
+        "parallel": _layout(d.parallel),
         "policy": pool.scenario.batching.policy,
         "calibration": d.calibrations.name,
     }
