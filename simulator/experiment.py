@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from simulator.assembly import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
-from simulator.control_plane import control_of
+from simulator.assembly.control import control_of
+from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
 from simulator.engine.cluster import Cluster, Load
 from simulator.engine.deployment import Deployment
 from simulator.engine.fleet import History
@@ -17,7 +17,8 @@ from simulator.engine.migration import Migrations
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.speculation import SpeculationRecord
 from simulator.hardware.overheads import StepOverheads
-from simulator.scenario import LoadSpec, Scenario
+from simulator.scenario import Scenario
+from simulator.specs.load import LoadSpec
 from simulator.workloads.requests import RequestSource
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.engine.deployment import Deployment
 from simulator.engine.streams import stream
 from simulator.errors import InputError

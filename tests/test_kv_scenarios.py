@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.scenario import scenario_from

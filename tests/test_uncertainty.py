@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.scenario import Scenario, scenario_from

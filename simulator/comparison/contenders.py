@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.scenario import LoadSpec, Scenario, apply_overrides, load_scenario, scenario_from
+from simulator.scenario import Scenario, apply_overrides, load_scenario, scenario_from
+from simulator.specs.load import LoadSpec
 from simulator.workloads.catalogue import load_generator
 
 Given = str | Path | Scenario

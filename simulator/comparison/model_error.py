@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.comparison.contenders import Contender
 from simulator.comparison.intervals import Interval
 from simulator.comparison.metrics import REQUEST_METRICS, RUN_FIGURES, paired, run_figure, statistic

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import InputError
 from simulator.experiment import request_source
-from simulator.scenario import LoadSpec
+from simulator.specs.load import LoadSpec
 from simulator.workloads.requests import Requests
 
 Floats = NDArray[np.float64]

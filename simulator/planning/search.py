@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.errors import InputError
 from simulator.planning.bounds import Bounds
 from simulator.planning.evaluate import Outcome, Question, evaluate, usd_per_hour

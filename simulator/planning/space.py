@@ -12,7 +12,8 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.hardware.device import device
 from simulator.planning.spec import DeviceChoice, PlanSpec
-from simulator.scenario import ParallelSpec, Scenario, apply_overrides, scenario_from
+from simulator.scenario import Scenario, apply_overrides, scenario_from
+from simulator.specs.layout import ParallelSpec
 
 DEGREES = {"tensor": "TP", "pipeline": "PP", "data": "DP", "expert": "EP"}
 

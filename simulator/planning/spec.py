@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator.hardware.device import device
-from simulator.scenario import LoadSpec, anchor, validated
+from simulator.scenario import anchor
+from simulator.specs.load import LoadSpec
+from simulator.specs.validating import validated
 from simulator.yaml_io import loads_yaml, read_text
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

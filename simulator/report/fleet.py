@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.engine.fleet import History, State
 
 if TYPE_CHECKING:
-    from simulator.assembly import Pool
+    from simulator.assembly.pools import Pool
     from simulator.experiment import Result
 
 

@@ -13,7 +13,7 @@ from simulator.report.fleet import fleet_figures, mean_replicas
 from simulator.report.usage import Rows, attention_pool_energy, peak_flops, pool_rows, power, work
 
 if TYPE_CHECKING:
-    from simulator.assembly import Pool
+    from simulator.assembly.pools import Pool
     from simulator.engine.deployment import Deployment
     from simulator.experiment import Result
     from simulator.workloads.parallelism import Parallelism

@@ -11,7 +11,7 @@ from simulator.engine.recorder import Floats
 from simulator.hardware.power import device_power
 
 if TYPE_CHECKING:
-    from simulator.assembly import Pool
+    from simulator.assembly.pools import Pool
     from simulator.experiment import Result
 
 Rows = dict[str, Floats]

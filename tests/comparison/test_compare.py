@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.comparison.compare import compare
 from simulator.comparison.metrics import REQUEST_METRICS
 from simulator.comparison.model_error import kernel_factors

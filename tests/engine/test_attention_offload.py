@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.engine.attention_offload import AttentionOffload, AttentionPool
 from simulator.engine.step_timer import NO_CHUNKS, StepTimer
 from simulator.errors import InputError

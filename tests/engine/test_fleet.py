@@ -7,9 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from simulator.assembly import deployment_of
-from simulator.control_plane import cold_start_seconds
-from simulator.control_spec import ColdStartSpec
+from simulator.assembly.control import cold_start_seconds
+from simulator.assembly.pools import deployment_of
 from simulator.engine.autoscaling import Autoscaling
 from simulator.engine.cluster import Cluster
 from simulator.engine.control import Control
@@ -21,6 +20,7 @@ from simulator.experiment import Result, run
 from simulator.policies.autoscaling import QueueBased, Scheduled
 from simulator.policies.routing import LeastOutstanding
 from simulator.scenario import scenario_from
+from simulator.specs.control import ColdStartSpec
 from tests.builders import FixedTimer, rows, serve
 
 STEP = 0.1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.assembly import pools_of
+from simulator.assembly.pools import pools_of
 from simulator.engine.cluster import Load
 from simulator.engine.handoff import KVTransfer
 from simulator.experiment import run

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.assembly import pools_of
+from simulator.assembly.pools import pools_of
 from simulator.engine.cluster import Cluster, PrefillPool, ReplicaSpec
 from simulator.engine.recorder import Recorder
 from simulator.errors import InputError

@@ -400,7 +400,7 @@ def test_draft_layers_in_parallel_take_part_of_the_time() -> None:
                 },
             }
         )  # fmt: skip
-        from simulator.assembly import deployment_of
+        from simulator.assembly.pools import deployment_of
 
         found = deployment_of(scenario).drafter
         assert found is not None

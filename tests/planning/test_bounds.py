@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.hardware.device import device_names

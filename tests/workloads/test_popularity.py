@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.assembly import deployment_of
+from simulator.assembly.pools import deployment_of
 from simulator.engine.breakdown import iteration_parts
 from simulator.errors import InputError
 from simulator.hardware.kernels.experts import relative_loads

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from simulator.spec import NotNegative, Part, Positive
+from simulator.specs.part import NotNegative, Part, Positive
 
 
 class AttentionOffloadSpec(Part):

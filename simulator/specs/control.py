@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from simulator.spec import Count, NotNegative, Part, Positive
+from simulator.specs.part import Count, NotNegative, Part, Positive
 
 Replicas = Annotated[int, Field(ge=1, le=100_000)]
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from simulator.assembly.cache import tier_setup
+from simulator.assembly.offload import attention_pool_of
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
 from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
@@ -14,8 +16,6 @@ from simulator.errors import refuse_beside
 from simulator.hardware.device import Device, device
 from simulator.hardware.overheads import StepOverheads
 from simulator.hardware.partition import part_of
-from simulator.kv_setup import tier_setup
-from simulator.offload_setup import attention_pool_of
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.queueing import Discipline, FirstComeFirstServed
@@ -24,7 +24,10 @@ from simulator.policies.routing import Router
 from simulator.policies.speculation.drafters import DraftSource
 from simulator.policies.speculation.draws import PositionDraws
 from simulator.policies.speculation.plan import SpeculationPolicy
-from simulator.scenario import PartitionSpec, RouterSpec, Scenario, SpeculationSpec
+from simulator.scenario import Scenario
+from simulator.specs.phases import PartitionSpec
+from simulator.specs.policies import RouterSpec
+from simulator.specs.speculation import SpeculationSpec
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism
 
@@ -209,7 +212,8 @@ def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iteration
     if drafter is None:
         return None
     others = {
-        "disaggregation": scenario.apart,
+        "disaggregation": scenario.disaggregation is not None,
+        "partition": scenario.partition is not None,
         "nano-batches": scenario.execution.policy != "sequential",
         "kv_cache.tiers": bool(scenario.kv_cache.tiers),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.control_spec import ColdStartSpec
 from simulator.engine.autoscaling import Autoscaling
 from simulator.engine.control import Control
 from simulator.engine.deployment import Deployment, kv_transfer
@@ -16,6 +15,7 @@ from simulator.policies.autoscaling import Autoscaler, Fixed
 from simulator.policies.migration import MigrationPolicy, NoMigration
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
+from simulator.specs.control import ColdStartSpec
 
 # Sequential reads of a PCIe 4.0 data-centre drive: Samsung PM9A3 datasheet, 6,900 MB/s.
 DISK_BYTES_PER_S = 6.9e9

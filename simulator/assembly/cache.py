@@ -10,7 +10,8 @@ from simulator.engine.tiers import Encoding, TierConfig
 from simulator.errors import InputError
 from simulator.hardware.storage import Storage, default_storage
 from simulator.policies.registry import build_policy
-from simulator.scenario import Scenario, TierSpec
+from simulator.scenario import Scenario
+from simulator.specs.cache import TierSpec
 from simulator.workloads.parallelism import Parallelism, kv_bytes_per_token
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from simulator.spec import Part
+from simulator.specs.part import Part
 from simulator.workloads.expert_serving import ExpertServing, Offload
 
 Share = Annotated[float, Field(ge=0, le=1)]

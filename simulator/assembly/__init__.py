@@ -1,0 +1,1 @@
+"""From the fields of a scenario to what the engine is built from."""

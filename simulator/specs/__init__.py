@@ -1,0 +1,1 @@
+"""The parts of a scenario as pydantic models, one file a concern."""

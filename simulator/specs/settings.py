@@ -1,0 +1,66 @@
+"""Single settings by dotted name, laid over a scenario's plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from simulator.errors import InputError, unknown_name
+from simulator.yaml_io import loads_yaml
+
+
+def lay_over(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any], whole: type[BaseModel]) -> None:
+    """Lay settings over plain values of a `whole` in place: `key=value` texts (values in YAML), or key to value.
+
+    A key is a dotted path, or the last part of one if that is unique among the shortest, parts that are usually
+    left out set aside.
+    """
+    paths = field_paths(whole)
+    pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides)
+    for given, value in pairs:
+        path = _resolve(given.strip().replace("-", "_"), paths, whole)
+        inner = values
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise InputError(f"setting {given}: {part} is not a mapping in this scenario")
+        inner[path[-1]] = value
+
+
+def _parsed(pair: str) -> tuple[str, object]:
+    key, equals, raw = pair.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set {pair!r} is not key=value, for example --set max_num_seqs=128")
+    return key, loads_yaml(raw, file=f"--set {key}")
+
+
+def _resolve(key: str, paths: list[str], whole: type[BaseModel]) -> list[str]:
+    if (
+        key in paths
+        or any(p.startswith(f"{key}.") for p in paths)
+        or any(key.startswith(f"{p}.") for p in paths if p.endswith(("options", "generator")))
+    ):
+        return key.split(".")
+    ends = [p for p in paths if p.rsplit(".", 1)[-1] == key]
+    ends = [p for p in ends if whole.model_fields[p.split(".")[0]].default is not None] or ends
+    least = min((p.count(".") for p in ends), default=0)
+    ends = [p for p in ends if p.count(".") == least]
+    if len(ends) == 1:
+        return ends[0].split(".")
+    if ends:
+        raise InputError(f"setting {key} could be {' or '.join(ends)}: give the whole name")
+    raise unknown_name("setting", key, paths)
+
+
+def field_paths(part: type[BaseModel], prefix: str = "") -> list[str]:
+    """Dotted names of all fields of a part."""
+    found: list[str] = []
+    for name, field in part.model_fields.items():
+        kind = next((a for a in get_args(field.annotation) if a is not type(None)), field.annotation)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += field_paths(kind, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found
