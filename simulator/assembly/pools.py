@@ -225,7 +225,14 @@ def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iteration
         return built
 
     law = build_policy("acceptance", spec.acceptance.law, spec.acceptance.options, streams=streams)
-    check_speculation(policy(), drafter, deployment.parallel, asynchronous=spec.asynchronous)
+    check_speculation(
+        policy(),
+        drafter,
+        deployment.parallel,
+        asynchronous=spec.asynchronous,
+        in_flight=spec.in_flight,
+        max_num_seqs=scenario.batching.max_num_seqs,
+    )
     draws = PositionDraws(streams, "acceptance")
     record = SpeculationRecord(iterations=keep_iterations)
-    return Speculation(policy, drafter, law, draws, record, spec.asynchronous)
+    return Speculation(policy, drafter, law, draws, record, spec.asynchronous, spec.in_flight)

@@ -33,7 +33,8 @@ def advance(speculation: Speculation, advancing: AdvancingSet, decoding: Decodin
             tally.examined += outcome.examined
         if speculation.asynchronous and not _ahead_is_right(speculation, sequence, draft, accepted):
             advancing.ready.pop(sequence, None)
-            tally.wasted += draft.nodes
+            if speculation.in_flight == 1:
+                tally.wasted += draft.nodes
         elif speculation.asynchronous:
             advancing.ready[sequence] = draft.depth
         emitted = min(accepted + 1, sequence.remaining_output)

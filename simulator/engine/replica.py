@@ -70,7 +70,7 @@ class Replica:
         self.lanes: list[Lane | SpeculativeLane] = []
         shared = Limits(max(1, limits.max_num_seqs // stages), limits.max_num_batched_tokens)
         stage_free = [0.0] * stages
-        for lane in range(stages):
+        for lane in range(min(stages, limits.max_num_seqs)):
             if speculation is not None:
                 self.lanes.append(
                     SpeculativeLane(
@@ -175,7 +175,7 @@ class Replica:
         assert isinstance(self.waiting, deque)
         self.waiting.clear()
         self.kv.clear()
-        self.lanes[0].stage_free[:] = [0.0] * len(self.lanes)
+        self.lanes[0].stage_free[:] = [0.0] * len(self.lanes[0].stage_free)
         self.outstanding = 0
         return lost
 

@@ -51,7 +51,10 @@ class SpeculationRecord:
 
 @dataclass(frozen=True, slots=True)
 class Speculation:
-    """What the lanes of a run share; `policy` builds one for each. With `asynchronous`, drafts are written ahead."""
+    """What the lanes of a run share; `policy` builds one for each. With `asynchronous`, drafts are written ahead.
+
+    With more than one run `in_flight`, several are verified one behind the other in the stages of a pipeline.
+    """
 
     policy: Callable[[], SpeculationPolicy]
     drafter: Drafter
@@ -59,10 +62,17 @@ class Speculation:
     draws: PositionDraws
     record: SpeculationRecord
     asynchronous: bool = False
+    in_flight: int = 1
 
 
 def check_speculation(
-    policy: SpeculationPolicy, drafter: Drafter, parallel: Parallelism, *, asynchronous: bool
+    policy: SpeculationPolicy,
+    drafter: Drafter,
+    parallel: Parallelism,
+    *,
+    asynchronous: bool,
+    in_flight: int = 1,
+    max_num_seqs: int = 1,
 ) -> None:
     """Raise `InputError` where drafting, verification and devices do not go together."""
     if asynchronous and drafter.device is None:
@@ -71,6 +81,11 @@ def check_speculation(
         )
     if asynchronous and policy.inner is not None:
         raise InputError("speculation.asynchronous cannot overlap a hierarchy that drafts with the target itself")
+    if in_flight > 1 and not (asynchronous and parallel.pipeline > 1 and max_num_seqs == 1):
+        raise InputError(
+            "speculation.in_flight above 1 sends one request's runs through a pipeline: "
+            "set speculation.asynchronous to true, parallel.pipeline above 1 and batching.max_num_seqs to 1"
+        )
     if policy.inner is not None and parallel.pipeline > 1:
         raise InputError("hierarchical speculation needs the target on one pipeline stage: set parallel.pipeline to 1")
 

@@ -13,6 +13,7 @@ from simpy.events import Event
 
 from simulator.engine.acceptance import Tally, advance
 from simulator.engine.clock import ENGINE, Clock
+from simulator.engine.flight import Flight
 from simulator.engine.query_pass import Ints, Pass
 from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Decoding, Estimate, Speculation, drafting, verification
@@ -21,7 +22,7 @@ from simulator.policies.batching.state import Batch, BatchingPolicy, Limits, Ser
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.sequence import Sequence
 from simulator.policies.speculation.advancing import AdvancingSet
-from simulator.policies.speculation.plan import Draft
+from simulator.policies.speculation.plan import Draft, chain
 
 MEMORY = 0.95  # share of the observed acceptance that one more iteration leaves; about the last twenty count
 
@@ -37,6 +38,7 @@ class Iteration:
     draft_seconds: float
     draft_work: tuple[float, float]
     attention_work: tuple[float, float]
+    cancelled_tokens: int = 0
 
 
 class SpeculativeLane:
@@ -78,6 +80,9 @@ class SpeculativeLane:
         self._wake: Event | None = None
         self._idle = self._idle_since = 0.0
         self._prompts: list[tuple[int, int]] = []
+        self._flight: Flight | None = None
+        if speculation.in_flight > 1:
+            self._flight = Flight(timer, speculation.drafter, speculation.in_flight, stage_free)
         self._accepted = self._examined = 0.0
         self.process = clock.process(self.loop())
 
@@ -129,7 +134,8 @@ class SpeculativeLane:
         if members:
             capacity = self.state.kv.blocks * self.state.kv.block_tokens
             for sequence, wanted in zip(members, self.speculator.drafts(self._view(members)), strict=True):
-                draft = wanted.within(max(0, min(spare, capacity - sequence.computed - 1)))
+                every = wanted if self._flight is None else chain(wanted.depth * self._flight.most)
+                draft = every.within(max(0, min(spare, capacity - sequence.computed - 1)))
                 drafts.append(draft)
                 spare -= draft.nodes
         self.advancing.plan(drafts)
@@ -159,6 +165,10 @@ class SpeculativeLane:
     def _begin(self, batch: Batch) -> Iteration:
         start, drafter = self.clock.now, self.speculation.drafter
         decoding = self._decoding(list(self.advancing.members) if batch.decode else [])
+        if self._flight is not None:
+            if decoding.sequences:
+                return self._in_flight(self._flight, batch, decoding)
+            self._flight.cancel(start)
         self._prompts = [(s.computed, n) for s, n in batch.chunks]
         checks = verification(self.timer, drafter, decoding, self._prompts)
         inner = self.speculator.inner
@@ -180,6 +190,17 @@ class SpeculativeLane:
             (0.0, 0.0) if drafter.device is not None else _sum(p.work() for p in (*before, *beside)),
             _sum(p.attention_work() for p in checks),
         )
+
+    def _in_flight(self, flight: Flight, batch: Batch, decoding: Decoding) -> Iteration:
+        """Until the next run of the only sequence leaves the pipeline; others go on behind it."""
+        (sequence,) = decoding.sequences
+        goes_on = sequence in self.advancing.ready
+        cancelled = 0 if goes_on else flight.cancel(self.clock.now)
+        tokens = -(-decoding.drafts[0].depth // flight.most)
+        run = flight.next_run(sequence, tokens, self.clock.now, goes_on=goes_on)
+        examined = replace(decoding, drafts=[run.draft])
+        work = run.target.attention_work()
+        return Iteration(batch, examined, self.clock.now, run.end, run.draft_seconds, (0.0, 0.0), work, cancelled)
 
     def _verified_at(self, time: float, checks: list[Pass], host: float, drafting_seconds: float) -> float:
         """When verification ends that may begin at `time`; the drafts before it were written on the last stage."""
@@ -269,7 +290,8 @@ class SpeculativeLane:
         )  # fmt: skip
         self.speculation.record.add(
             (
-                sum(d.nodes for d in drafts), tally.examined, tally.accepted, tally.emitted, tally.wasted,
+                sum(d.nodes for d in drafts), tally.examined, tally.accepted, tally.emitted,
+                tally.wasted + iteration.cancelled_tokens,
                 sum(d.depth > 0 for d in drafts), iteration.draft_seconds, *iteration.draft_work,
             ),
             len(drafts),

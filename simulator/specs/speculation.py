@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -26,7 +26,8 @@ class AcceptanceSpec(Part):
 class SpeculationSpec(Part):
     """Speculative decoding: the policy for draft lengths, what writes drafts, and how they are accepted.
 
-    With `asynchronous`, the next drafts are written while these are verified, on devices of the drafter's own.
+    With `asynchronous`, the next drafts are written while these are verified, on devices of the drafter's own. With
+    `in_flight` above 1, so many runs of one request's drafts follow each other through the stages of a pipeline.
     Iterations are then simulated one by one, whatever `fast_forward` says.
     """
 
@@ -35,3 +36,4 @@ class SpeculationSpec(Part):
     draft: DraftSpec = DraftSpec()
     acceptance: AcceptanceSpec = AcceptanceSpec()
     asynchronous: bool = False
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = 1
