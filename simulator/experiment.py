@@ -11,6 +11,7 @@ from simulator.assembly.control import control_of
 from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
 from simulator.engine.cluster import Cluster, Load
 from simulator.engine.deployment import Deployment
+from simulator.engine.device_split import SplitRecord
 from simulator.engine.fleet import History
 from simulator.engine.handoff import Handoff
 from simulator.engine.migration import Migrations
@@ -49,6 +50,7 @@ class Result:
     shed: list[int] = field(default_factory=list)
     fleet: History | None = None
     migrations: Migrations | None = None
+    split: SplitRecord | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -122,11 +124,13 @@ def run(
     recorder = recorder or Recorder(iterations=keep_iterations)
     speculation = speculation_of(scenario, pools[0].deployment, keep_iterations=keep_iterations)
     control = control_of(scenario, pools[0].deployment)
+    prefill = prefill_pool(scenario, *pools, keep_iterations=recorder.keep_iterations) if len(pools) > 1 else None
+    split = None if prefill is None or prefill.split is None else prefill.split.record
     cluster = Cluster(
         replica_spec(pools[0], speculation),
         replicas=scenario.replicas,
         router=router_of(scenario.router, scenario.seed, "router"),
-        prefill=prefill_pool(scenario, *pools) if len(pools) > 1 else None,
+        prefill=prefill,
         recorder=recorder,
         load=Load(scenario.load.concurrency, scenario.load.sessions == "wait"),
         fast_forward=scenario.fast_forward,
@@ -142,7 +146,9 @@ def run(
         scenario=scenario,
         pools=pools,
         request_columns=recorder.requests(),
-        iteration_columns=recorder.iterations() | (speculation.record.columns() if speculation else {}),
+        iteration_columns=recorder.iterations()
+        | (speculation.record.columns() if speculation else {})
+        | (split.columns() if split else {}),
         recorder=recorder,
         hit_tokens=sum(s.hit_tokens for s in states),
         lookup_tokens=sum(s.lookup_tokens for s in states),
@@ -154,4 +160,5 @@ def run(
         shed=cluster.shed,
         fleet=None if control is None else cluster.fleet.history(),
         migrations=cluster.migrations,
+        split=split,
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from simulator.assembly.cache import tier_setup
 from simulator.assembly.offload import attention_pool_of
+from simulator.assembly.splitting import split_of
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
 from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
+from simulator.engine.step_timer import StepTimer
 from simulator.engine.streams import stream
 from simulator.errors import refuse_beside
 from simulator.hardware.device import Device, device
@@ -36,13 +38,16 @@ from simulator.workloads.parallelism import Parallelism
 class Pool:
     """Equal replicas: `scenario` describes them, `first` is the number of the first in the records.
 
-    `share` is the part of each device that the pool has.
+    `share` is the part of each device that the pool has. Where it varies in a run, `timers` gives the timer for shares
+    of a device's units and bandwidth, and `counted` is what the pool counts of the whole device's peaks.
     """
 
     scenario: Scenario
     deployment: Deployment
     first: int = 0
     share: float = 1.0
+    counted: float = 1.0
+    timers: Callable[[float, float], StepTimer] | None = None
 
     @property
     def replicas(self) -> int:
@@ -119,6 +124,8 @@ def _parts(
     scenario: Scenario, spec: PartitionSpec, factors: Mapping[str, float] | None, host: StepOverheads | None
 ) -> tuple[Pool, Pool]:
     """Decoding and prompts on parts of the same devices (semi-PD, arXiv:2504.19867; Nexus, arXiv:2507.06608)."""
+    if spec.split is not None:
+        return _varying_parts(scenario, spec, factors, host)
     whole, units = device(scenario.device), spec.prefill_units
     drawn = min(1.0, (1.0 - units) / spec.saturating_units)
     left = part_of(whole, 1.0 - units, min(drawn, 1.0 - spec.prefill_traffic))
@@ -129,6 +136,29 @@ def _parts(
         Pool(scenario, deployment_of(scenario, factors, host, left), 0, 1.0 - units),
         Pool(prompts, deployment_of(prompts, factors, host, taken), scenario.replicas, units),
     )
+
+
+def _varying_parts(
+    scenario: Scenario, spec: PartitionSpec, factors: Mapping[str, float] | None, host: StepOverheads | None
+) -> tuple[Pool, Pool]:
+    """The same where the parts follow the load: either pool may have the whole device, and counts half of its peaks."""
+    whole = device(scenario.device)
+    given = {} if spec.batching is None else {"batching": spec.batching}
+    prompts = scenario.model_copy(update={**given, "partition": None})
+
+    @cache
+    def timers(units: float, bandwidth: float) -> StepTimer:
+        return deployment_of(scenario, factors, host, part_of(whole, units, bandwidth)).timer
+
+    def pool(side: Scenario, first: int, units: float) -> Pool:
+        idle = whole.idle_power * units
+        drawing = replace(whole, idle_power=idle, tdp=idle + whole.tdp - whole.idle_power)
+        there = deployment_of(side, factors, host)
+        there = replace(there, device=drawing, timer=timers(units, min(1.0, round(units / spec.saturating_units, 9))))
+        return Pool(side, there, first, units, 0.5, timers)
+
+    units = round(spec.prefill_units, 9)
+    return pool(scenario, 0, round(1.0 - units, 9)), pool(prompts, scenario.replicas, units)
 
 
 def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaSpec:
@@ -182,11 +212,14 @@ def router_of(spec: RouterSpec, seed: int, name: str) -> Router:
     return found
 
 
-def prefill_pool(scenario: Scenario, decode: Pool, prefill: Pool) -> PrefillPool:
+def prefill_pool(scenario: Scenario, decode: Pool, prefill: Pool, *, keep_iterations: bool = True) -> PrefillPool:
     """The replicas that compute prompts alone, and the way from them to those that decode."""
     apart = scenario.disaggregation
     if apart is None:
-        return PrefillPool(replica_spec(prefill), prefill.replicas, None, None)
+        split = None
+        if prefill.timers is not None:
+            split = split_of(scenario, prefill.timers, prefill.deployment.law, keep_iterations=keep_iterations)
+        return PrefillPool(replica_spec(prefill), prefill.replicas, None, None, split)
     transfer = kv_transfer(
         prefill.deployment,
         decode.deployment,

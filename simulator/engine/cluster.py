@@ -12,6 +12,7 @@ from simpy.events import Event
 from simulator.engine.autoscaling import autoscale
 from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.control import Control
+from simulator.engine.device_split import Split, SplitDevice
 from simulator.engine.dispatch import Dispatcher
 from simulator.engine.failures import break_and_repair
 from simulator.engine.fleet import Fleet
@@ -65,13 +66,15 @@ class ReplicaSpec:
 class PrefillPool:
     """Replicas that only compute prompts, and how their work reaches the others; `router` chooses among those.
 
-    Without a transfer each shares its devices and its KV cache with the replica of the same place that decodes.
+    Without a transfer each shares its devices and its KV cache with the replica of the same place that decodes; with
+    `split`, who has which part of them follows the load.
     """
 
     spec: ReplicaSpec
     replicas: int
     transfer: KVTransfer | None
     router: Router | None
+    split: Split | None = None
 
 
 class Cluster:
@@ -136,6 +139,8 @@ class Cluster:
             if self.handoff is None:
                 for one, other in zip(self.replicas, self.entrance, strict=True):
                     one.neighbour, other.neighbour = other, one
+                    if prefill.split is not None:
+                        SplitDevice(self.clock, prefill.split, other, one)
         self.fleet = Fleet(self.clock, self.entrance, replicas if prefill is None else prefill.replicas)
         admission = None if control is None else control.admission
         self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,22 @@ class Run:
         return first
 
 
+class DevicePart(Protocol):
+    """A part of a device whose other part runs another lane; it knows when a step ends."""
+
+    def begin(self, run: Run) -> None:
+        """A step begins; its end is set (`Lane.end_at`)."""
+        ...
+
+    def ended(self, run: Run) -> None:
+        """The step has ended."""
+        ...
+
+    def rest(self) -> None:
+        """There is nothing to do now."""
+        ...
+
+
 class Lane:
     """The iteration loop of one engine, as a SimPy process.
 
@@ -95,6 +112,7 @@ class Lane:
         self.before_step = before_step
         self.after_decision = after_decision
         self.loading = loading
+        self.device_part: DevicePart | None = None
         self.current: Run | None = None
         self._interrupted = False
         self._idle = 0.0
@@ -111,6 +129,8 @@ class Lane:
             if not batch.chunks and not (batch.decode and len(self.state.decoding.members)):
                 if self.before_step(self):
                     continue
+                if self.device_part is not None:
+                    self.device_part.rest()
                 self._wake = self.clock.event()
                 self._idle_since = self.clock.now
                 yield self._wake
@@ -118,6 +138,8 @@ class Lane:
                 self._idle_since = -1.0
                 continue
             run = self.current = self._plan(batch)
+            if self.device_part is not None:
+                self.device_part.begin(run)
             while self.current is run:
                 try:
                     yield self.clock.at(run.ends[-1], self.priority)
@@ -127,7 +149,16 @@ class Lane:
                     run.interrupted = True
                     continue
                 self.current = None
+                if self.device_part is not None:
+                    self.device_part.ended(run)
                 self._commit(run)
+
+    def end_at(self, run: Run, end: float) -> None:
+        """Have the step in progress, one alone, end at `end` seconds: what runs beside it has changed its pace."""
+        moved = end != run.ends[0]
+        run.ends, run.durations = [end], np.array([end - run.start])
+        if moved and self.clock.active_process is not self.process:
+            self._interrupt()
 
     def notice(self, *, always: bool = False) -> None:
         """Something arrived, or blocks came free: wake up, or stop at the end of the step now running.

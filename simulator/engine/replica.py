@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.kv_loading import KVLoading, TierSetup
@@ -20,6 +21,14 @@ from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.queueing import Discipline, Disciplined, DisciplinedQueue
 from simulator.policies.sequence import Sequence
+
+
+class Watcher(Protocol):
+    """Told of what becomes of a replica's sequences."""
+
+    def first_token(self, sequence: Sequence) -> None: ...
+
+    def finished(self, sequence: Sequence, time: float) -> None: ...
 
 
 class Replica:
@@ -58,6 +67,7 @@ class Replica:
         self.ready: deque[Sequence] = deque()
         self._expected: deque[tuple[Sequence, Callable[[int], None]]] = deque()
         self.neighbour: Replica | None = None
+        self.watcher: Watcher | None = None
         self._preemptions = 0
         self._between: deque[Callable[[Lane], object]] = deque()
         self._on_finish = on_finish
@@ -254,10 +264,14 @@ class Replica:
     def _hand_over(self, sequence: Sequence) -> None:
         assert self._on_prefilled is not None
         self.outstanding -= 1
+        if self.watcher is not None:
+            self.watcher.first_token(sequence)
         self._on_prefilled(sequence, self)
 
     def _finished(self, sequence: Sequence, time: float) -> None:
         self.outstanding -= 1
+        if self.watcher is not None:
+            self.watcher.finished(sequence, time)
         self._on_finish(sequence, time)
 
     def _loaded(self) -> None:

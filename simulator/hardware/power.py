@@ -17,7 +17,12 @@ COMPUTE_WEIGHT = 1.4
 MEMORY_WEIGHT = 0.75
 
 
-def device_power(device: Device, compute_utilisation: Floats, memory_utilisation: Floats) -> Floats:
-    """Watts of one device at these shares (0 to 1) of its peak FLOP/s and bandwidth."""
+def device_power(
+    device: Device, compute_utilisation: Floats, memory_utilisation: Floats, units: Floats | float = 1.0
+) -> Floats:
+    """Watts of one device at these shares (0 to 1) of its peak FLOP/s and bandwidth, by so many of its units.
+
+    A part of the units adds at most its share, so that all parts together keep to the limit.
+    """
     activity = COMPUTE_WEIGHT * compute_utilisation + MEMORY_WEIGHT * memory_utilisation
-    return device.idle_power + (device.tdp - device.idle_power) * np.minimum(1.0, activity)
+    return device.idle_power + (device.tdp - device.idle_power) * np.minimum(units, activity)

@@ -49,6 +49,11 @@ POLICIES: dict[str, dict[str, str]] = {
         "weighted": "simulator.policies.routing:Weighted",
         "predicted-cost": "simulator.policies.routing:PredictedCost",
     },
+    "split": {
+        "fixed": "simulator.policies.splitting:Fixed",
+        "feedback": "simulator.policies.splitting:Feedback",
+        "proactive": "simulator.policies.splitting:Proactive",
+    },
     "admission": {
         "all": "simulator.policies.admission:All",
         "queue-limit": "simulator.policies.admission:QueueLimit",

@@ -93,6 +93,8 @@ def summarise(result: Result) -> dict[str, Any]:
         summary |= _resources(result, seconds, prompt, output)
     if result.handoff is not None:
         summary["kv_transfer"] = _transfer(result)
+    if result.split is not None:
+        summary["split"] = result.split.figures()
     if result.migrations is not None:
         summary["migration"] = result.migrations.figures()
     if result.fleet is not None:
@@ -219,7 +221,7 @@ def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[s
     lanes, each = replicas * d.parallel.pipeline, d.parallel.devices / d.parallel.pipeline
     flops, moved = work(rows, d)
     busy, blocks = float(durations.sum()), d.memory.blocks - 1
-    peak, bandwidth = peak_flops(d), d.device.memory_bandwidth
+    peak, bandwidth = peak_flops(d) * pool.counted, d.device.memory_bandwidth * pool.counted
     active = float((power(rows, d) * durations).sum()) * each
     idle = d.device.idle_power * max(0.0, seconds * lanes - busy) * each
     return {

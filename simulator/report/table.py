@@ -85,6 +85,10 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         moved = s["kv_transfer"]
         each = f"GB in {moved['transfers']:,}, {moved['mean_ms']:,.2f} ms each"
         yield "KV transfer", f"{moved['total_gb']:,.1f}", each
+    if "split" in s:
+        split = s["split"]
+        seconds = f"of the units for prompts in the {split['both_phases_s']:,.1f} s in which both phases worked"
+        yield "split", f"{split['mean_prompt_units']:.0%}", f"{seconds}, changed {split['changes']:,} times"
     for name, tier in s.get("kv_tiers", {}).items():
         yield (
             f"{name} KV tier",

@@ -48,7 +48,7 @@ def power(rows: Rows, deployment: Deployment) -> Floats:
     seconds = np.maximum(rows["end_s"] - rows["start_s"], 1e-12) * deployment.parallel.pipeline
     compute = flops / (peak_flops(deployment) * seconds)
     memory = moved / (deployment.device.memory_bandwidth * seconds)
-    return device_power(deployment.device, np.minimum(compute, 1.0), np.minimum(memory, 1.0))
+    return device_power(deployment.device, np.minimum(compute, 1.0), np.minimum(memory, 1.0), rows.get("units", 1.0))
 
 
 def attention_pool_energy(rows: Rows, deployment: Deployment, replicas: float, seconds: float) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from math import ceil
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator.specs.layout import ParallelSpec
 from simulator.specs.part import Part
@@ -41,15 +42,46 @@ class DisaggregationSpec(Part):
     router: RouterSpec = RouterSpec(policy="least-outstanding")
 
 
+class SplitSpec(Part):
+    """How a device's units are split while prompts and decoding both work: a policy by name or `module:Class`.
+
+    It chooses among the multiples of `step`. A phase whose other rests runs `alone` on the whole "device", or goes on
+    on its own "part" of it.
+    """
+
+    policy: str = "fixed"
+    options: dict[str, Any] = Field(default_factory=dict)
+    alone: Literal["device", "part"] = "device"
+    step: Annotated[float, Field(ge=0.02, le=0.5)] = 0.1
+
+    def shares(self) -> tuple[float, ...]:
+        """The shares of the units that prompts may get, rising: multiples of `step` between 0 and 1."""
+        return tuple(round(n * self.step, 9) for n in range(1, ceil(1.0 / self.step - 1e-9)))
+
+
 class PartitionSpec(Part):
     """Prompts and decoding side by side on the same devices, over one KV cache and one copy of the weights.
 
     Prompts get `prefill_units` of each device's units, decoding the rest. `saturating_units` of the units draw the
     whole memory bandwidth, and prompts draw `prefill_traffic` of it while decoding goes on: both are shares, fixed
-    for the run. Iterations are then simulated one by one.
+    for the run. With `split`, the units follow its policy from `prefill_units` on, and what either phase draws of the
+    bandwidth follows from the steps that run side by side. Iterations are simulated one by one.
     """
 
     prefill_units: Annotated[float, Field(gt=0, lt=1)] = 0.5
     saturating_units: Annotated[float, Field(gt=0, le=1)] = 0.5
     prefill_traffic: Annotated[float, Field(ge=0, lt=1)] = 0.2
     batching: BatchingSpec | None = None
+    split: SplitSpec | None = None
+
+    @model_validator(mode="after")
+    def _one_of_the_splits(self) -> PartitionSpec:
+        if self.split is None:
+            return self
+        if "prefill_traffic" in self.model_fields_set:
+            raise ValueError("with split, traffic follows from the steps themselves: leave out prefill_traffic")
+        if min(abs(share - self.prefill_units) for share in self.split.shares()) > 1e-9:
+            raise ValueError(
+                f"prefill_units {self.prefill_units} is no multiple of split.step {self.split.step}: change either"
+            )
+        return self

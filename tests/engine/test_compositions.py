@@ -34,7 +34,11 @@ KINDS: dict[str, list[Any]] = {
     "shared_prefix_tokens": [16],
     "parallel": [{"pipeline": 2}],
     "disaggregation": [{"replicas": 1}],
-    "partition": [{"prefill_units": 0.4}],
+    "partition": [
+        {"prefill_units": 0.4},
+        {"split": {"policy": "feedback", "options": {"interval_s": 1.0}}},
+        {"split": {"policy": "proactive", "alone": "part"}},
+    ],
     "failures": [{"mtbf_s": 20.0, "mttr_s": 2.0}],
     "migration": [{"policy": "llumnix"}],
     "autoscaling": [{"policy": "queue-based", "options": {"target": 4}, "max_replicas": 4}],
