@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.assembly.control import control_of
 from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
+from simulator.assembly.power import power_of
 from simulator.engine.cluster import Cluster, Load
 from simulator.engine.deployment import Deployment
 from simulator.engine.device_split import SplitRecord
 from simulator.engine.fleet import History
 from simulator.engine.handoff import Handoff
 from simulator.engine.migration import Migrations
+from simulator.engine.power import PowerControl
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.speculation import SpeculationRecord
 from simulator.hardware.overheads import StepOverheads
@@ -51,6 +53,7 @@ class Result:
     fleet: History | None = None
     migrations: Migrations | None = None
     split: SplitRecord | None = None
+    power: PowerControl | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -123,9 +126,9 @@ def run(
     requests = source if source is not None else request_source(scenario.load)
     recorder = recorder or Recorder(iterations=keep_iterations)
     speculation = speculation_of(scenario, pools[0].deployment, keep_iterations=keep_iterations)
-    control = control_of(scenario, pools[0].deployment)
     prefill = prefill_pool(scenario, *pools, keep_iterations=recorder.keep_iterations) if len(pools) > 1 else None
     split = None if prefill is None or prefill.split is None else prefill.split.record
+    control = control_of(scenario, pools[0].deployment, power_of(scenario, pools, factors, host))
     cluster = Cluster(
         replica_spec(pools[0], speculation),
         replicas=scenario.replicas,
@@ -141,14 +144,16 @@ def run(
     cluster.run(requests)
     from simulator.report.tiers import tier_figures
 
+    iterations = recorder.iterations() | (speculation.record.columns() if speculation else {})
+    iterations |= split.columns() if split else {}
+    if cluster.power is not None:
+        iterations["clock"] = cluster.power.log.clock_of(iterations["replica"], iterations["start_s"])
     states = [lane.state for replica in cluster.all_replicas for lane in replica.lanes]
     return Result(
         scenario=scenario,
         pools=pools,
         request_columns=recorder.requests(),
-        iteration_columns=recorder.iterations()
-        | (speculation.record.columns() if speculation else {})
-        | (split.columns() if split else {}),
+        iteration_columns=iterations,
         recorder=recorder,
         hit_tokens=sum(s.hit_tokens for s in states),
         lookup_tokens=sum(s.lookup_tokens for s in states),
@@ -161,4 +166,5 @@ def run(
         fleet=None if control is None else cluster.fleet.history(),
         migrations=cluster.migrations,
         split=split,
+        power=cluster.power,
     )

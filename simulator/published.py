@@ -40,7 +40,8 @@ class Measure(_Part):
     """What is compared: a `figure` of the summary, or the `capacity`, the highest load within bounds.
 
     A figure is a dotted path such as "latency_ms.e2e.mean"; `better` says which way. The capacity is the largest
-    multiple of the load's rate at which every figure named `at_most` and `at_least` keeps its bound, by device.
+    multiple of the load's rate at which every figure named `at_most` and `at_least` keeps its bound, by device. To
+    `search` "replicas" is to find the most of these instead, each of which brings its own share of the load.
     """
 
     figure: str | None = None
@@ -48,11 +49,14 @@ class Measure(_Part):
     per_device: bool = False
     at_most: dict[str, float] = {}
     at_least: dict[str, float] = {}
+    search: Literal["load", "replicas"] = "load"
 
     @model_validator(mode="after")
     def _one_kind(self) -> Measure:
         if (self.figure is None) == (not self.at_most and not self.at_least):
             raise ValueError("give either figure, or bounds of a capacity (at_most, at_least)")
+        if self.figure is not None and self.search != "load":
+            raise ValueError("search is of a capacity: give bounds (at_most, at_least) in place of figure")
         return self
 
 
@@ -155,9 +159,9 @@ def name_of(path: Path) -> str:
 
 
 def measured(scenario: Scenario, measure: Measure) -> float:
-    """The figure of a run, or the capacity in requests a second and device."""
+    """The figure of a run, or the capacity in requests a second and device, or in replicas."""
     if measure.figure is None:
-        return capacity(scenario, measure)
+        return capacity(scenario, measure) if measure.search == "load" else most_replicas(scenario, measure)
     result = run(scenario)
     value = figure_of(result.summary, measure.figure)
     devices = int(result.summary["deployment"]["devices"])
@@ -170,11 +174,7 @@ def capacity(scenario: Scenario, measure: Measure) -> float:
     def holds(factor: float) -> Result | None:
         load = scenario.load.model_copy(update={"speed_up": scenario.load.speed_up * factor})
         result = run(scenario.model_copy(update={"load": load}))
-        summary = result.summary
-        kept = all(figure_of(summary, name) <= bound for name, bound in measure.at_most.items()) and all(
-            figure_of(summary, name) >= bound for name, bound in measure.at_least.items()
-        )
-        return result if kept else None
+        return result if _kept(result.summary, measure) else None
 
     low, best = 1.0, holds(1.0)
     step = 2.0 if best else 0.5
@@ -193,6 +193,36 @@ def capacity(scenario: Scenario, measure: Measure) -> float:
         found = holds(middle)
         low, high, best = (middle, high, found) if found else (low, middle, best)
     return _offered(best) / int(best.summary["deployment"]["devices"])
+
+
+def most_replicas(scenario: Scenario, measure: Measure) -> int:
+    """The most replicas with which the bounds hold, and no more than a power budget sets watts aside for.
+
+    The load's rate is the scenario's own with its own replicas and grows with them. 0 if not even one will do.
+    """
+    budgeted = None if scenario.power is None else scenario.power.most_servers
+    most = budgeted or scenario.replicas << MOST_DOUBLINGS
+
+    def holds(replicas: int) -> bool:
+        speed_up = scenario.load.speed_up * replicas / scenario.replicas
+        load = scenario.load.model_copy(update={"speed_up": speed_up})
+        return _kept(run(scenario.model_copy(update={"load": load, "replicas": replicas})).summary, measure)
+
+    low, high = 0, min(scenario.replicas, most)
+    while holds(high):
+        if high == most:
+            return most
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _kept(summary: Mapping[str, Any], measure: Measure) -> bool:
+    return all(figure_of(summary, name) <= bound for name, bound in measure.at_most.items()) and all(
+        figure_of(summary, name) >= bound for name, bound in measure.at_least.items()
+    )
 
 
 def _offered(result: Result) -> float:

@@ -18,6 +18,7 @@ from simulator.specs.offload import AttentionOffloadSpec
 from simulator.specs.part import Part
 from simulator.specs.phases import DisaggregationSpec, PartitionSpec
 from simulator.specs.policies import BatchingSpec, ExecutionSpec, QueueSpec, RouterSpec
+from simulator.specs.power import PowerSpec
 from simulator.specs.settings import lay_over
 from simulator.specs.speculation import SpeculationSpec
 from simulator.specs.validating import validated
@@ -58,6 +59,7 @@ class Scenario(Part):
     autoscaling: AutoscalingSpec = AutoscalingSpec()
     failures: FailureSpec = FailureSpec()
     migration: MigrationSpec = MigrationSpec()
+    power: PowerSpec | None = None
     load: LoadSpec
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -7,6 +7,7 @@ from simulator.engine.control import Control
 from simulator.engine.deployment import Deployment, kv_transfer
 from simulator.engine.failures import Failures, Outage
 from simulator.engine.migration import Migration
+from simulator.engine.power import PowerCapping
 from simulator.errors import InputError, refuse_beside
 from simulator.hardware.links import Link, link
 from simulator.hardware.node import node
@@ -21,8 +22,8 @@ from simulator.specs.control import ColdStartSpec
 DISK_BYTES_PER_S = 6.9e9
 
 
-def control_of(scenario: Scenario, deployment: Deployment) -> Control | None:
-    """What acts on the scenario's cluster besides its router, or None if nothing does."""
+def control_of(scenario: Scenario, deployment: Deployment, power: PowerCapping | None = None) -> Control | None:
+    """What acts on the scenario's cluster besides its router, `power` included, or None if nothing does."""
     admission = _admission(scenario)
     autoscaling = _autoscaling(scenario, deployment)
     failures = _failures(scenario)
@@ -30,9 +31,8 @@ def control_of(scenario: Scenario, deployment: Deployment) -> Control | None:
         others = {"speculation": scenario.speculation.policy != "none", "kv_cache.tiers": bool(scenario.kv_cache.tiers)}
         refuse_beside("failures", others)
     migration = _migration(scenario, deployment)
-    if admission is None and autoscaling is None and failures is None and migration is None:
-        return None
-    return Control(admission, autoscaling, failures, migration)
+    control = Control(admission, autoscaling, failures, migration, power)
+    return None if control == Control() else control
 
 
 def _admission(scenario: Scenario) -> Admission | None:

@@ -19,6 +19,7 @@ from simulator.engine.fleet import Fleet
 from simulator.engine.handoff import Handoff, KVTransfer
 from simulator.engine.kv_loading import TierSetup
 from simulator.engine.migration import Migrations
+from simulator.engine.power import PowerControl
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
 from simulator.engine.speculation import Speculation
@@ -146,6 +147,8 @@ class Cluster:
         self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)
         migration = None if control is None else control.migration
         self.migrations = None if migration is None else Migrations(self.clock, migration, self.replicas)
+        power = None if control is None else control.power
+        self.power = None if power is None else PowerControl(self.clock, power, self.all_replicas)
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
@@ -213,6 +216,8 @@ class Cluster:
                 self.clock.process(process)
         if self.migrations is not None:
             self.clock.process(self.migrations.run())
+        if self.power is not None:
+            self.clock.process(self.power.run())
 
     def _arrivals(self) -> Generator[Event, None, None]:
         """Open loop: each request at its time."""
@@ -268,7 +273,7 @@ class Cluster:
 
     def _close(self, sequence: Sequence) -> None:
         """A request has ended: its replica may be drained, and with the last one the run is over."""
-        if sequence.replica >= 0 and self.handoff is None:
+        if sequence.replica >= 0 and self.entrance is self.replicas:
             self.fleet.finished(sequence.replica)
         self._open -= 1
         self._end_with_the_last()

@@ -113,6 +113,7 @@ class Lane:
         self.after_decision = after_decision
         self.loading = loading
         self.device_part: DevicePart | None = None
+        self.meter: Callable[[Run], None] | None = None
         self.current: Run | None = None
         self._interrupted = False
         self._idle = 0.0
@@ -175,6 +176,12 @@ class Lane:
         if run is not None and run.steps > 1 and not run.interrupted and (always or run.batch.arrivals_matter):
             run.interrupted = True
             self._interrupt()
+
+    def run_by(self, timer: StepTimer) -> None:
+        """Time the iterations that begin from now on by another timer of the same model."""
+        self.timer = timer
+        if self._wake is None:
+            self.notice(always=True)
 
     @property
     def idle_seconds(self) -> float:
@@ -284,6 +291,8 @@ class Lane:
     def _commit(self, run: Run) -> None:
         state, end = self.state, float(run.ends[-1])
         self._record(run, end)
+        if self.meter is not None:
+            self.meter(run)
         finished: list[Sequence] = []
         if run.decoding:
             state.kv.take(state.decoding.blocks_needed(run.steps) - state.reserved)

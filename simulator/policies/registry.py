@@ -70,6 +70,11 @@ POLICIES: dict[str, dict[str, str]] = {
         "none": "simulator.policies.migration:NoMigration",
         "llumnix": "simulator.policies.migration:Llumnix",
     },
+    "power": {
+        "none": "simulator.policies.power:NoCapping",
+        "polca": "simulator.policies.power:Polca",
+        "uniform": "simulator.policies.power:Uniform",
+    },
     "speculation": {
         "none": "simulator.policies.speculation:NoSpeculation",
         "fixed": "simulator.policies.speculation:Fixed",

@@ -9,6 +9,7 @@ import numpy as np
 from simulator.engine.recorder import Floats
 from simulator.report import series
 from simulator.report.metrics import latencies
+from simulator.report.power import row_power
 from simulator.report.svg import INK, PALETTE
 from simulator.report.svg import drawing as _figure
 from simulator.report.svg import svg as _svg
@@ -31,7 +32,7 @@ def all_figures(result: Result) -> list[tuple[str, str, str]]:
         figures += [
             ("Tokens", "Prompt tokens computed and output tokens generated a second.", tokens(result)),
             ("KV cache", "Share of all KV blocks that sequences hold.", kv(result)),
-            ("Power", "All devices together, idle power included.", power(result)),
+            ("Power", power_of_what(result), power(result)),
             (
                 "Roofline",
                 "Iterations by arithmetic intensity and rate of one device; the larger a mark, the more time it took.",
@@ -86,10 +87,23 @@ def kv(result: Result) -> str:
     return _over_time(edges, [("held", series.kv_utilisation(result, edges) * 100)], "per cent of blocks")
 
 
+def power_of_what(result: Result) -> str:
+    """Whose power the figure shows."""
+    if result.power is None:
+        return "All devices together, idle power included."
+    return "All servers together against their budget, and the highest power within each interval."
+
+
 def power(result: Result) -> str:
-    """Power of all devices."""
+    """Power of all devices; of all servers, with their budget and their peaks, where they have one."""
     edges = series.bin_edges(result)
-    return _over_time(edges, [("power", series.total_power(result, edges) / 1e3)], "kilowatts")
+    lines = [("power", series.total_power(result, edges) / 1e3)]
+    if result.power is not None:
+        rule = result.power.rule
+        host, flat = rule.host_w * len(rule.servers) / 1e3, np.ones(len(edges) - 1)
+        peaks = series.highest(edges, *row_power(result)) / 1e3
+        lines = [("mean", lines[0][1] + host), ("highest", peaks), ("budget", flat * rule.budget_w / 1e3)]
+    return _over_time(edges, lines, "kilowatts")
 
 
 def roofline(result: Result) -> str:

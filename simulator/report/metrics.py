@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
 from simulator.report.fleet import fleet_figures, mean_replicas
+from simulator.report.power import power_figures
 from simulator.report.usage import Rows, attention_pool_energy, peak_flops, pool_rows, power, work
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def summarise(result: Result) -> dict[str, Any]:
         summary["split"] = result.split.figures()
     if result.migrations is not None:
         summary["migration"] = result.migrations.figures()
+    if result.power is not None:
+        summary["power"] = power_figures(result, result.power, latencies(result))
     if result.fleet is not None:
         summary["fleet"] = fleet_figures(result, result.fleet)
     summary["deployment"] = _deployment(result)

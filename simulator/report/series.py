@@ -38,6 +38,16 @@ def binned_mean(edges: Floats, start: Floats, end: Floats, value: Floats) -> Flo
     return np.asarray(np.diff(np.interp(edges, times, area)) / np.diff(edges), dtype=np.float64)
 
 
+def highest(edges: Floats, times: Floats, levels: Floats) -> Floats:
+    """The highest level in each bin (shape (bins,)) of a step function that is `levels[i]` from `times[i]` on.
+
+    `times` has one entry more than `levels` and spans the bins.
+    """
+    first = np.clip(np.searchsorted(times, edges[:-1], side="right") - 1, 0, len(levels) - 1)
+    last = np.clip(np.searchsorted(times, edges[1:], side="left"), first + 1, len(levels))
+    return np.array([levels[a:b].max() for a, b in zip(first, last, strict=True)])
+
+
 def waiting_and_running(result: Result, edges: Floats) -> tuple[Floats, Floats]:
     """Requests in all replicas that wait for their first iteration, and that are being served."""
     c = result.request_columns

@@ -117,6 +117,8 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"kWh, {energy['j_per_output_token']:,.2f} J an output token, "
             f"mean power {energy['mean_power_w'] / 1e3:,.2f} kW",
         )
+        if "power" in s:
+            yield from _power(s["power"])
         if cost["total_usd"] is not None:
             yield "cost", f"{cost['total_usd']:,.2f}", f"USD at {cost['usd_per_device_hour']:.2f} USD a device-hour"
             yield (
@@ -140,6 +142,19 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     )
 
 
+def _power(row: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The row's power against its budget, and what capping did."""
+    yield (
+        "row power",
+        f"{row['mean_w'] / 1e3:,.2f}",
+        f"kW on average, {row['peak_w'] / 1e3:,.2f} kW at most, of {row['budget_w'] / 1e3:,.2f} kW; "
+        f"{row['seconds_over_budget']:,.1f} s over it",
+    )
+    capped = [row[name]["capped_server_s"] for name in ("low_priority", "high_priority")]
+    yield "power brakes", f"{row['brakes']:,}", f"{row['braked_s']:,.1f} s in all"
+    yield "capped", f"{capped[0]:,.1f}", f"server-seconds of low priority, {capped[1]:,.1f} of high priority"
+
+
 def overload(summary: dict[str, Any]) -> str:
     """A sentence if the backlog kept growing while requests arrived, else nothing."""
     backlog, rate = summary["backlog"], summary["throughput"]["requests_per_s"]
@@ -156,7 +171,8 @@ def print_published(found: Published, sides: Sides) -> None:
     """What a published system does against its baseline, and what its paper reports."""
     console = _console()
     measure = found.measure
-    what = measure.figure or "requests a second and device within the objectives"
+    most = {"load": "requests a second and device within the objectives", "replicas": "replicas within the bounds"}
+    what = measure.figure or most[measure.search]
     facts = {
         "paper": f"{found.paper.title}. {found.paper.source}",
         "measured": what,

@@ -43,12 +43,13 @@ def work(rows: Rows, deployment: Deployment) -> tuple[Floats, Floats]:
 
 
 def power(rows: Rows, deployment: Deployment) -> Floats:
-    """Mean watts of one device over each iteration row."""
+    """Mean watts of one device over each iteration row, at the clock that it ran at."""
     flops, moved = work(rows, deployment)
     seconds = np.maximum(rows["end_s"] - rows["start_s"], 1e-12) * deployment.parallel.pipeline
     compute = flops / (peak_flops(deployment) * seconds)
     memory = moved / (deployment.device.memory_bandwidth * seconds)
-    return device_power(deployment.device, np.minimum(compute, 1.0), np.minimum(memory, 1.0), rows.get("units", 1.0))
+    units, clock = rows.get("units", 1.0), rows.get("clock", 1.0)
+    return device_power(deployment.device, np.minimum(compute, 1.0), np.minimum(memory, 1.0), units, clock)
 
 
 def attention_pool_energy(rows: Rows, deployment: Deployment, replicas: float, seconds: float) -> float:

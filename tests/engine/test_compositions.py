@@ -41,6 +41,10 @@ KINDS: dict[str, list[Any]] = {
     ],
     "failures": [{"mtbf_s": 20.0, "mttr_s": 2.0}],
     "migration": [{"policy": "llumnix"}],
+    "power": [
+        {"budget_w": 100, "policy": "polca", "every_s": 0.5, "delay_s": 1.2, "low_priority": 0.5},
+        {"budget_w": 90, "policy": "uniform", "every_s": 0.7, "delay_s": 0, "brake_delay_s": 0.3},
+    ],
     "autoscaling": [{"policy": "queue-based", "options": {"target": 4}, "max_replicas": 4}],
 }
 BASE: dict[str, Any] = {
