@@ -17,6 +17,7 @@ from simulator.published import (
     figure_of,
     load_published,
     measured,
+    most_replicas,
     name_of,
     published_files,
     sides,
@@ -113,6 +114,26 @@ def test_capacity_is_the_last_rate_within_bounds() -> None:
     assert two > one
 
 
+def test_replicas_are_searched_up_to_the_bound_and_the_nameplate() -> None:
+    """Each brings its share of the load; one more than was found breaks the bound, and so does one watt less."""
+    low = SHARED | {"replicas": 2, "router": {"policy": "least-outstanding"}}
+    measure = Measure(at_most={"power.peak_w": 400.0}, search="replicas")
+
+    def peak(replicas: int) -> float:
+        load = low["load"] | {"speed_up": replicas / 2}
+        row = {"budget_w": 400, "brake_clock": None}
+        scenario = scenario_from(low | {"load": load, "power": row, "replicas": replicas})
+        return measured(scenario, Measure(figure="power.peak_w"))
+
+    found = most_replicas(scenario_from(low | {"power": {"budget_w": 400, "brake_clock": None}}), measure)
+    assert found > 2
+    assert peak(found) <= 400.0 < peak(found + 1)
+    nameplate = scenario_from(low | {"power": {"budget_w": 400, "server_w": 99, "brake_clock": None}})
+    assert measured(nameplate, measure) == 4
+    none = Measure(at_most={"power.peak_w": 1.0}, search="replicas")
+    assert most_replicas(nameplate, none) == 0
+
+
 def share_rate() -> float:
     """Requests a second that the generator offers at its own speed."""
     from simulator.experiment import run
@@ -128,6 +149,7 @@ def share_rate() -> float:
         (("better: lower", "better: least"), "measure.better"),
         (("figure: latency_ms.e2e.mean, better: lower", "better: lower"), "give either figure"),
         (("assumptions: [none]", ""), "assumptions"),
+        (("better: lower}", "search: replicas}"), "search is of a capacity"),
     ],
 )
 def test_wrong_files_are_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:

@@ -11,7 +11,7 @@ from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError, refuse_beside
 from simulator.hardware.clocks import at_clock
 from simulator.hardware.overheads import StepOverheads
-from simulator.policies.power import PowerPolicy
+from simulator.policies.power import PowerPolicy, gives_way
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
 
@@ -62,11 +62,9 @@ def low_priority(scenario: Scenario, servers: int) -> tuple[bool, ...]:
     """Which servers give way first. Raises `InputError` for one that there is not."""
     assert scenario.power is not None
     given = scenario.power.low_priority
-    if isinstance(given, list):
-        if given and max(given) >= servers:
-            raise InputError(f"power.low_priority: server {max(given)} is not among the {servers}, from 0")
-        return tuple(n in given for n in range(servers))
-    return tuple(int((n + 1) * given) > int(n * given) for n in range(servers))
+    if isinstance(given, list) and given and max(given) >= servers:
+        raise InputError(f"power.low_priority: server {max(given)} is not among the {servers}, from 0")
+    return tuple(gives_way(n, given) for n in range(servers))
 
 
 def _timer_by_clock(

@@ -33,12 +33,14 @@ class PowerMeter:
         self._at_clock = at_clock
         self._since = 0.0
         self._joules: list[float] = []
+        self._last: tuple[Run | None, float, Floats] = None, 0.0, np.empty(0)
+        self._peak = deployment.law.peak(deployment.precision.weights.compute)
         self._lanes = [lane for lane in replica.lanes if isinstance(lane, Lane)]
         parallel = deployment.parallel
         self._devices = parallel.devices / parallel.pipeline  # those that a lane keeps busy at a time, on average
         self.idle_w = deployment.device.idle_power * parallel.devices
         for lane in self._lanes:
-            lane.meter = self._add
+            lane.meter = self._ended
 
     @property
     def clock(self) -> float:
@@ -57,30 +59,39 @@ class PowerMeter:
     def read(self, now: float) -> float:
         """Mean watts since the last reading, or since the start."""
         for lane in self._lanes:
-            lane.settle()
             if lane.current is not None:
-                self._joules.append(self._in_progress(lane.current, now))
+                self._count(lane.current, now)
         seconds = now - self._since
         mean = self.idle_w + fsum(self._joules) / seconds
         self._joules, self._since = [], now
         return mean
 
-    def _add(self, run: Run) -> None:
-        """Count the steps of a run that has ended, as far as they lie in this window."""
-        ends = np.asarray(run.ends)
-        starts = np.concatenate(([run.start], ends[:-1]))
-        self._joules += (self._above_idle(run) * (ends - np.maximum(starts, self._since))).tolist()
+    def _ended(self, run: Run) -> None:
+        self._count(run, float(run.ends[-1]))
 
-    def _in_progress(self, run: Run, now: float) -> float:
-        return float(self._above_idle(run)[0]) * (now - max(run.start, self._since))
+    def _count(self, run: Run, until: float) -> None:
+        """Count the steps of a run as far as they lie in this window and before `until`."""
+        ends = np.asarray(run.ends)
+        first = int(np.searchsorted(ends, self._since, side="right"))
+        part = slice(first, int(np.searchsorted(ends, until, side="left")) + 1)
+        begun = np.concatenate(([run.start if first == 0 else ends[first - 1]], ends[part][:-1]))
+        seconds = np.minimum(ends[part], until) - np.maximum(begun, self._since)
+        self._joules += (self._above_idle(run)[part] * seconds).tolist()
 
     def _above_idle(self, run: Run) -> Floats:
         """Watts above idle during each step of a run (shape (steps,)), of the devices at work in it."""
+        known, start, watts = self._last
+        if known is not run or start != run.start:
+            watts = self._watts(run)
+            self._last = run, run.start, watts
+        return watts
+
+    def _watts(self, run: Run) -> Floats:
         d = self.deployment
         clock = self.clocks[bisect_right(self.times, run.start) - 1]
         seconds = np.maximum(run.durations, 1e-12) * d.parallel.pipeline
         flops, moved = step_work(d.timer, run)
-        compute = np.minimum(flops / (d.law.peak(d.precision.weights.compute) * seconds), 1.0)
+        compute = np.minimum(flops / (self._peak * seconds), 1.0)
         memory = np.minimum(moved / (d.device.memory_bandwidth * seconds), 1.0)
         return (device_power(d.device, compute, memory, clock=clock) - d.device.idle_power) * self._devices
 

@@ -47,6 +47,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "prefix-affinity": "simulator.policies.routing:PrefixAffinity",
         "session-affinity": "simulator.policies.routing:SessionAffinity",
         "weighted": "simulator.policies.routing:Weighted",
+        "priority-classes": "simulator.policies.routing:PriorityClasses",
         "predicted-cost": "simulator.policies.routing:PredictedCost",
     },
     "split": {

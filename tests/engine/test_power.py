@@ -81,6 +81,14 @@ def test_energy_by_readings_by_the_series_and_by_the_summary_is_one(changes: dic
     assert sum(log.watts) * 0.3 == pytest.approx(float(np.interp(log.times[-1], times, joules)), rel=1e-6)
 
 
+def test_the_highest_power_of_an_interval_lies_between_its_mean_and_the_peak() -> None:
+    result = served(mixed(), {"every_s": 0.3})
+    edges = series.bin_edges(result, 37)
+    highest = series.highest(edges, *row_power(result))
+    assert np.all(highest >= series.total_power(result, edges) - 1e-6)
+    assert highest.max() == pytest.approx(result.summary["power"]["peak_w"])
+
+
 def test_idle_and_busy_seconds_make_up_the_run() -> None:
     """A server that serves nothing draws its idle power throughout, and one that does so between its iterations."""
     result = served(rows([0.0, 9.0], [500, 500], [20, 20]), {"every_s": 1.0, "host_w": 30}, replicas=1)

@@ -19,6 +19,7 @@ from simulator.policies.routing import (
     PowerOfTwo,
     PredictedCost,
     PrefixAffinity,
+    PriorityClasses,
     Random,
     RoundRobin,
     Router,
@@ -215,3 +216,24 @@ def test_impossible_options_are_named(name: str, options: dict[str, float]) -> N
 
 def test_shortest_queue_counts_tokens() -> None:
     assert ShortestQueue().choose(request(), [View(0, prompt_backlog=9), View(1, 5, prompt_backlog=3)]) == 1
+
+
+@given(VIEWS, st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(0, 3))
+def test_priority_classes_keep_apart_where_both_have_servers(views: list[View], share: float, priority: int) -> None:
+    """The least loaded of the class's own servers; a share is spread evenly, whatever the number of servers."""
+    low = [i for i in range(len(views)) if int((i + 1) * share) > int(i * share)]
+    assert len(low) == int(len(views) * share)
+    own = low if priority else [i for i in range(len(views)) if i not in low]
+    sequence = Sequence(0, 0.0, 10, 10, priority=priority)
+    chosen = PriorityClasses(low_priority=share).choose(sequence, views)
+    assert chosen in (own or range(len(views)))
+    assert views[chosen].outstanding == min(views[i].outstanding for i in own or range(len(views)))
+
+
+def test_priority_classes_take_lists_of_replicas_and_refuse_shares_above_one() -> None:
+    views = [View(number=n) for n in range(3)]
+    router = PriorityClasses(low_priority=[2], low_from=5)
+    assert router.choose(Sequence(0, 0.0, 10, 10, priority=5), views) == 2
+    assert router.choose(Sequence(1, 0.0, 10, 10, priority=4), views) == 0
+    with pytest.raises(InputError, match=r"low_priority is 1\.5"):
+        build_policy("router", "priority-classes", {"low_priority": 1.5})

@@ -4,6 +4,7 @@ A policy is any object with `clocks(row) -> sequence of clocks`.
 """
 
 from simulator.policies.power.capping import NoCapping, Polca, Uniform
+from simulator.policies.power.priority import gives_way
 from simulator.policies.power.views import PowerPolicy, RowView, ServerView
 
-__all__ = ["NoCapping", "Polca", "PowerPolicy", "RowView", "ServerView", "Uniform"]
+__all__ = ["NoCapping", "Polca", "PowerPolicy", "RowView", "ServerView", "Uniform", "gives_way"]

@@ -1,6 +1,7 @@
 """Routers: which replica a request goes to. A router is any object with `choose(sequence, replicas) -> int`."""
 
 from simulator.policies.routing.affinity import PrefixAffinity, SessionAffinity
+from simulator.policies.routing.classes import PriorityClasses
 from simulator.policies.routing.load import (
     KVUtilisation,
     LeastOutstanding,
@@ -19,6 +20,7 @@ __all__ = [
     "PowerOfTwo",
     "PredictedCost",
     "PrefixAffinity",
+    "PriorityClasses",
     "Random",
     "ReplicaView",
     "RoundRobin",
