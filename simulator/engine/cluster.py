@@ -147,8 +147,7 @@ class Cluster:
         self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)
         migration = None if control is None else control.migration
         self.migrations = None if migration is None else Migrations(self.clock, migration, self.replicas)
-        power = None if control is None else control.power
-        self.power = None if power is None else PowerControl(self.clock, power, self.all_replicas)
+        self.power: PowerControl | None = None
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
@@ -216,7 +215,8 @@ class Cluster:
                 self.clock.process(process)
         if self.migrations is not None:
             self.clock.process(self.migrations.run())
-        if self.power is not None:
+        if control.power is not None:
+            self.power = PowerControl(self.clock, control.power, self.all_replicas)
             self.clock.process(self.power.run())
 
     def _arrivals(self) -> Generator[Event, None, None]:

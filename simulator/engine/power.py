@@ -34,9 +34,10 @@ class PowerCapping:
     """How a row is kept within `budget_w` watts.
 
     `servers` names the replicas of each server, and `low_priority` says which servers give way first. Every
-    `interval_s` the policy sees the means since it was asked last; its clocks are in force `delay_s` later. A reading
+    `interval_s` the policy sees the means since the last reading; its clocks are in force `delay_s` later. A reading
     above the budget brings all servers to `brake_clock` after `brake_delay_s`, for at least `delay_s` and until a
-    reading is within the budget; None never brakes. Beside its devices a server draws `host_w`. Clocks are shares.
+    reading is within the budget; None never brakes. While it lasts the policy is not asked, as readings then say
+    nothing of its clocks. Beside its devices a server draws `host_w`. Clocks are shares.
     """
 
     policy: PowerPolicy
@@ -99,7 +100,8 @@ class PowerControl:
             yield self.clock.at(start + tick * self.rule.interval_s, CONTROL)
             row = self._read()
             self._brake(row.watts)
-            self._order(self.rule.policy.clocks(row))
+            if not self._braked:
+                self._order(self.rule.policy.clocks(row))
 
     def _read(self) -> RowView:
         """Mean watts of each server since the last reading."""

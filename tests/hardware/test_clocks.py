@@ -52,7 +52,7 @@ def test_arithmetic_takes_between_the_square_and_the_cube_of_the_clock_above_the
     """f v^2 with the work that is done falling as f; below the knee, where the voltage is constant, f alone."""
 
     def above_idle(clock: float) -> float:
-        return float(device_power(A100, np.array(0.6 * clock), np.array(0.0), clock)) - A100.idle_power
+        return float(device_power(A100, np.array(0.6 * clock), np.array(0.0), clock=clock)) - A100.idle_power
 
     full = above_idle(1.0)
     for clock in (0.95, 0.8, 0.65):
@@ -67,7 +67,7 @@ def test_power_rises_with_the_clock_from_idle_to_the_limit(
     name: str, compute: float, memory: float, one: float, other: float
 ) -> None:
     found = device(name)
-    low, high = (float(device_power(found, np.array(compute), np.array(memory), c)) for c in sorted((one, other)))
+    low, high = (float(device_power(found, np.array(compute), np.array(memory), clock=c)) for c in sorted((one, other)))
     assert found.idle_power <= low <= high <= found.tdp + 1e-9
 
 
@@ -77,6 +77,6 @@ def test_phases_of_an_a100_draw_what_was_measured() -> None:
     decode = float(device_power(A100, np.array(0.05), np.array(0.75)))
     assert prompt > 0.95 * A100.tdp
     assert 0.5 * A100.tdp < decode < 0.75 * A100.tdp
-    capped_prompt = float(device_power(A100, np.array(0.65 * 0.787), np.array(0.15 * 0.787), 0.787))
-    capped_decode = float(device_power(A100, np.array(0.05), np.array(0.75), 0.787))
+    capped_prompt = float(device_power(A100, np.array(0.65 * 0.787), np.array(0.15 * 0.787), clock=0.787))
+    capped_decode = float(device_power(A100, np.array(0.05), np.array(0.75), clock=0.787))
     assert prompt - capped_prompt > decode - capped_decode > 0
