@@ -11,6 +11,7 @@ from simulator.assembly.offload import attention_pool_of
 from simulator.assembly.splitting import split_of
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
+from simulator.engine.handoff import WireEncoding
 from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.streams import stream
@@ -27,7 +28,7 @@ from simulator.policies.speculation.drafters import DraftSource
 from simulator.policies.speculation.draws import PositionDraws
 from simulator.policies.speculation.plan import SpeculationPolicy
 from simulator.scenario import Scenario
-from simulator.specs.phases import PartitionSpec
+from simulator.specs.phases import PartitionSpec, TransferSpec
 from simulator.specs.policies import RouterSpec
 from simulator.specs.speculation import SpeculationSpec
 from simulator.workloads.models import model
@@ -226,9 +227,17 @@ def prefill_pool(scenario: Scenario, decode: Pool, prefill: Pool, *, keep_iterat
         over=apart.transfer.link,
         layerwise=apart.transfer.layerwise,
         visible=apart.transfer.first_token,
+        encoding=_wire_encoding(apart.transfer),
     )
     router = router_of(apart.router, scenario.seed, "decode router")
     return PrefillPool(replica_spec(prefill), prefill.replicas, transfer, router)
+
+
+def _wire_encoding(spec: TransferSpec) -> WireEncoding | None:
+    """The rates of one device, in bytes/s."""
+    if spec.encoding is None:
+        return None
+    return WireEncoding(spec.encoding.ratio, spec.encode_gb_s * 1e9, spec.encoding.decode_gb_s * 1e9)
 
 
 def _draft_source(spec: SpeculationSpec) -> DraftSource | None:

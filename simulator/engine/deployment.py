@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from simulator.engine.attention_offload import AttentionOffload, AttentionPool
 from simulator.engine.drafter import Drafter
 from simulator.engine.drafter_layout import drafter_of
-from simulator.engine.handoff import KVTransfer
+from simulator.engine.handoff import KVTransfer, WireEncoding
 from simulator.engine.memory import NO_DRAFTER, MemoryPlan, plan_memory
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
@@ -133,29 +133,40 @@ def kv_transfer(
     over: str | None = None,
     layerwise: bool = False,
     visible: str = "prefill",
+    encoding: WireEncoding | None = None,
 ) -> KVTransfer:
     """How cached tokens go from a replica of `source` to one of `target`, over the link named `over` at each device.
 
     Without a name: over the scale-up links where one replica of each fits into one node, else over the network. All
     devices of a side work at once; a device that keeps a copy of what another keeps receives it too.
-    An attention pool receives it over its own links, each part once.
+    An attention pool receives it over its own links, each part once. `encoding` has the rates of one device.
     """
     together = source.parallel.devices + target.parallel.devices
     near = source.device.id == target.device.id and together <= target.fabric.devices_per_node
+
+    def devices(side: Deployment) -> int:
+        if side.timer.offload is not None:
+            return side.timer.offload.pool.devices
+        return side.parallel.tensor * side.parallel.pipeline
 
     def rate(side: Deployment) -> tuple[float, float]:
         if side.timer.offload is not None:
             pool = side.timer.offload.pool
             return pool.devices * pool.link.bandwidth * pool.link.efficiency, pool.link.latency
         used = link(over) if over is not None else side.fabric.inside if near else side.fabric.between
-        return side.parallel.tensor * side.parallel.pipeline * used.bandwidth * used.efficiency, used.latency
+        return devices(side) * used.bandwidth * used.efficiency, used.latency
 
     (send, one), (receive, other) = rate(source), rate(target)
     each = sum(
         kv_bytes_per_token(target.model, target.parallel, target.precision, s) for s in range(target.parallel.pipeline)
     )
+    if encoding is not None:
+        encoding = replace(
+            encoding, encode=encoding.encode * devices(source), decode=encoding.decode * devices(target)
+        )  # fmt: skip
     return KVTransfer(
-        each * target.parallel.tensor, send, receive, max(one, other), len(target.model.layers), layerwise, visible
+        each * target.parallel.tensor, send, receive, max(one, other), len(target.model.layers), layerwise, visible,
+        encoding,
     )  # fmt: skip
 
 

@@ -20,6 +20,19 @@ from simulator.policies.sequence import Sequence
 
 
 @dataclass(frozen=True, slots=True)
+class WireEncoding:
+    """A form of the cache that is `ratio` times smaller on the way.
+
+    All devices of a source encode `encode` bytes a second of what goes in, those of a target decode `decode` of what
+    comes out, beside what they compute.
+    """
+
+    ratio: float
+    encode: float
+    decode: float
+
+
+@dataclass(frozen=True, slots=True)
 class KVTransfer:
     """What moving cached tokens between two replicas takes.
 
@@ -27,6 +40,7 @@ class KVTransfer:
     of all devices of a source and of a target replica, `latency` the seconds of a transfer of nothing. With
     `layerwise`, the cache of each of `layers` layers leaves as soon as it is computed (Splitwise, figure 11).
     `visible` is when the first token is: "prefill", when it is computed, or "transfer", when the cache has landed.
+    With `encoding`, layers are encoded, sent and decoded one after the other, each stage at work on another layer.
     """
 
     token_bytes: float
@@ -36,10 +50,32 @@ class KVTransfer:
     layers: int
     layerwise: bool = False
     visible: str = "prefill"
+    encoding: WireEncoding | None = None
 
     def seconds(self, tokens: int) -> float:
-        """Seconds that the slower side works on so many tokens."""
-        return tokens * self.token_bytes / min(self.send, self.receive)
+        """Seconds that the slower side works on so many tokens, of an encoded cache from its first byte to its last."""
+        if self.encoding is None:
+            return tokens * self.token_bytes / min(self.send, self.receive)
+        stages = self._stages(self.encoding, tokens)
+        return sum(stages) + (self.layers - 1) * max(stages)
+
+    def layer_seconds(self, tokens: int) -> float:
+        """Seconds of one layer's share from the source's memory to the target's."""
+        if self.encoding is None:
+            return self.seconds(tokens) / self.layers
+        return sum(self._stages(self.encoding, tokens))
+
+    def wire_bytes(self, tokens: int) -> float:
+        """Bytes that cross the link for so many tokens."""
+        plain = tokens * self.token_bytes
+        return plain if self.encoding is None else plain / self.encoding.ratio
+
+    def _stages(self, encoding: WireEncoding, tokens: int) -> tuple[float, float, float]:
+        """Seconds to encode, send and decode one layer."""
+        layer = tokens * self.token_bytes / self.layers
+        return (
+            layer / encoding.encode, layer / encoding.ratio / min(self.send, self.receive), layer / encoding.decode,
+        )  # fmt: skip
 
 
 class Handoff:
@@ -86,10 +122,10 @@ class Handoff:
         sides = (("send", source.number), ("receive", target.number))
         free = max(self._free.get(side, 0.0) for side in sides)
         begun = held.scheduled if t.layerwise else now
-        landing = max(max(begun, free) + seconds, now + seconds / t.layers) + t.latency
+        landing = max(max(begun, free) + seconds, now + t.layer_seconds(missing)) + t.latency
         for side in sides:
             self._free[side] = landing
-        self.bytes += missing * t.token_bytes
+        self.bytes += t.wire_bytes(missing)
         self.count += 1
         self.busy_seconds += seconds
         return landing

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from simulator.specs.cache import EncodingSpec
 from simulator.specs.layout import ParallelSpec
-from simulator.specs.part import Part
+from simulator.specs.part import Part, Positive
 from simulator.specs.policies import BatchingSpec, RouterSpec
 
 
@@ -17,12 +18,21 @@ class TransferSpec(Part):
 
     `link` names the link of one device (None: the node's own where both replicas fit into one node, else its network),
     `layerwise` lets each layer's cache leave as soon as it is computed, `first_token` says when the client sees the
-    first token: when it is computed ("prefill") or when the cache has landed ("transfer").
+    first token: when it is computed ("prefill") or when the cache has landed ("transfer"). With `encoding`, layers go
+    one after the other, encoded by each device at `encode_gb_s` GB/s of what goes in, while others are under way.
     """
 
     link: str | None = None
     layerwise: bool = False
     first_token: Literal["prefill", "transfer"] = "prefill"
+    encoding: EncodingSpec | None = None
+    encode_gb_s: Positive = 100.0
+
+    @model_validator(mode="after")
+    def _encoding_to_reach(self) -> TransferSpec:
+        if self.encoding is None and "encode_gb_s" in self.model_fields_set:
+            raise ValueError("encode_gb_s without encoding: give encoding, for example {ratio: 4}")
+        return self
 
 
 class DisaggregationSpec(Part):

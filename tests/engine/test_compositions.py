@@ -33,7 +33,10 @@ KINDS: dict[str, list[Any]] = {
     ],
     "shared_prefix_tokens": [16],
     "parallel": [{"pipeline": 2}],
-    "disaggregation": [{"replicas": 1}],
+    "disaggregation": [
+        {"replicas": 1},
+        {"replicas": 1, "transfer": {"encoding": {"ratio": 3.5}, "layerwise": True}},
+    ],
     "partition": [
         {"prefill_units": 0.4},
         {"split": {"policy": "feedback", "options": {"interval_s": 1.0}}},

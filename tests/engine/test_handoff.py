@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from simulator.assembly.pools import pools_of
 from simulator.engine.cluster import Load
-from simulator.engine.handoff import KVTransfer
+from simulator.engine.handoff import KVTransfer, WireEncoding
+from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.policies.batching import BatchingPolicy, Static
 from simulator.scenario import scenario_from
@@ -59,6 +60,43 @@ def test_layers_leave_while_others_are_computed() -> None:
     assert times(rows([0.0], [8], [2]), transfer=layered)[0][1] == pytest.approx(STEP + each / 4 + STEP)
 
 
+def test_layers_are_encoded_sent_and_decoded_in_a_pipeline() -> None:
+    """8 kB in 4 layers: each 1 ms to encode, 0.5 ms to send a quarter of, 0.25 ms to decode; the slowest four times."""
+    encoded = KVTransfer(1e3, 2e6, 1e6, 1e-3, 4, encoding=WireEncoding(4.0, 2e6, 8e6))
+    moved = 4 * 1e-3 + 0.5e-3 + 0.25e-3 + 1e-3
+    source = rows([0.0], [8], [2])
+    assert times(source, transfer=encoded)[0][1] == pytest.approx(STEP + moved + STEP)
+    cluster, _ = serve(source, timer=FixedTimer(STEP), prefill_replicas=1, transfer=encoded)
+    assert cluster.handoff is not None
+    assert cluster.handoff.bytes == 2e3
+    slow_link = KVTransfer(1e3, 2e5, 1e5, 1e-3, 4, encoding=WireEncoding(4.0, 2e6, 8e6))
+    assert slow_link.seconds(8) == pytest.approx(1e-3 + 4 * 5e-3 + 0.25e-3)
+
+
+def test_of_encoded_layers_that_leave_early_the_last_is_seen() -> None:
+    layered = KVTransfer(1e3, 2e6, 1e6, 0.0, 4, layerwise=True, encoding=WireEncoding(4.0, 2e6, 8e6))
+    assert times(rows([0.0], [8], [2]), transfer=layered)[0][1] == pytest.approx(STEP + 1.75e-3 + STEP)
+
+
+@given(
+    tokens=st.integers(1, 10_000),
+    layers=st.integers(1, 80),
+    ratio=st.floats(1.0, 20.0),
+    encode=st.floats(1e5, 1e12),
+    decode=st.floats(1e5, 1e12),
+)
+def test_a_pipeline_takes_its_slowest_stage_and_no_more_than_all(
+    tokens: int, layers: int, ratio: float, encode: float, decode: float
+) -> None:
+    """Bounds of any pipeline; without a stage that costs anything only the link is left."""
+    transfer = KVTransfer(1e3, 2e6, 1e6, 0.0, layers, encoding=WireEncoding(ratio, encode, decode))
+    each = tokens * 1e3 / encode, tokens * 1e3 / ratio / 1e6, tokens * 1e3 / decode
+    assert max(each) * (1 - 1e-9) <= transfer.seconds(tokens) <= sum(each) * (1 + 1e-9)
+    assert transfer.layer_seconds(tokens) == pytest.approx(sum(each) / layers)
+    free = KVTransfer(1e3, 2e6, 1e6, 0.0, layers, encoding=WireEncoding(1.0, 1e30, 1e30))
+    assert free.seconds(tokens) == pytest.approx(KVTransfer(1e3, 2e6, 1e6, 0.0, layers).seconds(tokens))
+
+
 def test_a_full_decode_replica_leaves_prompts_where_they_are() -> None:
     """With room for one sequence, the second transfer starts when the first request is done."""
     (_, first), (_, second) = times(rows([0.0, 0.0], [8, 8], [3, 3]), transfer=TRANSFER, blocks=3, prefill_blocks=9)
@@ -83,6 +121,7 @@ def test_a_prefix_that_is_cached_is_not_moved() -> None:
     seqs=st.integers(1, 6),
     budget=st.sampled_from([8, 64]),
     layerwise=st.booleans(),
+    encoding=st.sampled_from([None, WireEncoding(4.0, 1e6, 1e7)]),
     speed=st.sampled_from([1e5, 1e7, 1e10]),
     load=st.sampled_from([Load(), Load(concurrency=3)]),
 )
@@ -96,6 +135,7 @@ def test_nothing_is_lost_and_fast_forward_changes_no_time(
     seqs: int,
     budget: int,
     layerwise: bool,
+    encoding: WireEncoding | None,
     speed: float,
     load: Load,
 ) -> None:
@@ -106,7 +146,7 @@ def test_nothing_is_lost_and_fast_forward_changes_no_time(
             policy=policy,
             replicas=replicas,
             prefill_replicas=prefill_replicas,
-            transfer=KVTransfer(1e3, speed, 2 * speed, 1e-5, 2, layerwise),
+            transfer=KVTransfer(1e3, speed, 2 * speed, 1e-5, 2, layerwise, encoding=encoding),
             blocks=blocks,
             max_num_seqs=seqs,
             max_num_batched_tokens=budget,
@@ -171,6 +211,28 @@ def test_the_link_decides_how_long_a_transfer_takes() -> None:
     assert run(scenario_from(fast)).summary["kv_transfer"]["mean_ms"] == pytest.approx(
         slow * 3.125 * 0.92 / 10.0, rel=0.01
     )
+
+
+def test_an_encoding_saves_bytes_and_helps_where_the_link_is_slow() -> None:
+    """Over 25 Gb/s a quarter of the bytes takes a quarter of the time, when its two devices encode fast enough."""
+    plain = run(scenario_from(SCENARIO)).summary["kv_transfer"]
+
+    def encoded(**rates: float) -> dict[str, float]:
+        transfer = {"link": "ethernet-25", "encoding": {"ratio": 4, "decode_gb_s": 200}, **rates}
+        changed = {**SCENARIO, "disaggregation": {**SCENARIO["disaggregation"], "transfer": transfer}}
+        found: dict[str, float] = run(scenario_from(changed)).summary["kv_transfer"]
+        return found
+
+    fast, slow = encoded(encode_gb_s=500), encoded(encode_gb_s=1)
+    assert fast["total_gb"] == pytest.approx(plain["total_gb"] / 4)
+    assert fast["mean_ms"] == pytest.approx(plain["mean_ms"] / 4, rel=0.02)
+    assert slow["mean_ms"] == pytest.approx(plain["total_gb"] / 30 / 2 * 1e3, rel=0.1)
+
+
+def test_a_rate_without_an_encoding_is_refused() -> None:
+    transfer = {"link": "ethernet-25", "encode_gb_s": 10}
+    with pytest.raises(InputError, match="encode_gb_s without encoding"):
+        scenario_from({**SCENARIO, "disaggregation": {"transfer": transfer}})
 
 
 def test_a_place_that_a_preemption_frees_is_taken_after_one_step() -> None:
