@@ -12,6 +12,7 @@ from simulator.errors import refuse_beside
 from simulator.specs.cache import KVCacheSpec
 from simulator.specs.control import AdmissionSpec, AutoscalingSpec, FailureSpec, MigrationSpec
 from simulator.specs.experts import ExpertsSpec
+from simulator.specs.feed_forward import FeedForwardSpec
 from simulator.specs.layout import ParallelSpec, PrecisionSpec
 from simulator.specs.load import LoadSpec, ObjectiveSpec
 from simulator.specs.offload import AttentionOffloadSpec
@@ -53,6 +54,7 @@ class Scenario(Part):
     disaggregation: DisaggregationSpec | None = None
     partition: PartitionSpec | None = None
     attention_offload: AttentionOffloadSpec | None = None
+    feed_forward: FeedForwardSpec | None = None
     shared_prefix_tokens: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     speculation: SpeculationSpec = SpeculationSpec()
     admission: AdmissionSpec = AdmissionSpec()

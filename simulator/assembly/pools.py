@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from simulator.assembly.cache import tier_setup
+from simulator.assembly.feed_forward import feed_forward_pool_of
 from simulator.assembly.offload import attention_pool_of
 from simulator.assembly.splitting import split_of
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
@@ -56,7 +57,7 @@ class Pool:
 
     @property
     def devices(self) -> int:
-        return self.replicas * self.deployment.parallel.devices
+        return self.replicas * self.deployment.devices
 
 
 def deployment_of(
@@ -88,6 +89,7 @@ def deployment_of(
         pool=attention_pool_of(scenario),
         shared_prefix=scenario.shared_prefix_tokens,
         scored=scenario.kv_cache.keep_share is not None,
+        feed_forward=feed_forward_pool_of(scenario, factors),
     )
 
 
@@ -116,6 +118,7 @@ def pools_of(
             "kv_cache": scenario.kv_cache.model_copy(update={"blocks": None}),
             "disaggregation": None,
             "attention_offload": None,
+            "feed_forward": None,
         }
     )
     return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from simulator.engine.attention_timer import AttentionPiece
 from simulator.engine.deployment import Deployment
 from simulator.workloads.graph import attention_calls, head_calls, token_calls
 from simulator.workloads.operators import Attention, Call, Collective, HostCopy
+from simulator.workloads.sides import attention_side_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,27 @@ def iteration_parts(
     """Parts of one iteration, in the order of execution; their seconds add up to the step timer's.
 
     `prefill` lists prompt chunks as (cached tokens, new tokens), `decode` the cached tokens of each decoding
-    sequence.
+    sequence. Of layers that are fed forward elsewhere they are those of the devices that attend, micro-batch by
+    micro-batch, and what these wait for the pool and the links.
     """
     new = sum(n for _, n in prefill)
     sequences = len(prefill) + len(decode)
     found: list[Row] = []
     for stage in range(deployment.parallel.pipeline):
         shape = (deployment.model, deployment.parallel, deployment.precision)
-        calls = token_calls(*shape, float(new + len(decode)), stage)
-        found += [_part(deployment, stage, call) for call in calls]
+        found += [_part(deployment, stage, call) for call in _layers(deployment, new + len(decode), stage)]
+        cut = _micro_batches(deployment, new + len(decode))
         for call, (_, piece) in zip(
             attention_calls(*shape, prefill, decode, stage), deployment.timer.stages[stage].pieces, strict=True
         ):
-            found += _attention(deployment, stage, call, piece)
+            found += _attention(deployment, stage, *_shared(call, piece, cut))
         found += [_part(deployment, stage, call) for call in head_calls(*shape, float(sequences), stage)]
+        if deployment.timer.ping_pong is not None:
+            whole = _step_seconds(deployment, prefill, decode) - sum(r[3] for r in found)
+            found.append(
+                (stage, "waiting for the feed-forward pool", 1, max(whole, 0.0), "feed-forward pool", 0.0, 0.0)
+            )
+            continue
         late = deployment.timer.prefetch_floor(stage, new + len(decode)) - sum(r[3] for r in found if r[0] == stage)
         found.append((stage, "waiting for experts loaded ahead", 1, max(late, 0.0), "host link", 0.0, 0.0))
         late = deployment.timer.launch_floor(stage, new + len(decode)) - sum(r[3] for r in found if r[0] == stage)
@@ -66,6 +74,37 @@ def iteration_parts(
 
 
 Row = tuple[int, str, int, float, str, float, float]
+
+
+def _micro_batches(deployment: Deployment, tokens: int) -> int:
+    apart = deployment.timer.ping_pong
+    return 1 if apart is None else apart.micro_batches(tokens)
+
+
+def _layers(deployment: Deployment, tokens: int, stage: int) -> list[Call]:
+    """The linear layers of a stage; of every micro-batch, where others feed forward."""
+    shape = (deployment.model, deployment.parallel, deployment.precision)
+    if deployment.timer.ping_pong is None:
+        return token_calls(*shape, float(tokens), stage)
+    cut = _micro_batches(deployment, tokens)
+    return [replace(call, count=call.count * cut) for call in attention_side_calls(*shape, tokens / cut)]
+
+
+def _shared(call: Call, piece: AttentionPiece, cut: int) -> tuple[Call, AttentionPiece]:
+    """The attention of as many equal micro-batches."""
+    if cut == 1:
+        return call, piece
+    assert isinstance(call.op, Attention)
+    shared = replace(call, op=replace(call.op, share=call.op.share / cut), count=call.count * cut)
+    return shared, AttentionPiece(piece.span, piece.kernel, piece.count * cut, piece.share / cut)
+
+
+def _step_seconds(deployment: Deployment, prefill: Sequence[tuple[int, int]], decode: Sequence[int]) -> float:
+    """One iteration without the engine's own time."""
+    timer, sequences = deployment.timer, len(prefill) + len(decode)
+    contexts = [(sum(span.attended(c + 1) for c in decode), len(decode)) for span in timer.spans]
+    whole = timer.step_seconds(len(decode), contexts, timer.chunks(list(prefill)))
+    return whole - timer.host_seconds(sequences)
 
 
 def _attention(deployment: Deployment, stage: int, call: Call, piece: AttentionPiece) -> list[Row]:

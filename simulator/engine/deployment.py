@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from simulator.engine.attention_offload import AttentionOffload, AttentionPool
 from simulator.engine.drafter import Drafter
 from simulator.engine.drafter_layout import drafter_of
+from simulator.engine.feed_forward import FeedForwardPool, PoolMemory
 from simulator.engine.handoff import KVTransfer, WireEncoding
 from simulator.engine.memory import NO_DRAFTER, MemoryPlan, plan_memory
 from simulator.engine.step_timer import StepTimer
@@ -25,6 +26,7 @@ from simulator.policies.speculation.drafters import DraftSource
 from simulator.workloads.dtypes import DTYPES, DType, dtype
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism, Precision, kv_bytes_per_token
+from simulator.workloads.sides import without_feed_forward
 from simulator.workloads.transformer import Transformer
 
 _SIXTEEN_BIT = ("bf16", "fp16")
@@ -45,6 +47,13 @@ class Deployment:
     timer: StepTimer
     law: TimingLaw
     drafter: Drafter | None = None
+    pool_memory: PoolMemory | None = None
+
+    @property
+    def devices(self) -> int:
+        """Devices of one replica, those of its feed-forward pool included."""
+        apart = self.timer.ping_pong
+        return self.parallel.devices + (0 if apart is None else apart.pool.devices)
 
 
 def native_precision(
@@ -85,6 +94,7 @@ def deploy(
     pool: AttentionPool | None = None,
     shared_prefix: int = 0,
     scored: bool = False,
+    feed_forward: FeedForwardPool | None = None,
 ) -> Deployment:
     """Put a model on devices.
 
@@ -93,7 +103,8 @@ def deploy(
 
     `draft` writes drafts for it, if speculation is on, and takes its part of the memory. `pool` keeps its KV cache
     and does its decode attention, if they are not on its own devices. `shared_prefix` tokens begin every prompt and
-    are read once a step. `scored` says that decode steps keep scores of the tokens they attend to.
+    are read once a step. `scored` says that decode steps keep scores of the tokens they attend to. `feed_forward` holds
+    the feed-forward weights and works on them, if the model's own devices do not.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -110,8 +121,11 @@ def deploy(
     drafter: Drafter | None = None
     if draft is not None:
         drafter = drafter_of(draft, loaded, layout, formats, law, own, max_num_seqs=bounds.max_num_seqs)
+    if feed_forward is not None:
+        feed_forward.check(loaded, layout)
+    held = loaded if feed_forward is None else without_feed_forward(loaded)
     memory = plan_memory(
-        loaded, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
+        held, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
         draft=NO_DRAFTER if drafter is None else drafter.memory,
     )  # fmt: skip
     offload: AttentionOffload | None = None
@@ -122,8 +136,9 @@ def deploy(
             blocks=pool.blocks(loaded, formats, block_tokens),
             block_bytes=pool.block_bytes(loaded, formats, block_tokens),
         )
-    timer = StepTimer(loaded, layout, formats, law, own, execution, offload, shared_prefix, scored)
-    return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter)
+    there = None if feed_forward is None else feed_forward.memory(loaded, layout, formats, bounds)
+    timer = StepTimer(loaded, layout, formats, law, own, execution, offload, shared_prefix, scored, feed_forward)
+    return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter, there)
 
 
 def kv_transfer(

@@ -8,7 +8,8 @@ import numpy as np
 
 from simulator.engine.memory import NO_DRAFTER, DraftMemory
 from simulator.engine.query_pass import NO_QUERIES, Ints, Pass, Queries
-from simulator.engine.step_timer import StepTimer, Table
+from simulator.engine.step_timer import StepTimer
+from simulator.engine.table import Table
 from simulator.hardware.device import Device
 from simulator.policies.speculation.plan import Draft
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from simulator.engine.drafter import Drafter
 from simulator.engine.memory import NO_DRAFTER, DraftMemory
-from simulator.engine.step_timer import StepTimer, Table
+from simulator.engine.step_timer import StepTimer
+from simulator.engine.table import Table
 from simulator.errors import InputError
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import Device, device

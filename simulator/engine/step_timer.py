@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from simulator.engine.attention_offload import AttentionOffload
 from simulator.engine.attention_timer import AttentionPiece, DecodeLayer
+from simulator.engine.feed_forward import FeedForwardPool
+from simulator.engine.ping_pong import PingPong
 from simulator.engine.shared_prefix import SharedPrefixLayer
+from simulator.engine.table import Table
 from simulator.engine.token_budget import ScoredLayer
 from simulator.hardware.kernels.attention import Work
 from simulator.hardware.law import AttentionKernel, TimingLaw
@@ -24,38 +27,11 @@ from simulator.policies.execution import Execution, Sequential
 from simulator.workloads.graph import attention_shapes, head_calls, prefetch_calls, spans, token_calls
 from simulator.workloads.operators import Call, Collective
 from simulator.workloads.parallelism import Parallelism, Precision, stage_layers
+from simulator.workloads.sides import attention_side_calls
 from simulator.workloads.span import Span
 from simulator.workloads.transformer import Transformer
 
 Floats = NDArray[np.float64]
-
-
-class Table:
-    """A function of a whole number, tabulated in doubling blocks as larger arguments are asked for."""
-
-    def __init__(self, function: Callable[[Floats], Floats], *, first: int = 1024) -> None:
-        self._function = function
-        self._values: list[float] = []
-        self._size = first
-
-    def __getitem__(self, index: int) -> float:
-        try:
-            return self._values[index]
-        except IndexError:
-            self._extend(index)
-            return self._values[index]
-
-    def _extend(self, index: int) -> None:
-        while self._size <= index:
-            self._size *= 2
-        start = len(self._values)
-        self._values += self._function(np.arange(start, self._size, dtype=np.float64)).tolist()
-
-    def many(self, indices: NDArray[np.int64]) -> Floats:
-        """Values at an array of indices."""
-        if len(indices):
-            self[int(indices.max())]
-        return np.asarray(self._values, dtype=np.float64)[indices]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +63,7 @@ class _Stage:
         offload: AttentionOffload | None = None,
         shared_prefix: int = 0,
         scored: bool = False,
+        pool: FeedForwardPool | None = None,
     ) -> None:
         def total(calls: list[Call], like: Floats, of: Callable[[Call], object]) -> Floats:
             return sum((np.broadcast_to(np.asarray(of(c)) * c.count, like.shape) for c in calls), 0.0 * like)
@@ -100,8 +77,16 @@ class _Stage:
         def moved(call: Call) -> object:
             return 0.0 if isinstance(call.op, Collective) else call.op.bytes()
 
+        def graph(t: Floats) -> list[Call]:
+            if pool is not None:
+                return attention_side_calls(model, parallel, precision, t)
+            return token_calls(model, parallel, precision, t, stage)
+
         def tokens(of: Callable[[Call], object]) -> Table:
-            return Table(lambda t: total(token_calls(model, parallel, precision, t, stage), t, of))
+            if pool is None:
+                return Table(lambda t: total(graph(t), t, of))
+            cut = pool.cut
+            return Table(lambda t: cut(t, parallel.data) * total(graph(t / cut(t, parallel.data)), t, of))
 
         def head(of: Callable[[Call], object]) -> Table:
             return Table(lambda s: total(head_calls(model, parallel, precision, s, stage), s, of), first=256)
@@ -124,10 +109,7 @@ class _Stage:
 
         self.dense_seconds, self.network_seconds = cut_tokens(False), cut_tokens(True)
         one = np.ones(1)
-        calls = [
-            *token_calls(model, parallel, precision, one, stage),
-            *head_calls(model, parallel, precision, one, stage),
-        ]
+        calls = [*graph(one), *head_calls(model, parallel, precision, one, stage)]
         self.kernels = sum(c.count for c in calls) + len(stage_layers(model, parallel, stage))
         self.pieces: list[tuple[int, AttentionPiece]] = []
         count = len(spans(model))
@@ -158,7 +140,8 @@ class StepTimer:
 
     All times are seconds; FLOPs and bytes are of one device of each stage, added over the stages. With `offload`,
     decode attention is done elsewhere, and counted there. The first `shared_prefix` tokens, which all sequences have
-    in common, are read once a step. `scored` steps also update a score of every token attended to.
+    in common, are read once a step. `scored` steps also update a score of every token attended to. A `pool` feeds
+    forward, and counts that work itself.
     """
 
     def __init__(
@@ -172,6 +155,7 @@ class StepTimer:
         offload: AttentionOffload | None = None,
         shared_prefix: int = 0,
         scored: bool = False,
+        pool: FeedForwardPool | None = None,
     ) -> None:
         self.execution: Execution = execution or Sequential()
         self.offload = offload
@@ -181,9 +165,10 @@ class StepTimer:
         self.overheads = overheads
         self.kernels: list[tuple[int, AttentionKernel]] = []
         self.stages = [
-            _Stage(model, parallel, precision, law, s, self.kernels, cut, offload, shared_prefix, scored)
+            _Stage(model, parallel, precision, law, s, self.kernels, cut, offload, shared_prefix, scored, pool)
             for s in range(parallel.pipeline)
         ]
+        self.ping_pong = None if pool is None else PingPong(pool, model, parallel, precision, law, self.kernels)
         self._only = self.stages[0]
         self._host_step = self.overheads.step_seconds(0)
         self._host_sequence = self.overheads.step_seconds(1) - self._host_step
@@ -237,6 +222,10 @@ class StepTimer:
     def _stage_seconds(self, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
         if self.offload is not None:
             return self._offloaded_seconds(self.offload, number, decoding, contexts, chunks)
+        if self.ping_pong is not None:
+            head = self._only.head_seconds[decoding + chunks.sequences]
+            total = self.ping_pong.step_seconds(decoding, contexts, chunks) + head
+            return max(total, self._ping_pong_floor(decoding + chunks.tokens))
         stage, tokens = self.stages[number], decoding + chunks.tokens
         overlapped = self.execution.batches(tokens) > 1
         total = 0.0 if overlapped else stage.token_seconds[tokens] + stage.head_seconds[decoding + chunks.sequences]
@@ -271,6 +260,12 @@ class StepTimer:
             return stage.dense_seconds[tokens] + stage.network_seconds[tokens]
         return stage.token_seconds[tokens]
 
+    def _ping_pong_floor(self, tokens: int) -> float:
+        """What the host of an attention device needs to launch the kernels of each micro-batch one by one."""
+        assert self.ping_pong is not None
+        cut = self.ping_pong.micro_batches(tokens)
+        return cut * self.launch_floor(0, -(-tokens // cut))
+
     def _side_by_side(self, stage: _Stage, tokens: int, attention: Any) -> tuple[Any, Any, Any]:
         """What bounds an iteration whose nano-batches overlap: the units, attention or the network.
 
@@ -287,6 +282,9 @@ class StepTimer:
         if steps > len(self._arange):
             self._arange = np.arange(2 * steps, dtype=np.float64)
         index = self._arange[:steps]
+        if self.ping_pong is not None:
+            found = self.ping_pong.decode_seconds(decoding, contexts, index) + self._only.head_seconds[decoding]
+            return np.maximum(found, self._ping_pong_floor(decoding)) + self.host_seconds(decoding)
         whole: Floats | None = None
         for number, stage in enumerate(self.stages):
             total: Floats | None = None

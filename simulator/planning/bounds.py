@@ -175,8 +175,8 @@ def _plain(scenario: Scenario) -> bool:
     """Whether every request is computed whole, token by token, by the replica that it is sent to."""
     usual = Scenario.model_fields
     parts = (
-        "disaggregation", "partition", "speculation", "execution", "attention_offload", "shared_prefix_tokens",
-        "experts", "admission",
+        "disaggregation", "partition", "speculation", "execution", "attention_offload", "feed_forward",
+        "shared_prefix_tokens", "experts", "admission",
     )  # fmt: skip
     cache = scenario.kv_cache
     return (

@@ -70,7 +70,8 @@ def bounded(question: Question, bounds: Bounds, configuration: Configuration) ->
     except InputError as error:
         reason = NO_MEMORY if "not fit" in error.message else NO_LAYOUT
         return Candidate(configuration, 1, math.inf, math.inf, reason, error.message)
-    apart = configuration.scenario.disaggregation is not None  # its other devices may idle at less
+    scenario = configuration.scenario
+    apart = scenario.disaggregation is not None or scenario.feed_forward is not None  # other devices may idle at less
     idle = 0.0 if apart else deployment.device.idle_power * configuration.devices * bound.replicas
     cost = usd_per_hour(question, configuration, bound.replicas, idle)
     reason = ""

@@ -44,7 +44,7 @@ class Configuration:
     @property
     def devices(self) -> int:
         """Devices of one unit."""
-        return self._decode_devices + self._prefill_devices
+        return self._decode_devices + self._prefill_devices + self._feed_forward_devices
 
     @property
     def usd_per_hour(self) -> float:
@@ -55,12 +55,28 @@ class Configuration:
             price = apart.price_per_device_hour
         elif apart is not None and apart.device is not None:
             price = device(apart.device).price or 0.0
-        return self.price * self._decode_devices + price * self._prefill_devices
+        own = self.price * self._decode_devices + price * self._prefill_devices
+        return own + self._feed_forward_price * self._feed_forward_devices
 
     @property
     def _decode_devices(self) -> int:
         each = _devices(self.scenario.parallel)
         return each * self.scenario.replicas if self.scenario.disaggregation is not None else each
+
+    @property
+    def _feed_forward_devices(self) -> int:
+        pool = self.scenario.feed_forward
+        if pool is None:
+            return 0
+        return pool.devices * self.scenario.replicas if self.scenario.disaggregation is not None else pool.devices
+
+    @property
+    def _feed_forward_price(self) -> float:
+        pool = self.scenario.feed_forward
+        if pool is None or (pool.price_per_device_hour is None and pool.device is None):
+            return self.price
+        given = pool.price_per_device_hour
+        return given if given is not None else device(pool.device or self.scenario.device).price or 0.0
 
     @property
     def _prefill_devices(self) -> int:

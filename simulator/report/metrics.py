@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
+from simulator.report.feed_forward import feed_forward_figures, feed_forward_pool, pool_use
 from simulator.report.fleet import fleet_figures, mean_replicas
 from simulator.report.power import power_figures
 from simulator.report.usage import Rows, attention_pool_energy, peak_flops, pool_rows, power, work
@@ -184,11 +185,15 @@ def _speculation(result: Result, totals: dict[str, float]) -> dict[str, Any]:
 
 
 def _resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
-    used = [_pool_use(pool, rows, mean_replicas(result, pool), seconds) for pool, rows in pool_rows(result)]
+    found = [(pool, rows, mean_replicas(result, pool)) for pool, rows in pool_rows(result)]
+    used = [_pool_use(pool, rows, replicas, seconds) for pool, rows, replicas in found]
     total = {name: sum(pool[name] for pool in used) for name in used[0]}
     cost, rate = _cost(result, seconds)
     energy = total["energy"]
-    return {
+    apart: dict[str, Any] = {}
+    if result.deployment.timer.ping_pong is not None:
+        apart["feed_forward"] = feed_forward_figures(result, found[0][1], found[0][2], seconds)
+    return apart | {
         "kv_cache": {
             "blocks": result.deployment.memory.blocks - 1,
             "block_tokens": result.scenario.kv_cache.block_size,
@@ -227,7 +232,8 @@ def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[s
     peak, bandwidth = peak_flops(d) * pool.counted, d.device.memory_bandwidth * pool.counted
     active = float((power(rows, d) * durations).sum()) * each
     idle = d.device.idle_power * max(0.0, seconds * lanes - busy) * each
-    return {
+    apart = pool_use(rows, d, replicas, seconds)
+    own = {
         "busy": busy,
         "lane_seconds": seconds * lanes,
         "block_seconds": float((rows["kv_blocks_used"] * durations).sum()),
@@ -241,6 +247,7 @@ def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[s
         "bytes_while_busy": bandwidth * busy,
         "energy": active + idle + attention_pool_energy(rows, d, replicas, seconds),
     }
+    return {name: value + apart.get(name, 0.0) for name, value in own.items()}
 
 
 def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
@@ -263,6 +270,13 @@ def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
         if remote.price is None:
             return None, None
         total += remote.price * remote.devices * mean_replicas(result, result.pools[0]) * seconds / 3600.0
+    if result.deployment.timer.ping_pong is not None:
+        apart = result.deployment.timer.ping_pong.pool
+        if apart.price is None:
+            return None, None
+        more = apart.devices * mean_replicas(result, result.pools[0])
+        total += apart.price * more * seconds / 3600.0
+        known, devices = [*known, apart.price], [*devices, more]
     if len(known) == 1:
         return total, known[0]
     return total, sum(price * count / sum(devices) for price, count in zip(known, devices, strict=True))
@@ -299,6 +313,8 @@ def _deployment(result: Result) -> dict[str, Any]:
     if d.timer.offload is not None:
         found["memory_per_device_gb"]["kv_cache"] = 0.0
         found["attention_pool"] = _attention_pool(d, scenario.replicas)
+    if d.timer.ping_pong is not None:
+        found["feed_forward_pool"] = feed_forward_pool(d, scenario.replicas)
     if len(result.pools) > 1:
         found["prefill_pool"] = _prefill_pool(result.pools[1])
     return found

@@ -110,6 +110,14 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"{use['memory_bandwidth']:.2%}",
             f"{use['memory_bandwidth_while_busy']:.2%} while busy",
         )
+        if "feed_forward" in s:
+            pool = s["feed_forward"]
+            yield (
+                "feed-forward pool busy",
+                f"{pool['busy']:.2%}",
+                f"of the time, its links {pool['link_busy']:.2%}; {pool['mfu_while_busy']:.2%} MFU and "
+                f"{pool['memory_bandwidth_while_busy']:.2%} of memory bandwidth while busy",
+            )
         energy, cost = s["energy"], s["cost"]
         yield (
             "energy",
@@ -247,6 +255,8 @@ def deployment_title(deployment: dict[str, Any]) -> str:
     d = deployment
     replicas = f"{d['replicas']} replica{'s' if d['replicas'] > 1 else ''}"
     layout = ", ".join([replicas, *(f"{k} parallel {v}" for k, v in d["parallel"].items() if v > 1)])
+    if "feed_forward_pool" in d:
+        return _two_sided_title(d, layout)
     if "prefill_pool" in d:
         p = d["prefill_pool"]
         if p["share_of_each"] < 1.0:
@@ -260,3 +270,12 @@ def deployment_title(deployment: dict[str, Any]) -> str:
             f"prompts on {each[1]} x {p['device']} ({p['replicas']} replicas)"
         )
     return f"{d['model']} on {d['devices']} x {d['device']} ({layout}; {d['policy']})"
+
+
+def _two_sided_title(d: dict[str, Any], layout: str) -> str:
+    """The line for layers that attend on some devices and feed forward on others."""
+    pool, prompts = d["feed_forward_pool"], d.get("prefill_pool")
+    attending = d["devices"] - pool["devices"] - (0 if prompts is None else prompts["devices"])
+    sides = f"attention on {attending} x {d['device']}, feed-forward on {pool['devices']} x {pool['device']}"
+    apart = "" if prompts is None else f", prompts on {prompts['devices']} x {prompts['device']}"
+    return f"{d['model']}: {sides}{apart} ({layout}; {d['policy']})"

@@ -41,7 +41,7 @@ def token_calls(
 ) -> list[Call]:
     """Operators of one stage whose cost depends only on the number of `tokens` in the iteration."""
     local = np.ceil(np.asarray(tokens, dtype=np.float64) / parallel.data)
-    builder = _Layers(model, parallel, precision, np.asarray(tokens, dtype=np.float64), local)
+    builder = LayerCalls(model, parallel, precision, np.asarray(tokens, dtype=np.float64), local)
     calls: list[Call] = []
     if stage == 0:
         calls += builder.embedding()
@@ -63,7 +63,7 @@ def prefetch_calls(
     if offload is None or not offload.prefetched:
         return []
     total = np.asarray(tokens, dtype=np.float64)
-    builder = _Layers(model, parallel, precision, total, total)
+    builder = LayerCalls(model, parallel, precision, total, total)
     layers = Counter(x.ffn for x in stage_layers(model, parallel, stage) if isinstance(x.ffn, ExpertLayer))
     return [
         c
@@ -83,7 +83,7 @@ def _without_span(layer: Layer) -> Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layers:
+class LayerCalls:
     """Builds the calls of one device. `tokens` are those of the whole replica, `local` of one attention group."""
 
     model: Transformer
@@ -113,8 +113,7 @@ class _Layers:
         ]
 
     def layer(self, layer: Layer, count: int) -> list[Call]:
-        hidden = self.model.hidden
-        norm = Call("norm", self.elementwise("norm", hidden, 2, 2, 4), count * layer.norms)
+        norm = self.norm(layer, count)
         attention = self.attention(layer.attention, count)
         ffn = self.experts(layer.ffn, count) if isinstance(layer.ffn, ExpertLayer) else self.dense(layer.ffn, count)
         if layer.parallel_ffn:
@@ -122,6 +121,9 @@ class _Layers:
         reduce_attention = self.all_reduce("attention all-reduce", count)
         reduce_ffn = [] if isinstance(layer.ffn, ExpertLayer) else self.all_reduce("ffn all-reduce", count)
         return [norm, *attention, *reduce_attention, *ffn, *reduce_ffn]
+
+    def norm(self, layer: Layer, count: int) -> Call:
+        return Call("norm", self.elementwise("norm", self.model.hidden, 2, 2, 4), count * layer.norms)
 
     def attention(self, a: Attention, count: int) -> list[Call]:
         tensor, hidden = self.parallel.tensor, self.model.hidden
@@ -176,9 +178,7 @@ class _Layers:
 
     def experts(self, ffn: ExpertLayer, count: int) -> list[Call]:
         p, hidden, act = self.parallel, self.model.hidden, self.precision.activations
-        weight = self.precision.expert_weights
-        width = ffn.expert.intermediate / p.expert_tensor
-        calls = [Call("router", self.gemm(ffn.experts, hidden), count)]
+        calls = [self.router(ffn, count)]
         exchange = p.data > 1 and p.stage_devices > 1
         dispatched = self.tokens / p.stage_devices * min(ffn.top_k, p.expert) * hidden * act.bytes
         dispatched = dispatched * (1.0 - p.experts.local_share)
@@ -187,11 +187,7 @@ class _Layers:
         offload = p.experts.offload
         if offload is not None and offload.exposed_share:
             calls += self.expert_loads("expert load", ffn, offload.exposed_share, count)
-        routed = Experts(
-            self.tokens, hidden, width, ffn.top_k, ffn.experts, p.expert, ffn.expert.gated, weight, act,
-            p.experts.distribution, p.experts.busiest(ffn.experts, p.expert),
-        )  # fmt: skip
-        calls.append(Call("experts", routed, count))
+        calls.append(self.routed(ffn, count))
         if ffn.shared is not None:
             calls += [Call(f"shared {c.name}", c.op, c.count) for c in self.dense(ffn.shared, count)]
         if exchange:
@@ -201,6 +197,19 @@ class _Layers:
         else:
             calls += self.all_reduce("expert all-reduce", count)
         return calls
+
+    def router(self, ffn: ExpertLayer, count: int) -> Call:
+        return Call("router", self.gemm(ffn.experts, self.model.hidden), count)
+
+    def routed(self, ffn: ExpertLayer, count: int) -> Call:
+        p = self.parallel
+        width = ffn.expert.intermediate / p.expert_tensor
+        op = Experts(
+            self.tokens, self.model.hidden, width, ffn.top_k, ffn.experts, p.expert, ffn.expert.gated,
+            self.precision.expert_weights, self.precision.activations,
+            p.experts.distribution, p.experts.busiest(ffn.experts, p.expert),
+        )  # fmt: skip
+        return Call("experts", op, count)
 
     def expert_loads(self, name: str, ffn: ExpertLayer, share: float, count: int) -> list[Call]:
         """Copies of `share` of the experts that the iteration needs and the device lacks; none where it has all."""
