@@ -33,6 +33,7 @@ KINDS: dict[str, list[Any]] = {
     ],
     "shared_prefix_tokens": [16],
     "parallel": [{"pipeline": 2}],
+    "feed_forward": [{"link": "pcie-gen4-x16", "micro_batches": 2}],
     "disaggregation": [
         {"replicas": 1},
         {"replicas": 1, "transfer": {"encoding": {"ratio": 3.5}, "layerwise": True}},
