@@ -62,11 +62,15 @@ def _autoscaling(scenario: Scenario, deployment: Deployment) -> Autoscaling | No
 
 def cold_start_seconds(spec: ColdStartSpec, deployment: Deployment) -> float:
     """Seconds from the decision to start a replica until it serves."""
-    share, devices = deployment.memory.weights, deployment.parallel.devices
+    share = deployment.memory.weights
+    whole = share * deployment.parallel.devices
+    if deployment.pool_memory is not None:
+        share = max(share, deployment.pool_memory.weights)
+        whole += deployment.pool_memory.weights * (deployment.devices - deployment.parallel.devices)
     if spec.gb_per_s is not None:
-        return spec.fixed_s + share * devices / (spec.gb_per_s * 1e9)
+        return spec.fixed_s + whole / (spec.gb_per_s * 1e9)
     if spec.weights_from == "disk":
-        return spec.fixed_s + share * devices / DISK_BYTES_PER_S
+        return spec.fixed_s + whole / DISK_BYTES_PER_S
     over = deployment.fabric.between if spec.weights_from == "network" else _host_link(deployment)
     return spec.fixed_s + over.latency + share / (over.bandwidth * over.efficiency)
 

@@ -85,6 +85,7 @@ def _refuse_beside_power(scenario: Scenario) -> None:
     others = {
         "speculation": scenario.speculation.policy != "none",
         "attention_offload": scenario.attention_offload is not None,
+        "feed_forward": scenario.feed_forward is not None,
         "partition.split": scenario.partition is not None and scenario.partition.split is not None,
         f"autoscaling {scenario.autoscaling.policy}": scenario.autoscaling.policy != "fixed",
     }

@@ -21,9 +21,11 @@ Rows = dict[str, Floats]
 class PoolWork:
     """Work of one device of each replica's pool, added over the replicas; `peak` is FLOP/s, `busy` seconds.
 
-    `watts` is the mean power of one device in each iteration row.
+    `watts` is the mean power of one device in each iteration row, `devices` how many a replica has.
     """
 
+    devices: int
+    idle_watts: float
     flops: float
     bytes: float
     busy: float
@@ -44,6 +46,8 @@ def pool_work(rows: Rows, deployment: Deployment) -> PoolWork | None:
     peak = timer.pool.law.peak(timer.pool.precision(deployment.precision).expert_weights.compute)
     shares = flops / (peak * seconds), moved / (on.memory_bandwidth * seconds)
     return PoolWork(
+        timer.pool.devices,
+        on.idle_power,
         float(flops.sum()),
         float(moved.sum()),
         float((steps * timer.seconds.many(tokens)).sum()),

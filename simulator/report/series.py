@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.engine.recorder import Floats
+from simulator.report.feed_forward import pool_work
 from simulator.report.fleet import changes_size, mean_replicas
 from simulator.report.usage import pool_rows, power
 
@@ -98,8 +99,12 @@ def total_power(result: Result, edges: Floats) -> Floats:
         d = pool.deployment
         idle = d.device.idle_power
         above = (power(rows, d) - idle) * d.parallel.devices / d.parallel.pipeline
-        on = replicas_on(result, edges) * d.parallel.devices if changes_size(result) else pool.devices
-        watts += idle * on + binned_mean(edges, rows["start_s"], rows["end_s"], above)
+        on = replicas_on(result, edges) if changes_size(result) else pool.replicas
+        watts += idle * (on * d.parallel.devices) + binned_mean(edges, rows["start_s"], rows["end_s"], above)
+        apart = pool_work(rows, d)
+        if apart is not None:
+            more = binned_mean(edges, rows["start_s"], rows["end_s"], (apart.watts - apart.idle_watts) * apart.devices)
+            watts += apart.idle_watts * apart.devices * on + more
     return watts
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.assembly.control import cold_start_seconds
 from simulator.assembly.pools import deployment_of
 from simulator.engine.breakdown import iteration_parts
 from simulator.engine.feed_forward import FeedForwardPool
@@ -24,7 +25,9 @@ from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link, link
 from simulator.hardware.overheads import StepOverheads
 from simulator.planning.space import Configuration
+from simulator.report import series
 from simulator.scenario import Scenario, scenario_from
+from simulator.specs.control import ColdStartSpec
 from simulator.workloads.graph import token_calls
 from simulator.workloads.operators import Collective
 from simulator.workloads.parallelism import Parallelism, Precision, weight_bytes
@@ -220,7 +223,8 @@ def scenario(pool_changes: dict[str, Any] | None = None, **changes: Any) -> Scen
 
 
 def test_both_sides_are_counted() -> None:
-    summary = run(scenario()).summary
+    result = run(scenario())
+    summary, edges = result.summary, series.bin_edges(result)
     deployment, pool_figures = summary["deployment"], summary["deployment"]["feed_forward_pool"]
     assert deployment["devices"] == 10
     assert pool_figures["devices"] == 8
@@ -230,6 +234,8 @@ def test_both_sides_are_counted() -> None:
     idle = 2 * device("nvidia-h20-96gb").idle_power + 8 * device("nvidia-l40s-48gb").idle_power
     most = 2 * device("nvidia-h20-96gb").tdp + 8 * device("nvidia-l40s-48gb").tdp
     assert idle < summary["energy"]["mean_power_w"] < most
+    binned = (series.total_power(result, edges) * np.diff(edges)).sum()
+    assert binned == pytest.approx(summary["energy"]["total_j"])
     found = summary["feed_forward"]
     assert 0 < found["mfu_while_busy"] < 1
     assert 0 < found["busy"] <= 1
@@ -250,6 +256,13 @@ def test_weights_and_cache_are_where_they_should_be() -> None:
     assert halved.weights == pytest.approx(found.pool_memory.weights / 2)
     alone = deployment_of(scenario(parallel={"data": 1}))
     assert abs(found.memory.blocks - 2 * alone.memory.blocks) / found.memory.blocks < 0.01
+
+
+def test_a_cold_start_loads_the_weights_of_both_sides() -> None:
+    found = deployment_of(scenario())
+    assert found.pool_memory is not None
+    whole = 2 * found.memory.weights + 8 * found.pool_memory.weights
+    assert cold_start_seconds(ColdStartSpec(fixed_s=1.0, gb_per_s=2.0), found) == pytest.approx(1.0 + whole / 2e9)
 
 
 def test_flops_of_both_sides_are_those_of_the_model() -> None:
