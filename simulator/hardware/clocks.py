@@ -10,8 +10,9 @@ import numpy as np
 from simulator.hardware.device import Device
 
 # The core voltage falls linearly with the clock down to a knee and is constant below it (Guerreiro et al., "GPGPU
-# Power Modeling for Multi-Domain Voltage-Frequency Scaling", HPCA 2018, section V). Vendors publish no curve; 0.7 of
-# the full voltage at 0.6 of the full clock makes arithmetic's power fall as about f^2.5 above the knee, f below.
+# Power Modeling for Multi-Domain Voltage-Frequency Scaling", HPCA 2018). Vendors publish no curve, so where the knee
+# lies is an estimate: 0.7 of the full voltage at 0.6 of the full clock makes arithmetic's power fall as about f^2.5
+# above it, and as f below.
 KNEE_CLOCK = 0.6
 KNEE_VOLTAGE = 0.7
 

@@ -16,9 +16,9 @@ class PowerSpec(Part):
     """A power budget of `budget_w` watts for all replicas, each of which is one server, and the policy that keeps it.
 
     The policy, by name or `module:Class`, is asked every `every_s` seconds with the mean power since it was asked
-    last, and its clocks are in force `delay_s` later: POLCA (arXiv:2308.12908, section 3) reads rows every 2 s, and
-    its servers follow out of band within 40 s, but brake within 5 s. A reading above the budget brakes all servers to
-    `brake_clock` (288 of an A100's 1410 MHz; null: never). Clocks are shares of the full one.
+    last, and its clocks are in force `delay_s` later. After POLCA (arXiv:2308.12908), whose control is out of band,
+    rows are read every 2 s, and servers follow within 40 s but brake within 5 s. A reading above the budget brakes all
+    servers to `brake_clock` (288 of an A100's 1410 MHz; null: never). Clocks are shares of the full one.
 
     `low_priority` is the share of the servers, spread evenly, or the list of those by number, that a policy may slow
     down first; `host_w` is what a server draws beside its devices. `server_w` is what the budget sets aside for every

@@ -19,7 +19,7 @@ class Uniform:
     """All servers alike, whatever their priority: at `clock` from a share `threshold` of the budget on.
 
     They run at full speed again when the row draws `margin` less than that. The baseline with one threshold and no
-    priorities of POLCA (arXiv:2308.12908, section 6).
+    priorities that POLCA (arXiv:2308.12908) is compared with.
     """
 
     def __init__(self, *, threshold: float = 0.89, clock: float = 0.787, margin: float = 0.05) -> None:
@@ -43,8 +43,9 @@ class Polca:
     second, and if that, once in force, is not enough, those of high priority at `high`. Each step is taken back in
     turn when the row draws `margin` less than the threshold that led to it and all clocks are in force.
 
-    POLCA (Patel et al., ASPLOS 2024, arXiv:2308.12908, section 5): thresholds of 80 % and 89 %, 5 % below which a cap
-    is lifted; 1275 and 1110 MHz for low and 1305 MHz for high priority, of the 1410 MHz of an A100.
+    After POLCA (Patel et al., arXiv:2308.12908; ASPLOS 2024, doi:10.1145/3620666.3651329). The defaults stand for
+    thresholds of 80 % and 89 %, 5 % below which a cap is lifted, and for 1275 and 1110 MHz at low and 1305 MHz at high
+    priority, of the 1410 MHz of an A100.
     """
 
     def __init__(
