@@ -126,7 +126,7 @@ def deploy(
     held = loaded if feed_forward is None else without_feed_forward(loaded)
     memory = plan_memory(
         held, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
-        draft=NO_DRAFTER if drafter is None else drafter.memory,
+        draft=NO_DRAFTER if drafter is None else drafter.memory, stages=feed_forward is None,
     )  # fmt: skip
     offload: AttentionOffload | None = None
     if pool is not None:

@@ -81,10 +81,12 @@ def plan_memory(
     block_tokens: int,
     blocks: int | None = None,
     draft: DraftMemory = NO_DRAFTER,
+    stages: bool = True,
 ) -> MemoryPlan:
     """The memory plan of a replica. `blocks` fixes the number of KV blocks instead of filling what is free.
 
-    `draft` is what a drafter takes on the last stage, of weights and of each block.
+    `draft` is what a drafter takes on the last stage, of weights and of each block; `stages` says whether more
+    pipeline stages may be advised.
 
     Raises `InputError` with the missing bytes and a change that fits, if the weights leave no room.
     """
@@ -95,7 +97,7 @@ def plan_memory(
     plan = min(plans, key=lambda p: p.blocks)
     if blocks is None:
         if plan.blocks < 1:
-            raise _does_not_fit(model, parallel, precision, device, limits, plan, utilization, draft)
+            raise _does_not_fit(model, parallel, precision, device, limits, plan, utilization, draft, stages)
         return plan
     free = plan.capacity - plan.weights
     most = max(0, int(free * parallel.data / plan.block_bytes))
@@ -141,9 +143,10 @@ def _does_not_fit(
     plan: MemoryPlan,
     utilization: float,
     draft: DraftMemory,
+    stages: bool,
 ) -> InputError:
     needed = plan.weights + plan.activations + plan.runtime + plan.block_bytes
-    remedies = _remedies(model, parallel, precision, device, limits, utilization, draft)
+    remedies = _remedies(model, parallel, precision, device, limits, utilization, draft, stages)
     return InputError(
         f"{model.name} does not fit on {parallel.devices} x {device.id}: each device needs {needed / 1e9:.4g} GB "
         f"({plan.weights / 1e9:.4g} GB of weights, {plan.activations / 1e9:.3g} GB of activations) and "
@@ -160,6 +163,7 @@ def _remedies(
     limits: Limits,
     utilization: float,
     draft: DraftMemory,
+    stages: bool,
 ) -> list[str]:
     """Single changes to the layout or the weight format after which the weights fit."""
     heads = model.layers[0].attention.q_heads
@@ -176,7 +180,7 @@ def _remedies(
         if tensor > parallel.tensor and heads % tensor == 0 and fits(wider, precision):
             found.append(f"tensor_parallel {tensor}")
             break
-    for pipeline in (2, 4, 8, 16):
+    for pipeline in (2, 4, 8, 16) if stages else ():
         deeper = replace(parallel, pipeline=pipeline)
         if parallel.pipeline < pipeline <= len(model.layers) and fits(deeper, precision):
             found.append(f"pipeline_parallel {pipeline}")

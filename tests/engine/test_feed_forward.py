@@ -292,6 +292,14 @@ def test_parts_of_an_iteration_add_up_to_it() -> None:
     assert not {"experts"} & {p.name for p in parts}
 
 
+def test_uncertain_kernels_are_uncertain_on_both_sides() -> None:
+    """Experts that take twice as long keep the pool busy for twice as long."""
+    usual, slow = (deployment_of(scenario(), factors=f).timer.ping_pong for f in ({}, {"experts": 2.0}))
+    assert usual is not None
+    assert slow is not None
+    assert slow.seconds[96] == pytest.approx(2 * usual.seconds[96])
+
+
 def test_a_faster_link_never_slows_a_step() -> None:
     model = tiny_model(experts=True)
     for cut in (1, 2, 4):
@@ -337,7 +345,7 @@ def test_a_plan_counts_and_rents_both_sides() -> None:
         ({"micro_batches": 0}, {}, "micro_batches"),
         ({"devices": 6, "expert": 6}, {}, "does not divide the 8 experts"),
         ({"devices": 1, "expert": 1}, {}, "raise feed_forward.devices"),
-        ({}, {"kv_cache": {"memory_utilization": 0.02}}, "attention of mistralai.* does not fit on 2"),
+        ({}, {"kv_cache": {"memory_utilization": 0.02}}, "attention of .* on 2 .*: use tensor_parallel 4$"),
         ({}, {"parallel": {"pipeline": 2}}, "parallel.pipeline"),
         ({}, {"parallel": {"data": 2, "expert": 2}}, "parallel.expert"),
         ({"expert": 8}, {"model": "meta-llama/Llama-3.1-8B"}, "needs experts"),
