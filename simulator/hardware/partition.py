@@ -20,3 +20,13 @@ def part_of(device: Device, units: float, bandwidth: float) -> Device:
         tdp=device.tdp * units,
         idle_power=device.idle_power * units,
     )
+
+
+def split(device: Device, units: float, saturating_units: float, traffic: float) -> tuple[Device, Device]:
+    """A device as what is left of it, and a part of `units` (a share) beside that draws `traffic` of the bandwidth.
+
+    `saturating_units` of the units draw the whole bandwidth, so that fewer draw less.
+    """
+    drawn = min(1.0, (1.0 - units) / saturating_units)
+    left = part_of(device, 1.0 - units, min(drawn, 1.0 - traffic))
+    return left, part_of(device, units, min(1.0, units / saturating_units))
