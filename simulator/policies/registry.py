@@ -94,6 +94,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "beta": "simulator.policies.speculation:Beta",
         "curve": "simulator.policies.speculation:Curve",
     },
+    "finetuning": {
+        "none": "simulator.policies.finetuning:NoFinetuning",
+        "co-serving": "simulator.policies.finetuning:CoServing",
+        "temporal": "simulator.policies.finetuning:Temporal",
+        "idle": "simulator.policies.finetuning:Idle",
+    },
     "eviction": {
         "lru": "simulator.policies.kv_cache.eviction:Lru",
         "lfu": "simulator.policies.kv_cache.eviction:Lfu",
@@ -106,7 +112,7 @@ POLICIES: dict[str, dict[str, str]] = {
 }
 
 # Parameters that the simulator gives to a policy that asks for them; a user's options cannot.
-GIVEN = ("rng", "objective_ttft_ms", "streams", "objectives")
+GIVEN = ("rng", "objective_ttft_ms", "objective_tpot_ms", "streams", "objectives")
 
 
 def policy_class(kind: str, name: str) -> type[Any]:
