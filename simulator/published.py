@@ -42,6 +42,7 @@ class Measure(_Part):
     A figure is a dotted path such as "latency_ms.e2e.mean"; `better` says which way. The capacity is the largest
     multiple of the load's rate at which every figure named `at_most` and `at_least` keeps its bound, by device. To
     `search` "replicas" is to find the most of these instead, each of which brings its own share of the load.
+    Beside a figure, bounds say what both sides have to keep at the load as it is.
     """
 
     figure: str | None = None
@@ -53,7 +54,7 @@ class Measure(_Part):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Measure:
-        if (self.figure is None) == (not self.at_most and not self.at_least):
+        if self.figure is None and not self.at_most and not self.at_least:
             raise ValueError("give either figure, or bounds of a capacity (at_most, at_least)")
         if self.figure is not None and self.search != "load":
             raise ValueError("search is of a capacity: give bounds (at_most, at_least) in place of figure")
@@ -159,10 +160,16 @@ def name_of(path: Path) -> str:
 
 
 def measured(scenario: Scenario, measure: Measure) -> float:
-    """The figure of a run, or the capacity in requests a second and device, or in replicas."""
+    """The figure of a run, or the capacity in requests a second and device, or in replicas.
+
+    Raises `InputError` for a figure of a run that breaks a bound, which says nothing.
+    """
     if measure.figure is None:
         return capacity(scenario, measure) if measure.search == "load" else most_replicas(scenario, measure)
     result = run(scenario)
+    for name in broken_bounds(result.summary, measure):
+        found = figure_of(result.summary, name)
+        raise InputError(f"measure: {name} is {found:.4g}, out of its bound: change the load or that side")
     value = figure_of(result.summary, measure.figure)
     devices = int(result.summary["deployment"]["devices"])
     return value / devices if measure.per_device else value
@@ -174,7 +181,7 @@ def capacity(scenario: Scenario, measure: Measure) -> float:
     def holds(factor: float) -> Result | None:
         load = scenario.load.model_copy(update={"speed_up": scenario.load.speed_up * factor})
         result = run(scenario.model_copy(update={"load": load}))
-        return result if _kept(result.summary, measure) else None
+        return None if broken_bounds(result.summary, measure) else result
 
     low, best = 1.0, holds(1.0)
     step = 2.0 if best else 0.5
@@ -206,7 +213,7 @@ def most_replicas(scenario: Scenario, measure: Measure) -> int:
     def holds(replicas: int) -> bool:
         speed_up = scenario.load.speed_up * replicas / scenario.replicas
         load = scenario.load.model_copy(update={"speed_up": speed_up})
-        return _kept(run(scenario.model_copy(update={"load": load, "replicas": replicas})).summary, measure)
+        return not broken_bounds(run(scenario.model_copy(update={"load": load, "replicas": replicas})).summary, measure)
 
     low, high = 0, min(scenario.replicas, most)
     while holds(high):
@@ -219,10 +226,10 @@ def most_replicas(scenario: Scenario, measure: Measure) -> int:
     return low
 
 
-def _kept(summary: Mapping[str, Any], measure: Measure) -> bool:
-    return all(figure_of(summary, name) <= bound for name, bound in measure.at_most.items()) and all(
-        figure_of(summary, name) >= bound for name, bound in measure.at_least.items()
-    )
+def broken_bounds(summary: Mapping[str, Any], measure: Measure) -> list[str]:
+    """The figures that are not within the bounds of a measure."""
+    over = [name for name, bound in measure.at_most.items() if not figure_of(summary, name) <= bound]
+    return over + [name for name, bound in measure.at_least.items() if not figure_of(summary, name) >= bound]
 
 
 def _offered(result: Result) -> float:

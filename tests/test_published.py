@@ -97,6 +97,14 @@ def test_the_ratio_is_that_of_the_figures(tmp_path: Path, capsys: pytest.Capture
     assert main(["run", str(file), "--set", "replicas=2"]) == 2
 
 
+def test_a_figure_counts_only_within_the_bounds_beside_it() -> None:
+    scenario = scenario_from(SHARED)
+    free = measured(scenario, Measure(figure="throughput.requests_per_s"))
+    assert measured(scenario, Measure(figure="throughput.requests_per_s", at_least={"goodput.share": 0.0})) == free
+    with pytest.raises(InputError, match=r"latency_ms\.e2e\.mean is .* out of its bound"):
+        measured(scenario, Measure(figure="throughput.requests_per_s", at_most={"latency_ms.e2e.mean": 0.0}))
+
+
 def test_capacity_is_the_last_rate_within_bounds() -> None:
     """Just below it the bound holds, a little above it does not; twice the replicas carry about twice the load."""
     measure = Measure(at_least={"goodput.share": 0.9})
