@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from simulator.assembly.control import control_of
+from simulator.assembly.finetuning import finetuning_of, finetuning_pool
 from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
 from simulator.assembly.power import power_of
 from simulator.engine.cluster import Cluster, Load
 from simulator.engine.deployment import Deployment
 from simulator.engine.device_split import SplitRecord
+from simulator.engine.finetuning import FinetuningRecord
 from simulator.engine.fleet import History
 from simulator.engine.handoff import Handoff
 from simulator.engine.migration import Migrations
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
 class Result:
     """What a scenario did: columns by request and by iteration, and what they add up to.
 
-    `pools` holds one pool of replicas, or that which decodes and then that which computes prompts. `rejected` requests
-    could never be served, `shed` ones (indices) were refused by admission control. `fleet` is None where nothing but
-    the router acted on the cluster.
+    `pools` holds one pool of replicas, or that which decodes and then that which computes prompts; after them the
+    pool that only fine-tunes, if there is one. `rejected` requests could never be served, `shed` ones (indices) were
+    refused by admission control. `fleet` is None where nothing but the router acted on the cluster.
     """
 
     scenario: Scenario
@@ -54,6 +56,7 @@ class Result:
     migrations: Migrations | None = None
     split: SplitRecord | None = None
     power: PowerControl | None = None
+    finetuning: FinetuningRecord | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -129,8 +132,10 @@ def run(
     prefill = prefill_pool(scenario, *pools, keep_iterations=recorder.keep_iterations) if len(pools) > 1 else None
     split = None if prefill is None or prefill.split is None else prefill.split.record
     control = control_of(scenario, pools[0].deployment, power_of(scenario, pools, factors, host))
+    apart = finetuning_pool(scenario, pools, factors, host)
+    finetuning = finetuning_of(scenario, pools[0].deployment, apart)
     cluster = Cluster(
-        replica_spec(pools[0], speculation),
+        replica_spec(pools[0], speculation, None if finetuning is None else finetuning.beside),
         replicas=scenario.replicas,
         router=router_of(scenario.router, scenario.seed, "router"),
         prefill=prefill,
@@ -140,18 +145,20 @@ def run(
         skip_unservable=scenario.load.on_error == "skip",
         on_progress=on_progress,
         control=control,
+        finetuning=None if finetuning is None else finetuning.pool,
     )
     cluster.run(requests)
     from simulator.report.tiers import tier_figures
 
     iterations = recorder.iterations() | (speculation.record.columns() if speculation else {})
     iterations |= split.columns() if split else {}
+    iterations |= finetuning.record.columns(recorder.rows) if finetuning else {}
     if cluster.power is not None:
         iterations["clock"] = cluster.power.log.clock_of(iterations["replica"], iterations["start_s"])
     states = [lane.state for replica in cluster.all_replicas for lane in replica.lanes]
     return Result(
         scenario=scenario,
-        pools=pools,
+        pools=pools if apart is None else (*pools, apart),
         request_columns=recorder.requests(),
         iteration_columns=iterations,
         recorder=recorder,
@@ -167,4 +174,5 @@ def run(
         migrations=cluster.migrations,
         split=split,
         power=cluster.power,
+        finetuning=finetuning.record if finetuning else None,
     )

@@ -13,6 +13,7 @@ from simulator.specs.cache import KVCacheSpec
 from simulator.specs.control import AdmissionSpec, AutoscalingSpec, FailureSpec, MigrationSpec
 from simulator.specs.experts import ExpertsSpec
 from simulator.specs.feed_forward import FeedForwardSpec
+from simulator.specs.finetuning import FinetuningSpec
 from simulator.specs.layout import ParallelSpec, PrecisionSpec
 from simulator.specs.load import LoadSpec, ObjectiveSpec
 from simulator.specs.offload import AttentionOffloadSpec
@@ -62,6 +63,7 @@ class Scenario(Part):
     failures: FailureSpec = FailureSpec()
     migration: MigrationSpec = MigrationSpec()
     power: PowerSpec | None = None
+    finetuning: FinetuningSpec | None = None
     load: LoadSpec
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

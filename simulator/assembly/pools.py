@@ -8,10 +8,12 @@ from functools import cache, partial
 
 from simulator.assembly.cache import tier_setup
 from simulator.assembly.feed_forward import feed_forward_pool_of
+from simulator.assembly.finetuning_memory import memory_of
 from simulator.assembly.offload import attention_pool_of
 from simulator.assembly.splitting import split_of
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
+from simulator.engine.finetuning import Finetuning
 from simulator.engine.handoff import WireEncoding
 from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
 from simulator.engine.step_timer import StepTimer
@@ -19,7 +21,7 @@ from simulator.engine.streams import stream
 from simulator.errors import refuse_beside
 from simulator.hardware.device import Device, device
 from simulator.hardware.overheads import StepOverheads
-from simulator.hardware.partition import part_of
+from simulator.hardware.partition import part_of, split
 from simulator.policies.batching.state import Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.queueing import Discipline, FirstComeFirstServed
@@ -70,11 +72,14 @@ def deployment_of(
     p = scenario.precision
     if scenario.experts.offload is not None:
         refuse_beside("experts.offload", {"an execution policy": scenario.execution.policy != "sequential"})
+    loaded = model(scenario.model)
+    parallel = Parallelism(**scenario.parallel.model_dump(), experts=scenario.experts.serving())
+    precision = native_precision(loaded, p.weights, p.activations, p.kv_cache, p.experts)
     return deploy(
         scenario.model,
         on or scenario.device,
-        parallel=Parallelism(**scenario.parallel.model_dump(), experts=scenario.experts.serving()),
-        precision=native_precision(model(scenario.model), p.weights, p.activations, p.kv_cache, p.experts),
+        parallel=parallel,
+        precision=precision,
         limits=Limits(scenario.batching.max_num_seqs, scenario.batching.max_num_batched_tokens),
         node_name=scenario.node,
         memory_utilization=scenario.kv_cache.memory_utilization,
@@ -90,6 +95,7 @@ def deployment_of(
         shared_prefix=scenario.shared_prefix_tokens,
         scored=scenario.kv_cache.keep_share is not None,
         feed_forward=feed_forward_pool_of(scenario, factors),
+        finetuning=memory_of(scenario.finetuning, loaded, parallel, precision),
     )
 
 
@@ -99,7 +105,7 @@ def pools_of(
     """The pools of replicas that a scenario describes: one, or decode and prefill."""
     if scenario.partition is not None:
         return _parts(scenario, scenario.partition, factors, host)
-    decode = Pool(scenario, deployment_of(scenario, factors, host))
+    decode = _serving_pool(scenario, factors, host)
     apart = scenario.disaggregation
     if apart is None:
         return (decode,)
@@ -119,9 +125,19 @@ def pools_of(
             "disaggregation": None,
             "attention_offload": None,
             "feed_forward": None,
+            "finetuning": None,
         }
     )
     return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)
+
+
+def _serving_pool(scenario: Scenario, factors: Mapping[str, float] | None, host: StepOverheads | None) -> Pool:
+    """The replicas that decode, on what fine-tuning leaves of each device."""
+    spatial = scenario.finetuning.spatial if scenario.finetuning is not None else None
+    if spatial is None:
+        return Pool(scenario, deployment_of(scenario, factors, host))
+    left, _ = split(device(scenario.device), spatial.units, spatial.saturating_units, spatial.traffic)
+    return Pool(scenario, deployment_of(scenario, factors, host, left), 0, 1.0 - spatial.units)
 
 
 def _parts(
@@ -130,10 +146,8 @@ def _parts(
     """Decoding and prompts on parts of the same devices (semi-PD, arXiv:2504.19867; Nexus, arXiv:2507.06608)."""
     if spec.split is not None:
         return _varying_parts(scenario, spec, factors, host)
-    whole, units = device(scenario.device), spec.prefill_units
-    drawn = min(1.0, (1.0 - units) / spec.saturating_units)
-    left = part_of(whole, 1.0 - units, min(drawn, 1.0 - spec.prefill_traffic))
-    taken = part_of(whole, units, min(1.0, units / spec.saturating_units))
+    units = spec.prefill_units
+    left, taken = split(device(scenario.device), units, spec.saturating_units, spec.prefill_traffic)
     given = {} if spec.batching is None else {"batching": spec.batching}
     prompts = scenario.model_copy(update={**given, "partition": None})
     return (
@@ -165,8 +179,10 @@ def _varying_parts(
     return pool(scenario, 0, round(1.0 - units, 9)), pool(prompts, scenario.replicas, units)
 
 
-def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaSpec:
-    """What the replicas of a pool are built from."""
+def replica_spec(
+    pool: Pool, speculation: Speculation | None = None, finetuning: Callable[[], Finetuning] | None = None
+) -> ReplicaSpec:
+    """What the replicas of a pool are built from; `finetuning` builds what they do beside serving."""
     deployment, batching, cache = pool.deployment, pool.scenario.batching, pool.scenario.kv_cache
     build_policy("batching", batching.policy, batching.options)
     in_order_of_arrival = isinstance(discipline_of(pool.scenario), FirstComeFirstServed)
@@ -186,6 +202,7 @@ def replica_spec(pool: Pool, speculation: Speculation | None = None) -> ReplicaS
         speculation=speculation,
         tiers=tier_setup(pool.scenario, deployment) if admits else None,
         discipline=partial(discipline_of, pool.scenario) if admits and not in_order_of_arrival else None,
+        finetuning=finetuning,
     )
 
 

@@ -15,6 +15,7 @@ from simulator.engine.control import Control
 from simulator.engine.device_split import Split, SplitDevice
 from simulator.engine.dispatch import Dispatcher
 from simulator.engine.failures import break_and_repair
+from simulator.engine.finetuning import Finetuning, FinetuningPool
 from simulator.engine.fleet import Fleet
 from simulator.engine.handoff import Handoff, KVTransfer
 from simulator.engine.kv_loading import TierSetup
@@ -61,6 +62,7 @@ class ReplicaSpec:
     speculation: Speculation | None = None
     tiers: TierSetup | None = None
     discipline: Callable[[], Discipline] | None = None
+    finetuning: Callable[[], Finetuning] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class Cluster:
     """`replicas` equal replicas behind a router. `run` serves a source to its end.
 
     With a `prefill` pool the router chooses among its replicas, and the others only decode. With `control`, requests
-    may be shed (`shed`), and replicas come, go and fail (`fleet`; not together with a prefill pool).
+    may be shed (`shed`), and replicas come, go and fail (`fleet`; not together with a prefill pool). A
+    `finetuning` pool serves nothing, and ends with the last request as fine-tuning on other replicas does.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Cluster:
         on_progress: Callable[[int], None] | None = None,
         prefill: PrefillPool | None = None,
         control: Control | None = None,
+        finetuning: FinetuningPool | None = None,
     ) -> None:
         self.clock = Clock()
         self.recorder = recorder
@@ -111,6 +115,7 @@ class Cluster:
         self._ingestion = spec.timer.overheads.ingestion
         self._frontend_seconds = spec.timer.overheads.frontend
         self._control = control
+        self._finetuning = finetuning
         routers = [router] if prefill is None else [router, prefill.router]
         self._tell_routers: list[Callable[[Sequence], None]] = [
             told for r in routers if (told := getattr(r, "finished", None)) is not None
@@ -151,7 +156,6 @@ class Cluster:
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
-        self._block_tokens = self.replicas[0].kv.block_tokens
 
     def _replica(
         self,
@@ -178,7 +182,13 @@ class Cluster:
             speculation=spec.speculation,
             tiers=setup,
             below=Tiers(self.tiers[place], setup.bytes_per_token) if place is not None and setup is not None else None,
+            finetuning=None if spec.finetuning is None else spec.finetuning(),
         )
+
+    @property
+    def _never_rests(self) -> bool:
+        """Whether something goes on without requests, so that the run has to be ended with the last."""
+        return self._control is not None or self._finetuning is not None or self.spec.finetuning is not None
 
     @property
     def all_replicas(self) -> list[Replica]:
@@ -200,11 +210,14 @@ class Cluster:
         else:
             for _ in range(self.load.concurrency):
                 self._next_client_request()
-        if self._control is None:
-            self.clock.run()
-        else:
+        if self._control is not None:
             self._start_control(self._control)
+        if self._finetuning is not None:
+            self._finetuning.start(self.clock, self.recorder)
+        if self._never_rests:
             self.clock.run(self._done)
+        else:
+            self.clock.run()
 
     def _start_control(self, control: Control) -> None:
         """Begin the processes that go on until the last request has ended."""
@@ -268,7 +281,7 @@ class Cluster:
                 del self._busy_sessions[sequence.session]
         for tell in self._tell_routers:
             tell(sequence)
-        if self._control is not None:
+        if self._never_rests:
             self._close(sequence)
 
     def _close(self, sequence: Sequence) -> None:
@@ -309,7 +322,7 @@ class Cluster:
         self._end_with_the_last()
 
     def _of_chunk(self, chunk: Requests, first: int) -> Iterator[Sequence]:
-        extents = _ExtentBuilder(chunk.prefix, self._block_tokens) if chunk.prefix is not None else None
+        extents = _ExtentBuilder(chunk.prefix, self.replicas[0].kv.block_tokens) if chunk.prefix is not None else None
         columns = (
             chunk.arrival_s.tolist(), chunk.prompt_tokens.tolist(), chunk.output_tokens.tolist(),
             [-1] * len(chunk) if chunk.session is None else chunk.session.tolist(),

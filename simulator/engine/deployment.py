@@ -10,7 +10,7 @@ from simulator.engine.drafter import Drafter
 from simulator.engine.drafter_layout import drafter_of
 from simulator.engine.feed_forward import FeedForwardPool, PoolMemory
 from simulator.engine.handoff import KVTransfer, WireEncoding
-from simulator.engine.memory import NO_DRAFTER, MemoryPlan, plan_memory
+from simulator.engine.memory import NO_DRAFTER, FinetuningMemory, MemoryPlan, plan_memory
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.hardware.calibration import Calibrations, calibrations_for
@@ -95,6 +95,7 @@ def deploy(
     shared_prefix: int = 0,
     scored: bool = False,
     feed_forward: FeedForwardPool | None = None,
+    finetuning: FinetuningMemory | None = None,
 ) -> Deployment:
     """Put a model on devices.
 
@@ -105,6 +106,7 @@ def deploy(
     and does its decode attention, if they are not on its own devices. `shared_prefix` tokens begin every prompt and
     are read once a step. `scored` says that decode steps keep scores of the tokens they attend to. `feed_forward` holds
     the feed-forward weights and works on them, if the model's own devices do not.
+    `finetuning` is the memory that fine-tuning takes beside.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -127,6 +129,7 @@ def deploy(
     memory = plan_memory(
         held, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
         draft=NO_DRAFTER if drafter is None else drafter.memory, stages=feed_forward is None,
+        finetuning=finetuning,
     )  # fmt: skip
     offload: AttentionOffload | None = None
     if pool is not None:

@@ -12,6 +12,8 @@ from simpy.events import Event, Process
 from simpy.exceptions import Interrupt
 
 from simulator.engine.clock import ENGINE, Clock
+from simulator.engine.finetuning import Finetuning
+from simulator.engine.finetuning_progress import Portion
 from simulator.engine.kv_loading import KVLoading
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
@@ -35,6 +37,7 @@ class Run:
     chunks: Chunks
     steps: int = 1
     interrupted: bool = False
+    portion: Portion | None = None
 
     def cut(self, now: float) -> None:
         """Keep only the steps up to the first that ends at `now` or later."""
@@ -95,6 +98,7 @@ class Lane:
         before_step: Callable[[Lane], bool] = lambda _: False,
         after_decision: Callable[[Lane, Batch], None] = lambda _, __: None,
         loading: KVLoading | None = None,
+        finetuning: Finetuning | None = None,
     ) -> None:
         self.clock = clock
         self.state = state
@@ -114,6 +118,7 @@ class Lane:
         self.loading = loading
         self.device_part: DevicePart | None = None
         self.meter: Callable[[Run], None] | None = None
+        self.finetuning = finetuning
         self.current: Run | None = None
         self._interrupted = False
         self._idle = 0.0
@@ -127,7 +132,7 @@ class Lane:
         while True:
             self.state.now = self.clock.now
             batch = self._decide()
-            if not batch.chunks and not (batch.decode and len(self.state.decoding.members)):
+            if not batch.chunks and not (batch.decode and len(self.state.decoding.members)) and not self._finetunes:
                 if self.before_step(self):
                     continue
                 if self.device_part is not None:
@@ -223,11 +228,20 @@ class Lane:
         self.before_step(self)
         if self.loading is not None:
             self.loading.start(self.state)
+        if self.finetuning is not None and (turn := self.finetuning.take_turn(self.state)) is not None:
+            return turn
         batch = self.policy.next_batch(self.state)
         if self.loading is not None:
             self.loading.restrict(batch, self.state)
         self.after_decision(self, batch)
+        if self.finetuning is not None:
+            self.finetuning.join(batch, self.state)
         return batch
+
+    @property
+    def _finetunes(self) -> bool:
+        """Whether the iteration decided last takes fine-tuning tokens."""
+        return self.finetuning is not None and self.finetuning.portion is not None
 
     @property
     def has_room(self) -> bool:
@@ -254,6 +268,8 @@ class Lane:
         state, start = self.state, self.clock.now
         decoding = len(state.decoding.members) if batch.decode else 0
         contexts = state.decoding.contexts() if decoding else []
+        if self.finetuning is not None and self.finetuning.portion is not None:
+            return self._plan_with(self.finetuning, self.finetuning.portion, batch, decoding, contexts)
         if not batch.chunks and self._alone:
             durations = self.timer.decode_seconds(decoding, contexts, self._steps(batch))
             times = np.empty(len(durations) + 1)
@@ -270,6 +286,17 @@ class Lane:
             begin = start if self.loading is None else self.loading.arrival(batch.chunks, start)
             end = self._through_stages(begin, self.timer.stage_seconds(decoding, contexts, chunks))
         return Run(batch, start, [end], np.array([end - start]), decoding, contexts, chunks)
+
+    def _plan_with(
+        self, finetuning: Finetuning, portion: Portion, batch: Batch, decoding: int, contexts: list[tuple[int, int]]
+    ) -> Run:
+        """One iteration with fine-tuning tokens in it."""
+        start, prompts = self.clock.now, [(s.computed, n) for s, n in batch.chunks]
+        end = start + finetuning.timer.seconds(portion, decoding, contexts, prompts)
+        if self.loading is not None:
+            end = self.loading.finish(batch.chunks, start, end)
+        chunks = self.timer.chunks(prompts)
+        return Run(batch, start, [end], np.array([end - start]), decoding, contexts, chunks, portion=portion)
 
     def _steps(self, batch: Batch) -> int:
         """Decode steps until something can change: a finish, a full window, a missing block, the policy's word."""
@@ -350,3 +377,6 @@ class Lane:
                 flops, moved, state.running, len(state.waiting), state.kv.used,
             )
         )  # fmt: skip
+        if self.finetuning is not None:
+            tokens, rows = run.decoding + run.chunks.tokens, run.decoding + run.chunks.sequences
+            self.finetuning.ended(run.portion, run.steps, self.recorder, tokens, rows)

@@ -29,6 +29,23 @@ NO_DRAFTER = DraftMemory()
 
 
 @dataclass(frozen=True, slots=True)
+class FinetuningMemory:
+    """Bytes of fine-tuning on each device: activations kept of one sequence, what one pass works in, the adapter.
+
+    `unpruned` is what would be kept if every operator's input were. The adapter has its gradients and optimiser.
+    """
+
+    kept: float
+    unpruned: float
+    workspace: float
+    adapter: float
+
+    @property
+    def total(self) -> float:
+        return self.kept + self.workspace + self.adapter
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Bytes of one device (of the fullest pipeline stage) and the KV blocks of the replica that fit."""
 
@@ -39,6 +56,7 @@ class MemoryPlan:
     runtime: float
     block_bytes: float
     blocks: int
+    finetuning: FinetuningMemory | None = None
 
     @property
     def kv_bytes(self) -> float:
@@ -82,24 +100,27 @@ def plan_memory(
     blocks: int | None = None,
     draft: DraftMemory = NO_DRAFTER,
     stages: bool = True,
+    finetuning: FinetuningMemory | None = None,
 ) -> MemoryPlan:
     """The memory plan of a replica. `blocks` fixes the number of KV blocks instead of filling what is free.
 
     `draft` is what a drafter takes on the last stage, of weights and of each block; `stages` says whether more
-    pipeline stages may be advised.
+    pipeline stages may be advised. `finetuning` is what fine-tuning takes on every device.
 
     Raises `InputError` with the missing bytes and a change that fits, if the weights leave no room.
     """
     plans = [
-        _stage_plan(model, parallel, precision, device, limits, utilization, block_tokens, stage, draft)
+        _stage_plan(model, parallel, precision, device, limits, utilization, block_tokens, stage, draft, finetuning)
         for stage in range(parallel.pipeline)
     ]
     plan = min(plans, key=lambda p: p.blocks)
     if blocks is None:
         if plan.blocks < 1:
+            if finetuning is not None:
+                _check_room_beside(finetuning, plan, device)
             raise _does_not_fit(model, parallel, precision, device, limits, plan, utilization, draft, stages)
         return plan
-    free = plan.capacity - plan.weights
+    free = plan.capacity - plan.weights - (0.0 if finetuning is None else finetuning.total)
     most = max(0, int(free * parallel.data / plan.block_bytes))
     if blocks > most:
         raise InputError(
@@ -120,6 +141,7 @@ def _stage_plan(
     block_tokens: int,
     stage: int,
     draft: DraftMemory = NO_DRAFTER,
+    finetuning: FinetuningMemory | None = None,
 ) -> MemoryPlan:
     weights = weight_bytes(model, parallel, precision, stage)
     activations = activation_peak(model, parallel, precision, limits)
@@ -128,10 +150,20 @@ def _stage_plan(
         weights += draft.weights + draft.kv_fixed
         block += draft.kv_per_token * block_tokens
     usable = device.memory_capacity * utilization
-    free = usable - weights - activations - RUNTIME_BYTES
-    return MemoryPlan(
-        device.memory_capacity, usable, weights, activations, RUNTIME_BYTES, block, int(free // block) * parallel.data
-    )
+    free = usable - weights - activations - RUNTIME_BYTES - (0.0 if finetuning is None else finetuning.total)
+    blocks = int(free // block) * parallel.data
+    return MemoryPlan(device.memory_capacity, usable, weights, activations, RUNTIME_BYTES, block, blocks, finetuning)
+
+
+def _check_room_beside(finetuning: FinetuningMemory, plan: MemoryPlan, device: Device) -> None:
+    """Raise `InputError` if the model fits, and fine-tuning beside it does not."""
+    missing = plan.weights + plan.activations + plan.runtime + plan.block_bytes + finetuning.total - plan.usable
+    if finetuning.total >= missing:
+        raise InputError(
+            f"finetuning does not fit beside the model on {device.id}: it takes {finetuning.total / 1e9:.3g} GB "
+            f"({finetuning.kept / 1e9:.3g} GB of activations kept), {missing / 1e9:.3g} GB are missing: "
+            "lower finetuning.sequence_tokens or window_tokens, or use devices with more memory"
+        )
 
 
 def _does_not_fit(

@@ -93,6 +93,11 @@ class Recorder:
             self._iterations.extend(row)
 
     @property
+    def rows(self) -> int:
+        """Rows of iterations that are kept."""
+        return len(self._iterations) // len(ITERATION_COLUMNS)
+
+    @property
     def finished(self) -> int:
         """Requests that have finished."""
         return len(self._requests) // len(REQUEST_COLUMNS)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from simulator.engine.clock import ARRIVAL, Clock
+from simulator.engine.finetuning import Finetuning
 from simulator.engine.kv_loading import KVLoading, TierSetup
 from simulator.engine.lane import Lane
 from simulator.engine.prediction import first_token_seconds
@@ -57,6 +58,7 @@ class Replica:
         speculation: Speculation | None = None,
         tiers: TierSetup | None = None,
         below: Tiers | None = None,
+        finetuning: Finetuning | None = None,
     ) -> None:
         self.number = number
         self.kv = kv
@@ -119,6 +121,7 @@ class Replica:
                     before_step=self._before_step,
                     after_decision=self._after_decision,
                     loading=loading,
+                    finetuning=finetuning,
                 )
             )
 

@@ -201,6 +201,10 @@ class StepTimer:
             total += self._stage_seconds(stage, decoding, contexts, chunks)
         return total
 
+    def device_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
+        """One iteration, all stages one after the other, without what the engine itself adds."""
+        return sum(self._stage_seconds(stage, decoding, contexts, chunks) for stage in range(len(self.stages)))
+
     def launch_floor(self, stage: int, tokens: int) -> float:
         """The least that a stage takes for so many tokens: what the host needs to launch its kernels one by one."""
         return self._launches[stage] if tokens > self._graph_tokens else 0.0

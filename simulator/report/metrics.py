@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
 from simulator.report.feed_forward import feed_forward_figures, feed_forward_pool, pool_use
+from simulator.report.finetuning import finetuning_figures
 from simulator.report.fleet import fleet_figures, mean_replicas
 from simulator.report.power import power_figures
 from simulator.report.usage import Rows, attention_pool_energy, peak_flops, pool_rows, power, work
@@ -89,10 +90,14 @@ def summarise(result: Result) -> dict[str, Any]:
     }
     if result.speculation is not None:
         summary["speculation"] = _speculation(result, result.speculation.totals)
+    if result.finetuning is not None:
+        summary["finetuning"] = finetuning_figures(result, result.finetuning)
     if result.kv_tiers:
         summary["kv_tiers"] = result.kv_tiers
     if len(result.iteration_columns["start_s"]):
-        summary |= _resources(result, seconds, prompt, output)
+        # Fine-tuning begins with the clock, requests with the first arrival.
+        covered = seconds if result.finetuning is None else float(c["finish_s"].max())
+        summary |= _resources(result, covered, prompt, output)
     if result.handoff is not None:
         summary["kv_transfer"] = _transfer(result)
     if result.split is not None:
@@ -315,7 +320,11 @@ def _deployment(result: Result) -> dict[str, Any]:
         found["attention_pool"] = _attention_pool(d, scenario.replicas)
     if d.timer.ping_pong is not None:
         found["feed_forward_pool"] = feed_forward_pool(d, scenario.replicas)
-    if len(result.pools) > 1:
+    if d.memory.finetuning is not None:
+        found["memory_per_device_gb"]["finetuning"] = d.memory.finetuning.total / 1e9
+    if scenario.finetuning is not None and scenario.finetuning.dedicated_replicas:
+        found["finetuning_replicas"] = scenario.finetuning.dedicated_replicas
+    if scenario.apart:
         found["prefill_pool"] = _prefill_pool(result.pools[1])
     return found
 

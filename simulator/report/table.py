@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from simulator.report.finetuning import finetuning_lines
 from simulator.report.terminal import console as _console
 from simulator.report.terminal import table as _table
 
@@ -74,6 +75,8 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         f"{goodput['requests_per_s']:,.3f}",
         f"requests/s ({goodput['share']:.2%} meet {bounds or 'no objective'})",
     )
+    if "finetuning" in s:
+        yield from finetuning_lines(s["finetuning"])
     yield "preemptions", f"{s['preemptions']:,}", ""
     cache = s["prefix_cache"]
     yield (
@@ -254,6 +257,8 @@ def deployment_title(deployment: dict[str, Any]) -> str:
     """One line that says what serves: model, devices, replicas, layout, policy."""
     d = deployment
     replicas = f"{d['replicas']} replica{'s' if d['replicas'] > 1 else ''}"
+    if "finetuning_replicas" in d:
+        replicas += f" and {d['finetuning_replicas']} that fine-tune"
     layout = ", ".join([replicas, *(f"{k} parallel {v}" for k, v in d["parallel"].items() if v > 1)])
     if "feed_forward_pool" in d:
         return _two_sided_title(d, layout)

@@ -34,8 +34,8 @@ def work(rows: Rows, deployment: Deployment) -> tuple[Floats, Floats]:
     queries = rows["decode_sequences"] + rows.get("draft_tokens", 0.0)
     tokens = (queries + rows["prefill_tokens"]).astype(np.int64)
     sequences = (queries + rows["prefill_sequences"]).astype(np.int64)
-    flops = rows["attention_flops"] + rows.get("draft_flops", 0.0)
-    moved = rows["attention_bytes"] + rows.get("draft_bytes", 0.0)
+    flops = rows["attention_flops"] + rows.get("draft_flops", 0.0) + rows.get("finetuning_flops", 0.0)
+    moved = rows["attention_bytes"] + rows.get("draft_bytes", 0.0) + rows.get("finetuning_bytes", 0.0)
     for stage in deployment.timer.stages:
         flops += rows["steps"] * (stage.token_flops.many(tokens) + stage.head_flops.many(sequences))
         moved += rows["steps"] * (stage.token_bytes.many(tokens) + stage.head_bytes.many(sequences))

@@ -49,6 +49,12 @@ KINDS: dict[str, list[Any]] = {
         {"budget_w": 100, "policy": "polca", "every_s": 0.5, "delay_s": 1.2, "low_priority": 0.5},
         {"budget_w": 90, "policy": "uniform", "every_s": 0.7, "delay_s": 0, "brake_delay_s": 0.3},
     ],
+    "finetuning": [
+        {"policy": "co-serving", "sequence_tokens": 512, "window_tokens": 256},
+        {"policy": "temporal", "options": {"iterations": 9}, "sequence_tokens": 512},
+        {"policy": "idle", "sequence_tokens": 512, "window_tokens": 256, "dedicated_replicas": 1},
+        {"policy": "none", "spatial": {"units": 0.3}, "sequence_tokens": 512},
+    ],
     "autoscaling": [{"policy": "queue-based", "options": {"target": 4}, "max_replicas": 4}],
 }
 BASE: dict[str, Any] = {
