@@ -131,9 +131,11 @@ class Lane:
         """Decide, wait, record, again; sleep when there is nothing to do."""
         while True:
             self.state.now = self.clock.now
+            preemptions = self.state.preemptions
             batch = self._decide()
             if not batch.chunks and not (batch.decode and len(self.state.decoding.members)) and not self._finetunes:
-                if self.before_step(self):
+                # Who preempts all that runs admits nothing in the same decision.
+                if self.before_step(self) or self.state.preemptions != preemptions:
                     continue
                 if self.device_part is not None:
                     self.device_part.rest()

@@ -91,8 +91,11 @@ class SpeculativeLane:
         while True:
             self.state.now = self.clock.now
             self._plan_drafts()
+            preemptions = self.state.preemptions
             batch = self.policy.next_batch(self.state)
             if not batch.chunks and not (batch.decode and len(self.advancing)):
+                if self.state.preemptions != preemptions:
+                    continue
                 self._wake = self.clock.event()
                 self._idle_since = self.clock.now
                 yield self._wake

@@ -210,3 +210,13 @@ def test_little_law_holds(seed: int) -> None:
     span = float(times[-1] - times[0])
     rate = 50 / span
     assert area / span == pytest.approx(rate * (c["finish_s"] - c["arrival_s"]).mean(), rel=1e-9)
+
+
+def test_a_request_as_large_as_the_cache_resumes_on_a_part_of_its_own_blocks() -> None:
+    """All but its last token are found again, and the block of that token is not held twice."""
+    source = rows([0.0] * 7, [8, 1, 1, 8, 1, 1, 1], [1, 1, 1, 48, 1, 1, 1], hashes=[[0, 1], [], [], [0, 1], [], [], []])
+    cluster, recorder = serve(
+        source, timer=TIMERS["chunked"], blocks=28, block_tokens=2, max_num_seqs=1, max_num_batched_tokens=8
+    )
+    assert len(recorder.requests()["index"]) == 7
+    assert cluster.replicas[0].kv.used == 0

@@ -86,7 +86,8 @@ class PagedKVCache:
     def fits(self, sequence: Sequence, tokens: int, hit: int) -> bool:
         """Whether a waiting sequence's `hit` cached blocks and room for `tokens` tokens more can be had."""
         wanted = self.blocks_for(hit * self.block_tokens + tokens) - hit
-        return wanted + self._extents_of(sequence, hit)[1] <= self.free
+        _, revived, _ = self._extents_of(sequence, hit)
+        return wanted + revived <= self.free
 
     def admit(self, sequence: Sequence, tokens: int, *, hit: int = 0, spare: int = 0, whole: bool = True) -> bool:
         """Give a waiting sequence its `hit` cached blocks and room for `tokens` tokens more, or change nothing.
@@ -96,9 +97,11 @@ class PagedKVCache:
         """
         reach = hit * self.block_tokens + tokens
         wanted = self.blocks_for(max(reach, sequence.target) if whole else reach) - hit
-        held, revived = self._extents_of(sequence, hit)
+        held, revived, beyond = self._extents_of(sequence, hit)
         if wanted + revived + spare > self.free:
             return False
+        if beyond:
+            self._forget(held[-1], beyond)
         for key in held:
             self._hold(key)
         sequence.held = held
@@ -176,18 +179,29 @@ class PagedKVCache:
         self.free = self.blocks
         self._push_blank(self.blocks)
 
-    def _extents_of(self, sequence: Sequence, hit: int) -> tuple[list[Hashable], int]:
-        """Identities of the extents that the first `hit` blocks lie in, and their blocks now free."""
+    def _extents_of(self, sequence: Sequence, hit: int) -> tuple[list[Hashable], int, int]:
+        """Identities of the extents that the first `hit` blocks lie in, how many of these are free, and those behind.
+
+        A prompt that is cached to its end computes its last token again, in a block of its own: the one that the last
+        extent has for it is not needed.
+        """
         held: list[Hashable] = []
-        revived = 0
+        revived = beyond = 0
         for key, size in sequence.extents or ():
             if hit <= 0:
                 break
-            hit -= size
             held.append(key)
             if key not in self._holders:
-                revived += self._known[key]
-        return held, revived
+                revived += min(self._known[key], hit)
+                beyond = max(0, self._known[key] - hit)
+            hit -= size
+        return held, revived, beyond
+
+    def _forget(self, key: Hashable, count: int) -> None:
+        """Let the last `count` blocks of an extent that nobody holds be free for anything."""
+        self._known[key] -= count
+        self._idle[key] -= count
+        self._push_blank(count)
 
     def _register(self, sequence: Sequence, full_blocks: int) -> None:
         """Make the sequence's extents up to its first `full_blocks` blocks findable."""
