@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.assembly.control import control_of
 from simulator.assembly.finetuning import finetuning_of, finetuning_pool
+from simulator.assembly.pairing import pairing_of
 from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
 from simulator.assembly.power import power_of
 from simulator.engine.cluster import Cluster, Load
@@ -18,8 +19,10 @@ from simulator.engine.finetuning import FinetuningRecord
 from simulator.engine.fleet import History
 from simulator.engine.handoff import Handoff
 from simulator.engine.migration import Migrations
+from simulator.engine.pairs import Pairs
 from simulator.engine.power import PowerControl
 from simulator.engine.recorder import Floats, Recorder
+from simulator.engine.roles import Roles
 from simulator.engine.speculation import SpeculationRecord
 from simulator.hardware.overheads import StepOverheads
 from simulator.scenario import Scenario
@@ -57,6 +60,8 @@ class Result:
     split: SplitRecord | None = None
     power: PowerControl | None = None
     finetuning: FinetuningRecord | None = None
+    roles: Roles | None = None
+    pairs: Pairs | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -146,6 +151,7 @@ def run(
         on_progress=on_progress,
         control=control,
         finetuning=None if finetuning is None else finetuning.pool,
+        pairing=pairing_of(scenario, pools[0].deployment),
     )
     cluster.run(requests)
     from simulator.report.tiers import tier_figures
@@ -170,9 +176,11 @@ def run(
         speculation=speculation.record if speculation else None,
         kv_tiers=tier_figures(cluster) if cluster.tiers else {},
         shed=cluster.shed,
-        fleet=None if control is None else cluster.fleet.history(),
+        fleet=None if control is None or cluster.roles is not None else cluster.fleet.history(),
         migrations=cluster.migrations,
         split=split,
         power=cluster.power,
         finetuning=finetuning.record if finetuning else None,
+        roles=cluster.roles,
+        pairs=cluster.pairs,
     )

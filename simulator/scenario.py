@@ -18,7 +18,7 @@ from simulator.specs.layout import ParallelSpec, PrecisionSpec
 from simulator.specs.load import LoadSpec, ObjectiveSpec
 from simulator.specs.offload import AttentionOffloadSpec
 from simulator.specs.part import Part
-from simulator.specs.phases import DisaggregationSpec, PartitionSpec
+from simulator.specs.phases import DisaggregationSpec, PairingSpec, PartitionSpec
 from simulator.specs.policies import BatchingSpec, ExecutionSpec, QueueSpec, RouterSpec
 from simulator.specs.power import PowerSpec
 from simulator.specs.settings import lay_over
@@ -30,7 +30,7 @@ from simulator.yaml_io import loads_yaml, read_text
 class Scenario(Part):
     """A serving experiment. With `disaggregation` prompts are computed by a pool of their own.
 
-    With `partition` they are computed on a part of the same devices.
+    With `partition` they are computed on a part of the same devices, with `pairing` by one of two replicas in turn.
 
     `engine` says whose kernels and overheads run it, `calibration` may name a file of one's own for the device.
     `shared_prefix_tokens` tokens, with which every prompt of the load begins, are read once a decode step for all.
@@ -54,6 +54,7 @@ class Scenario(Part):
     execution: ExecutionSpec = ExecutionSpec()
     disaggregation: DisaggregationSpec | None = None
     partition: PartitionSpec | None = None
+    pairing: PairingSpec | None = None
     attention_offload: AttentionOffloadSpec | None = None
     feed_forward: FeedForwardSpec | None = None
     shared_prefix_tokens: Annotated[int, Field(ge=0, le=100_000_000)] = 0

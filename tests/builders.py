@@ -11,6 +11,7 @@ from simulator.engine.cluster import Cluster, Load, PrefillPool, ReplicaSpec
 from simulator.engine.control import Control
 from simulator.engine.handoff import KVTransfer
 from simulator.engine.kv_loading import TierSetup
+from simulator.engine.pairs import Pairing
 from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
@@ -147,6 +148,7 @@ def serve(
     speculation: Speculation | None = None,
     tiers: TierSetup | None = None,
     control: Control | None = None,
+    pairing: Pairing | None = None,
 ) -> tuple[Cluster, Recorder]:
     """Serve a source to its end; with `prefill_replicas` prompts are computed apart."""
     recorder = Recorder()
@@ -176,6 +178,7 @@ def serve(
         fast_forward=fast_forward,
         skip_unservable=True,
         control=control,
+        pairing=pairing,
     )
     cluster.run(source)
     return cluster, recorder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.assembly.roles import roles_of
 from simulator.engine.autoscaling import Autoscaling
 from simulator.engine.control import Control
 from simulator.engine.deployment import Deployment, kv_transfer
@@ -31,7 +32,7 @@ def control_of(scenario: Scenario, deployment: Deployment, power: PowerCapping |
         others = {"speculation": scenario.speculation.policy != "none", "kv_cache.tiers": bool(scenario.kv_cache.tiers)}
         refuse_beside("failures", others)
     migration = _migration(scenario, deployment)
-    control = Control(admission, autoscaling, failures, migration, power)
+    control = Control(admission, autoscaling, failures, migration, power, roles_of(scenario))
     return None if control == Control() else control
 
 

@@ -10,6 +10,7 @@ from simulator.assembly.cache import tier_setup
 from simulator.assembly.feed_forward import feed_forward_pool_of
 from simulator.assembly.finetuning_memory import memory_of
 from simulator.assembly.offload import attention_pool_of
+from simulator.assembly.roles import equal_caches
 from simulator.assembly.splitting import split_of
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
@@ -128,7 +129,8 @@ def pools_of(
             "finetuning": None,
         }
     )
-    return decode, Pool(prompts, deployment_of(prompts, factors, host), scenario.replicas)
+    one, other = equal_caches(scenario, decode.deployment, deployment_of(prompts, factors, host))
+    return Pool(scenario, one), Pool(prompts, other, scenario.replicas)
 
 
 def _serving_pool(scenario: Scenario, factors: Mapping[str, float] | None, host: StepOverheads | None) -> Pool:

@@ -20,9 +20,11 @@ from simulator.engine.fleet import Fleet
 from simulator.engine.handoff import Handoff, KVTransfer
 from simulator.engine.kv_loading import TierSetup
 from simulator.engine.migration import Migrations
+from simulator.engine.pairs import Pairing, Pairs
 from simulator.engine.power import PowerControl
 from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
+from simulator.engine.roles import Roles
 from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.tiers import Tier, Tiers
@@ -85,7 +87,8 @@ class Cluster:
 
     With a `prefill` pool the router chooses among its replicas, and the others only decode. With `control`, requests
     may be shed (`shed`), and replicas come, go and fail (`fleet`; not together with a prefill pool). A
-    `finetuning` pool serves nothing, and ends with the last request as fine-tuning on other replicas does.
+    `finetuning` pool serves nothing, and ends with the last request as fine-tuning on other replicas does. With
+    `pairing` the router chooses among pairs of replicas.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Cluster:
         prefill: PrefillPool | None = None,
         control: Control | None = None,
         finetuning: FinetuningPool | None = None,
+        pairing: Pairing | None = None,
     ) -> None:
         self.clock = Clock()
         self.recorder = recorder
@@ -117,7 +121,7 @@ class Cluster:
         self._control = control
         self._finetuning = finetuning
         routers = [router] if prefill is None else [router, prefill.router]
-        self._tell_routers: list[Callable[[Sequence], None]] = [
+        self._tell: list[Callable[[Sequence], None]] = [
             told for r in routers if (told := getattr(r, "finished", None)) is not None
         ]
         self._open = 0
@@ -126,36 +130,65 @@ class Cluster:
         self._source: Iterator[Sequence] = iter(())
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}
         self._think: dict[int, float] = {}
-        self._fast_forward = fast_forward
+        self._fast_forward = fast_forward and pairing is None
         scaling = None if control is None else control.autoscaling
         most = replicas if scaling is None else max(replicas, scaling.most)
         setup = (prefill.spec if prefill is not None else spec).tiers
         self.tiers = _tiers(setup, most if prefill is None else prefill.replicas)
         self.handoff: Handoff | None = None
         if prefill is None:
-            self.replicas = self.entrance = [self._replica(spec, n, place=n) for n in range(most)]
+            stay = None if pairing is None else self._computed
+            self.replicas = self.entrance = [self._replica(spec, n, stay, place=n) for n in range(most)]
         else:
             self._fast_forward = fast_forward and prefill.transfer is not None
-            self.replicas = [self._replica(spec, number) for number in range(replicas)]
-            take = self._beside
-            if prefill.transfer is not None and prefill.router is not None:
-                self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
-                take = self.handoff.take
-            self.entrance = [self._replica(prefill.spec, replicas + n, take, place=n) for n in range(prefill.replicas)]
-            if self.handoff is None:
-                for one, other in zip(self.replicas, self.entrance, strict=True):
-                    one.neighbour, other.neighbour = other, one
-                    if prefill.split is not None:
-                        SplitDevice(self.clock, prefill.split, other, one)
+            self._build_apart(spec, replicas, prefill)
         self.fleet = Fleet(self.clock, self.entrance, replicas if prefill is None else prefill.replicas)
         admission = None if control is None else control.admission
         self.dispatcher = Dispatcher(self.fleet, router, admission, self._shed)
+        self.roles = self._roles(control)
+        self.pairs = self._pairs(pairing)
         migration = None if control is None else control.migration
         self.migrations = None if migration is None else Migrations(self.clock, migration, self.replicas)
         self.power: PowerControl | None = None
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
+
+    def _build_apart(self, spec: ReplicaSpec, replicas: int, prefill: PrefillPool) -> None:
+        """Replicas that decode, those that compute prompts, and the way from these to those."""
+        stay = self._computed if self._control is not None and self._control.roles is not None else None
+        self.replicas = [self._replica(spec, number, stay) for number in range(replicas)]
+        take = self._beside
+        if prefill.transfer is not None and prefill.router is not None:
+            self.handoff = Handoff(self.clock, prefill.transfer, prefill.router, self.replicas)
+            take = stay or self.handoff.take
+        self.entrance = [
+            self._replica(prefill.spec, replicas + n, take, place=n, kv=None if self.handoff else self.replicas[n].kv)
+            for n in range(prefill.replicas)
+        ]
+        if self.handoff is None:
+            for one, other in zip(self.replicas, self.entrance, strict=True):
+                one.neighbour, other.neighbour = other, one
+                if prefill.split is not None:
+                    SplitDevice(self.clock, prefill.split, other, one)
+
+    def _roles(self, control: Control | None) -> Roles | None:
+        """What changes the replicas' roles, None where they keep them."""
+        if control is None or control.roles is None:
+            return None
+        assert self.handoff is not None
+        found = Roles(self.clock, control.roles, self.dispatcher, self.handoff, self.entrance, self.replicas)
+        self._tell.append(found.finished)
+        return found
+
+    def _pairs(self, pairing: Pairing | None) -> Pairs | None:
+        """Replicas two and two, between which the router chooses, None where each is on its own."""
+        if pairing is None:
+            return None
+        found = Pairs(self.clock, pairing, self.replicas)
+        self.fleet.route_to(found.views)
+        self._tell.append(found.finished)
+        return found
 
     def _replica(
         self,
@@ -164,13 +197,17 @@ class Cluster:
         on_prefilled: Callable[[Sequence, Replica], None] | None = None,
         *,
         place: int | None = None,
+        kv: PagedKVCache | None = None,
     ) -> Replica:
-        """One replica; `place` is its own among those that requests enter by, which have the cache tiers."""
+        """One replica; `place` is its own among those that requests enter by, which have the cache tiers.
+
+        `kv` is a cache that it shares with another.
+        """
         setup = spec.tiers if place is not None else None
         return Replica(
             self.clock,
             number,
-            kv=self.replicas[number - len(self.replicas)].kv if self._shares_cache(on_prefilled) else spec.kv(),
+            kv=kv or spec.kv(),
             limits=spec.limits,
             policy=spec.policy,
             discipline=None if spec.discipline is None else spec.discipline(),
@@ -195,8 +232,11 @@ class Cluster:
         """Decode replicas first, then those that compute prompts alone."""
         return self.replicas if self.entrance is self.replicas else [*self.replicas, *self.entrance]
 
-    def _shares_cache(self, on_prefilled: Callable[[Sequence, Replica], None] | None) -> bool:
-        return on_prefilled is not None and self.handoff is None
+    def _computed(self, sequence: Sequence, source: Replica) -> None:
+        """A replica that may go on to decode has computed a prompt."""
+        found = self.roles or self.pairs
+        assert found is not None
+        found.computed(sequence, source)
 
     def _beside(self, sequence: Sequence, source: Replica) -> None:
         """Let the replica on the other part of the same devices decode on; the cache stays where it is."""
@@ -231,6 +271,8 @@ class Cluster:
         if control.power is not None:
             self.power = PowerControl(self.clock, control.power, self.all_replicas)
             self.clock.process(self.power.run())
+        if self.roles is not None:
+            self.clock.process(self.roles.run())
 
     def _arrivals(self) -> Generator[Event, None, None]:
         """Open loop: each request at its time."""
@@ -279,7 +321,7 @@ class Cluster:
                 self.clock.process(self._after_thinking(*queue.popleft()))
             else:
                 del self._busy_sessions[sequence.session]
-        for tell in self._tell_routers:
+        for tell in self._tell:
             tell(sequence)
         if self._never_rests:
             self._close(sequence)

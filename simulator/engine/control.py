@@ -8,15 +8,17 @@ from simulator.engine.autoscaling import Autoscaling
 from simulator.engine.failures import Failures
 from simulator.engine.migration import Migration
 from simulator.engine.power import PowerCapping
+from simulator.engine.roles import RoleSwitching
 from simulator.policies.admission import Admission
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Admission, autoscaling, failures, migration and a power budget; None for what there is none of."""
+    """Admission, autoscaling, failures, migration, a power budget, changes of role; None for what there is none of."""
 
     admission: Admission | None = None
     autoscaling: Autoscaling | None = None
     failures: Failures | None = None
     migration: Migration | None = None
     power: PowerCapping | None = None
+    roles: RoleSwitching | None = None

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence as Sequenced
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from simulator.engine.clock import Clock
 from simulator.engine.replica import Replica
+from simulator.policies.routing import ReplicaView
 from simulator.policies.sequence import Sequence
+
+
+class Entrance(ReplicaView, Protocol):
+    """What a router may choose: a replica, or replicas that take requests in as one."""
+
+    def submit(self, sequence: Sequence) -> None:
+        """Queue a sequence."""
+        ...
 
 
 class State(StrEnum):
@@ -57,7 +68,7 @@ class Fleet:
         self.clock = clock
         self.replicas = replicas
         self.states = [State.SERVING] * initial + [State.OFF] * (len(replicas) - initial)
-        self.serving = replicas[:initial]
+        self.serving: Sequenced[Entrance] = replicas[:initial]
         self.restarts = 0
         self.failures = 0
         self.since = [clock.now] * len(replicas)
@@ -81,6 +92,11 @@ class Fleet:
         self.serving = [self.replicas[n] for n in self.numbers(State.SERVING)]
         if state is State.SERVING:
             self.on_serving()
+
+    def route_to(self, entrances: Sequenced[Entrance]) -> None:
+        """Let the router choose among these from now on; what each replica is doing is not changed by it."""
+        self.serving = entrances
+        self.on_serving()
 
     def drain(self, number: int) -> None:
         """Let a replica take nothing more, and switch it off when it has finished what it has."""

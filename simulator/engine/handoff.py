@@ -78,10 +78,20 @@ class KVTransfer:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Moving:
+    """A sequence on its way: `source` keeps the blocks of `held`, a copy; `decoded` ones had begun to decode there."""
+
+    sequence: Sequence
+    held: Sequence
+    source: Replica
+    decoded: bool
+
+
 class Handoff:
     """Takes finished prompts from prefill replicas to the decode replicas that a router chooses.
 
-    Transfers that share a sender or a receiver follow each other.
+    Transfers that share a sender or a receiver follow each other. `replicas` are those that decode now.
     """
 
     def __init__(self, clock: Clock, transfer: KVTransfer, router: Router, replicas: Sequenced[Replica]) -> None:
@@ -93,26 +103,47 @@ class Handoff:
         self.count = 0
         self.busy_seconds = 0.0
         self._free: dict[tuple[str, int], float] = {}
+        self._offered: dict[Sequence, _Moving] = {}
 
     def take(self, sequence: Sequence, source: Replica) -> None:
         """Start moving a sequence whose prompt is computed; the source keeps its blocks until they have moved."""
+        self._leave(sequence, source, decoded=sequence.generated > 1)
+
+    def take_decoding(self, sequence: Sequence, source: Replica) -> None:
+        """The same for a sequence that has begun to decode and has left its source's batch."""
+        sequence.target = sequence.computed
+        self._leave(sequence, source, decoded=True)
+
+    def offer_again(self, target: Replica) -> None:
+        """Choose other replicas for the sequences that `target` was to receive and has no blocks for yet."""
+        for sequence in target.expect_no_more():
+            self._offer(self._offered.pop(sequence))
+
+    def _leave(self, sequence: Sequence, source: Replica, *, decoded: bool) -> None:
         held = copy.copy(sequence)
+        if decoded:
+            held.scheduled = self.clock.now  # no layer of it has left before
         sequence.leave_cache()
+        self._offer(_Moving(sequence, held, source, decoded))
+
+    def _offer(self, moving: _Moving) -> None:
+        sequence = moving.sequence
         chosen = self.router.choose(sequence, self.replicas) if len(self.replicas) > 1 else 0
         target = self.replicas[chosen]
-        target.expect(sequence, lambda missing: self._start(sequence, held, source, target, missing))
+        self._offered[sequence] = moving
+        target.expect(sequence, lambda missing: self._start(moving, target, missing))
 
-    def _start(self, sequence: Sequence, held: Sequence, source: Replica, target: Replica, missing: int) -> None:
-        self.clock.process(self._move(sequence, held, source, target, missing))
+    def _start(self, moving: _Moving, target: Replica, missing: int) -> None:
+        del self._offered[moving.sequence]
+        self.clock.process(self._move(moving, target, missing))
 
-    def _move(
-        self, sequence: Sequence, held: Sequence, source: Replica, target: Replica, missing: int
-    ) -> Generator[Event, None, None]:
+    def _move(self, moving: _Moving, target: Replica, missing: int) -> Generator[Event, None, None]:
         """Move the `missing` tokens that the target does not have cached."""
-        yield self.clock.at(self._landing(held, source, target, missing), ARRIVAL)
-        if self.transfer.visible == "transfer":
+        sequence = moving.sequence
+        yield self.clock.at(self._landing(moving.held, moving.source, target, missing), ARRIVAL)
+        if self.transfer.visible == "transfer" and not moving.decoded:
             sequence.first_token = sequence.last_token = self.clock.now
-        source.let_go(held)
+        moving.source.let_go(moving.held)
         target.accept(sequence)
 
     def _landing(self, held: Sequence, source: Replica, target: Replica, missing: int) -> float:

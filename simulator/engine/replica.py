@@ -80,7 +80,7 @@ class Replica:
             loading = KVLoading(clock, kv, self.waiting, timer, tiers, below, self._loaded)
         stages = len(timer.stages)
         self.lanes: list[Lane | SpeculativeLane] = []
-        shared = Limits(max(1, limits.max_num_seqs // stages), limits.max_num_batched_tokens)
+        shared = _share(limits, stages)
         stage_free = [0.0] * stages
         for lane in range(min(stages, limits.max_num_seqs)):
             if speculation is not None:
@@ -218,6 +218,38 @@ class Replica:
         self.kv.release(sequence)
         self._notice()
 
+    def expect_no_more(self) -> list[Sequence]:
+        """Give up the sequences that are expected and have no blocks here yet."""
+        given_up = [sequence for sequence, _ in self._expected]
+        self._expected.clear()
+        self.outstanding -= len(given_up)
+        return given_up
+
+    def withdraw(self) -> list[Sequence]:
+        """Give up the sequences that are queued here and hold no blocks, first in line first."""
+        queued = list(self.waiting)
+        while self.waiting:
+            self.waiting.popleft()
+        self.outstanding -= len(queued)
+        self.lanes[0].state.prompt_backlog -= sum(s.target for s in queued)
+        return queued
+
+    def release_decoding(self, lane: Lane) -> list[Sequence]:
+        """Give up, between two steps, the sequences that decode here or are about to; they keep their blocks."""
+        leaving = list(lane.state.decoding)
+        for sequence in leaving:
+            lane.part(sequence)
+        leaving += self.ready
+        self.ready.clear()
+        self.outstanding -= len(leaving)
+        return leaving
+
+    def batch_by(self, policy: Callable[[], BatchingPolicy], limits: Limits) -> None:
+        """Decide on batches by other rules from the next step on."""
+        for lane in self.lanes:
+            lane.policy = policy()
+            lane.state.limits = _share(limits, len(self.lanes))
+
     def between_steps(self, act: Callable[[Lane], object]) -> None:
         """Have `act` done when the step in progress has ended, before the next is decided on."""
         self._between.append(act)
@@ -299,3 +331,8 @@ class Replica:
             self.neighbour.blocks_came_free()
         if len(self.lanes) > 1 and self.waiting:
             self._notice()
+
+
+def _share(limits: Limits, stages: int) -> Limits:
+    """The limits of one of several lanes."""
+    return Limits(max(1, limits.max_num_seqs // stages), limits.max_num_batched_tokens)

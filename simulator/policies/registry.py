@@ -76,6 +76,15 @@ POLICIES: dict[str, dict[str, str]] = {
         "polca": "simulator.policies.power:Polca",
         "uniform": "simulator.policies.power:Uniform",
     },
+    "roles": {
+        "fixed": "simulator.policies.roles:Fixed",
+        "queue-and-cache": "simulator.policies.roles:QueueAndCache",
+        "attainment": "simulator.policies.roles:Attainment",
+        "scheduled": "simulator.policies.roles:Scheduled",
+    },
+    "pairing": {
+        "accellm": "simulator.policies.pairing:AcceLLM",
+    },
     "speculation": {
         "none": "simulator.policies.speculation:NoSpeculation",
         "fixed": "simulator.policies.speculation:Fixed",

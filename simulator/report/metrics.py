@@ -106,6 +106,10 @@ def summarise(result: Result) -> dict[str, Any]:
         summary["migration"] = result.migrations.figures()
     if result.power is not None:
         summary["power"] = power_figures(result, result.power, latencies(result))
+    if result.roles is not None:
+        summary["roles"] = result.roles.figures()
+    if result.pairs is not None:
+        summary["pairing"] = result.pairs.figures()
     if result.fleet is not None:
         summary["fleet"] = fleet_figures(result, result.fleet)
     summary["deployment"] = _deployment(result)

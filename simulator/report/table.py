@@ -92,6 +92,7 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         split = s["split"]
         seconds = f"of the units for prompts in the {split['both_phases_s']:,.1f} s in which both phases worked"
         yield "split", f"{split['mean_prompt_units']:.0%}", f"{seconds}, changed {split['changes']:,} times"
+    yield from _roles(s)
     for name, tier in s.get("kv_tiers", {}).items():
         yield (
             f"{name} KV tier",
@@ -164,6 +165,18 @@ def _power(row: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     capped = [row[name]["capped_server_s"] for name in ("low_priority", "high_priority")]
     yield "power brakes", f"{row['brakes']:,}", f"{row['braked_s']:,.1f} s in all"
     yield "capped", f"{capped[0]:,.1f}", f"server-seconds of low priority, {capped[1]:,.1f} of high priority"
+
+
+def _roles(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Replicas that computed prompts at times and decoded at others."""
+    if "roles" in s:
+        roles = s["roles"]
+        times = ", ".join(f"{roles[f'{n}_replica_s']:,.0f} {n}" for n in ("prefill", "decode", "draining"))
+        yield "changes of role", f"{roles['changes']:,}", f"replica-seconds: {times}"
+    if "pairing" in s:
+        pairs = s["pairing"]
+        what = f"GB, {pairs['taken_over']:,} sequences taken over in {pairs['turns_at_prompts']:,} turns at prompts"
+        yield "redundant KV caches", f"{pairs['redundant_gb']:,.1f}", what
 
 
 def overload(summary: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Fields of a scenario that keep prompts apart from decoding: on other devices, or on a part of the same."""
+"""Fields of a scenario that keep prompts apart from decoding: on other devices, a part of the same, or in turns."""
 
 from __future__ import annotations
 
@@ -35,10 +35,26 @@ class TransferSpec(Part):
         return self
 
 
+class RolesSpec(Part):
+    """The role policy by name or `module:Class`, asked every `every_s` seconds how many replicas compute prompts.
+
+    A replica that is to change its role takes nothing more of the old one. With `drain` "finish" it first ends what it
+    has; with "mixed" it goes on with that beside the work of its new role (Splitwise's mixed pool, Patel et al.,
+    ISCA 2024, section 4); with "hand-over" it sends what it decodes to other replicas over the link, and what it has
+    not begun back to the router. Prompts that a replica computed before it decodes stay in its cache.
+    """
+
+    policy: str = "fixed"
+    options: dict[str, Any] = Field(default_factory=dict)
+    every_s: Positive = 5.0
+    drain: Literal["finish", "mixed", "hand-over"] = "finish"
+
+
 class DisaggregationSpec(Part):
     """A pool of `replicas` that only compute prompts; the scenario's own replicas then only decode.
 
-    What is not given is as in the decode pool. `router` chooses the decode replica.
+    What is not given is as in the decode pool. `router` chooses the decode replica. `roles` says whether replicas
+    change from one pool to the other.
     """
 
     replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
@@ -50,6 +66,7 @@ class DisaggregationSpec(Part):
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     transfer: TransferSpec = TransferSpec()
     router: RouterSpec = RouterSpec(policy="least-outstanding")
+    roles: RolesSpec = RolesSpec()
 
 
 class SplitSpec(Part):
@@ -95,3 +112,18 @@ class PartitionSpec(Part):
                 f"prefill_units {self.prefill_units} is no multiple of split.step {self.split.step}: change either"
             )
         return self
+
+
+class PairingSpec(Part):
+    """Replicas two and two, each with copies of the KV caches of the other (AcceLLM, arXiv:2411.05555).
+
+    The policy, by name or `module:Class`, says which of a pair computes prompts and what the other hands back when
+    there are no more. Copies go over `link` (None: the node's own where both replicas fit into one node, else its
+    network), those of prompts `layerwise` while other layers are computed, and are given up when memory runs short.
+    Both replicas take blocks of each other's cache, so iterations are simulated one by one.
+    """
+
+    policy: str = "accellm"
+    options: dict[str, Any] = Field(default_factory=dict)
+    link: str | None = None
+    layerwise: bool = True

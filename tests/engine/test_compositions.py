@@ -37,12 +37,16 @@ KINDS: dict[str, list[Any]] = {
     "disaggregation": [
         {"replicas": 1},
         {"replicas": 1, "transfer": {"encoding": {"ratio": 3.5}, "layerwise": True}},
+        {"replicas": 2, "roles": {"policy": "scheduled", "options": {"at": [[1, 3], [3, 1]]}, "every_s": 0.5}},
+        {"replicas": 2, "roles": {"policy": "queue-and-cache", "drain": "mixed", "every_s": 0.2}},
+        {"replicas": 2, "roles": {"policy": "attainment", "drain": "hand-over", "every_s": 0.3}},
     ],
     "partition": [
         {"prefill_units": 0.4},
         {"split": {"policy": "feedback", "options": {"interval_s": 1.0}}},
         {"split": {"policy": "proactive", "alone": "part"}},
     ],
+    "pairing": [{"policy": "accellm"}, {"policy": "accellm", "link": "ethernet-25", "layerwise": False}],
     "failures": [{"mtbf_s": 20.0, "mttr_s": 2.0}],
     "migration": [{"policy": "llumnix"}],
     "power": [

@@ -1,0 +1,78 @@
+"""From a scenario's fields to replicas that change between the prefill and the decode pool."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from simulator.engine.deployment import Deployment
+from simulator.engine.roles import Batching, RoleSwitching
+from simulator.errors import InputError, refuse_beside
+from simulator.policies.batching.state import Limits
+from simulator.policies.registry import build_policy
+from simulator.policies.roles import Fixed, Role, RolePolicy
+from simulator.scenario import Scenario
+from simulator.specs.policies import BatchingSpec
+
+# What prefill and decode replicas must have in common to play either role.
+_SHARED = ("device", "node", "parallel", "calibration", "price_per_device_hour")
+
+
+def roles_of(scenario: Scenario) -> RoleSwitching | None:
+    """How replicas change their role, None where they keep it. Raises `InputError` where they could not."""
+    apart = scenario.disaggregation
+    if apart is None:
+        return None
+    policy: RolePolicy = build_policy("roles", apart.roles.policy, apart.roles.options)
+    if isinstance(policy, Fixed):
+        return None
+    _refuse_beside_roles(scenario)
+    objectives = scenario.objectives
+    return RoleSwitching(
+        policy=policy,
+        interval_s=apart.roles.every_s,
+        drain=apart.roles.drain,
+        batching={
+            Role.PREFILL: _batching(apart.batching or scenario.batching),
+            Role.DECODE: _batching(scenario.batching),
+        },
+        ttft_s=None if objectives.ttft_ms is None else objectives.ttft_ms / 1e3,
+        tpot_s=None if objectives.tpot_ms is None else objectives.tpot_ms / 1e3,
+    )
+
+
+def equal_caches(scenario: Scenario, one: Deployment, other: Deployment) -> tuple[Deployment, Deployment]:
+    """Two deployments with the smaller KV cache of both, where replicas may go from one to the other."""
+    if scenario.disaggregation is None or scenario.disaggregation.roles.policy == "fixed":
+        return one, other
+    blocks = min(one.memory.blocks, other.memory.blocks)
+    return (
+        replace(one, memory=replace(one.memory, blocks=blocks)),
+        replace(other, memory=replace(other.memory, blocks=blocks)),
+    )
+
+
+def _batching(spec: BatchingSpec) -> Batching:
+    limits = Limits(spec.max_num_seqs, spec.max_num_batched_tokens)
+    return Batching(partial(build_policy, "batching", spec.policy, spec.options), limits)
+
+
+def _refuse_beside_roles(scenario: Scenario) -> None:
+    apart = scenario.disaggregation
+    assert apart is not None
+    what = f"disaggregation.roles {apart.roles.policy}"
+    for name in _SHARED:
+        given = getattr(apart, name)
+        if given is not None and given != getattr(scenario, name):
+            raise InputError(
+                f"{what} moves replicas between the pools, so they must be alike: leave out disaggregation.{name}"
+            )
+    others = {
+        "feed_forward": scenario.feed_forward is not None,
+        "finetuning": scenario.finetuning is not None,
+        "attention_offload": scenario.attention_offload is not None,
+        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
+        f"queue {scenario.queue.policy}": scenario.queue.policy != "fcfs",
+        "parallel.pipeline above 1": scenario.parallel.pipeline > 1,
+    }
+    refuse_beside(what, others)
