@@ -21,6 +21,7 @@ from simulator.specs.part import Part
 from simulator.specs.phases import DisaggregationSpec, PairingSpec, PartitionSpec
 from simulator.specs.policies import BatchingSpec, ExecutionSpec, QueueSpec, RouterSpec
 from simulator.specs.power import PowerSpec
+from simulator.specs.prompt_model import PromptModelSpec
 from simulator.specs.settings import lay_over
 from simulator.specs.speculation import SpeculationSpec
 from simulator.specs.validating import validated
@@ -57,6 +58,7 @@ class Scenario(Part):
     pairing: PairingSpec | None = None
     attention_offload: AttentionOffloadSpec | None = None
     feed_forward: FeedForwardSpec | None = None
+    prompt_model: PromptModelSpec | None = None
     shared_prefix_tokens: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     speculation: SpeculationSpec = SpeculationSpec()
     admission: AdmissionSpec = AdmissionSpec()

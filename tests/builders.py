@@ -54,6 +54,7 @@ class FixedTimer:
     overheads: StepOverheads = field(default_factory=StepOverheads)
     stages: tuple[None, ...] = (None,)
     kernels: tuple[()] = ()
+    prompt_pass: None = None
     chunks = StepTimer.chunks
 
     def step_seconds(self, *_: object) -> float:

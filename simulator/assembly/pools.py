@@ -10,6 +10,7 @@ from simulator.assembly.cache import tier_setup
 from simulator.assembly.feed_forward import feed_forward_pool_of
 from simulator.assembly.finetuning_memory import memory_of
 from simulator.assembly.offload import attention_pool_of
+from simulator.assembly.prompt_model import prompt_model_of
 from simulator.assembly.roles import equal_caches
 from simulator.assembly.splitting import split_of
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
@@ -97,6 +98,7 @@ def deployment_of(
         scored=scenario.kv_cache.keep_share is not None,
         feed_forward=feed_forward_pool_of(scenario, factors),
         finetuning=memory_of(scenario.finetuning, loaded, parallel, precision),
+        prompt_model=prompt_model_of(scenario),
     )
 
 

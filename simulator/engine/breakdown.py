@@ -9,6 +9,7 @@ import numpy as np
 
 from simulator.engine.attention_timer import AttentionPiece
 from simulator.engine.deployment import Deployment
+from simulator.errors import refuse_beside
 from simulator.workloads.graph import attention_calls, head_calls, token_calls
 from simulator.workloads.operators import Attention, Call, Collective, HostCopy
 from simulator.workloads.sides import attention_side_calls
@@ -40,6 +41,9 @@ def iteration_parts(
     sequence. Of layers that are fed forward elsewhere they are those of the devices that attend, micro-batch by
     micro-batch, and what these wait for the pool and the links.
     """
+    refuse_beside(
+        "the breakdown of prompts", {"prompt_model": deployment.timer.prompt_pass is not None and bool(prefill)}
+    )
     new = sum(n for _, n in prefill)
     sequences = len(prefill) + len(decode)
     found: list[Row] = []

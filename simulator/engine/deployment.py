@@ -11,7 +11,8 @@ from simulator.engine.drafter_layout import drafter_of
 from simulator.engine.feed_forward import FeedForwardPool, PoolMemory
 from simulator.engine.handoff import KVTransfer, WireEncoding
 from simulator.engine.memory import NO_DRAFTER, FinetuningMemory, MemoryPlan, plan_memory
-from simulator.engine.step_timer import StepTimer
+from simulator.engine.prompt_pass import PromptModel, prompt_pass
+from simulator.engine.step_timer import PromptPass, StepTimer
 from simulator.errors import InputError
 from simulator.hardware.calibration import Calibrations, calibrations_for
 from simulator.hardware.device import Device, device
@@ -96,6 +97,7 @@ def deploy(
     scored: bool = False,
     feed_forward: FeedForwardPool | None = None,
     finetuning: FinetuningMemory | None = None,
+    prompt_model: PromptModel | None = None,
 ) -> Deployment:
     """Put a model on devices.
 
@@ -106,7 +108,8 @@ def deploy(
     and does its decode attention, if they are not on its own devices. `shared_prefix` tokens begin every prompt and
     are read once a step. `scored` says that decode steps keep scores of the tokens they attend to. `feed_forward` holds
     the feed-forward weights and works on them, if the model's own devices do not.
-    `finetuning` is the memory that fine-tuning takes beside.
+    `finetuning` is the memory that fine-tuning takes beside. `prompt_model` computes prompts in the model's place, and
+    takes its part of the memory.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -126,10 +129,13 @@ def deploy(
     if feed_forward is not None:
         feed_forward.check(loaded, layout)
     held = loaded if feed_forward is None else without_feed_forward(loaded)
+    beside = NO_DRAFTER if drafter is None else drafter.memory
+    before: PromptPass | None = None
+    if prompt_model is not None:
+        before, beside = prompt_pass(prompt_model, layout, law, own), prompt_model.memory(layout)
     memory = plan_memory(
         held, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
-        draft=NO_DRAFTER if drafter is None else drafter.memory, stages=feed_forward is None,
-        finetuning=finetuning,
+        draft=beside, stages=feed_forward is None, finetuning=finetuning,
     )  # fmt: skip
     offload: AttentionOffload | None = None
     if pool is not None:
@@ -140,7 +146,9 @@ def deploy(
             block_bytes=pool.block_bytes(loaded, formats, block_tokens),
         )
     there = None if feed_forward is None else feed_forward.memory(loaded, layout, formats, bounds)
-    timer = StepTimer(loaded, layout, formats, law, own, execution, offload, shared_prefix, scored, feed_forward)
+    timer = StepTimer(
+        loaded, layout, formats, law, own, execution, offload, shared_prefix, scored, feed_forward, before
+    )
     return Deployment(loaded, on, fabric, layout, formats, bounds, calibrations, memory, timer, law, drafter, there)
 
 

@@ -279,7 +279,11 @@ class Lane:
             times[1:] = durations
             ends = np.add.accumulate(times, out=times)[1:]
             return Run(batch, start, ends, durations, decoding, contexts, NO_CHUNKS, len(durations))
-        chunks = self.timer.chunks([(s.computed, n) for s, n in batch.chunks])
+        work = [(s.computed, n) for s, n in batch.chunks]
+        if self.timer.prompt_pass is None:
+            chunks = self.timer.chunks(work)
+        else:
+            chunks = self.timer.chunks(work, [s.computed + n == s.target for s, n in batch.chunks])
         if self._alone:
             end = start + self.timer.step_seconds(decoding, contexts, chunks)
             if self.loading is not None:

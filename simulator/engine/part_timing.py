@@ -98,6 +98,7 @@ class PartCost:
 
     def _moved(self) -> float:
         timer, work = self.timing.timer(1.0, 1.0), self.work
-        tokens, rows = work.decoding + work.chunks.tokens, work.decoding + work.chunks.sequences
+        rows = work.decoding + work.chunks.sequences
+        tokens = timer.own_tokens(work.decoding, work.chunks.tokens, work.chunks.sequences)
         moved = timer.attention_work(work.contexts, 1, work.chunks)[1]
         return moved + sum(s.token_bytes[tokens] + s.head_bytes[rows] for s in timer.stages)

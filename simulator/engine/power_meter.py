@@ -101,7 +101,8 @@ def step_work(timer: StepTimer, run: Run) -> tuple[Any, Any]:
     index = np.arange(run.steps)
     contexts: Any = [(start + growth * index, growth) for start, growth in run.contexts]
     flops, moved = timer.attention_work(contexts, 1, run.chunks)
-    tokens, sequences = run.decoding + run.chunks.tokens, run.decoding + run.chunks.sequences
+    tokens = timer.own_tokens(run.decoding, run.chunks.tokens, run.chunks.sequences)
+    sequences = run.decoding + run.chunks.sequences
     for stage in timer.stages:
         flops = flops + (stage.token_flops[tokens] + stage.head_flops[sequences])
         moved = moved + (stage.token_bytes[tokens] + stage.head_bytes[sequences])

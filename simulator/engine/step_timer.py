@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,32 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """Prompt tokens of one iteration: how many, in how many sequences, pairs and context by span, work by kernel."""
+    """Prompt tokens of one iteration: how many, in how many sequences, pairs and context by span, work by kernel.
+
+    Where another model computes prompts, `elsewhere` is what it computes; the rest is then of the last tokens of
+    prompts that end, one a sequence, which this model takes.
+    """
 
     tokens: int
     sequences: int
     pairs: tuple[int, ...]
     context: tuple[int, ...]
     works: tuple[Work, ...]
+    elsewhere: Chunks | None = None
+
+
+class PromptPass(Protocol):
+    """Another model's pass over prompts, which leaves this model's KV cache."""
+
+    def chunks(self, work: Sequence[tuple[int, int]]) -> Chunks:
+        """Summary of prompt chunks given as (cached tokens, new tokens)."""
+        ...
+
+    def seconds(self, chunks: Chunks) -> float: ...
+
+    def work(self, chunks: Chunks) -> tuple[float, float]:
+        """FLOPs and bytes on one device."""
+        ...
 
 
 NO_CHUNKS = Chunks(0, 0, (), (), ())
@@ -141,7 +160,8 @@ class StepTimer:
     All times are seconds; FLOPs and bytes are of one device of each stage, added over the stages. With `offload`,
     decode attention is done elsewhere, and counted there. The first `shared_prefix` tokens, which all sequences have
     in common, are read once a step. `scored` steps also update a score of every token attended to. A `pool` feeds
-    forward, and counts that work itself.
+    forward, and counts that work itself. With `prompt_pass`, another model computes prompts, and after it, in the same
+    iteration, this one their last tokens and the decode step.
     """
 
     def __init__(
@@ -156,7 +176,9 @@ class StepTimer:
         shared_prefix: int = 0,
         scored: bool = False,
         pool: FeedForwardPool | None = None,
+        prompt_pass: PromptPass | None = None,
     ) -> None:
+        self.prompt_pass = prompt_pass
         self.execution: Execution = execution or Sequential()
         self.offload = offload
         self._shared_prefix = shared_prefix
@@ -176,10 +198,15 @@ class StepTimer:
         self._graph_tokens = overheads.graph_tokens
         self._arange = np.arange(1024, dtype=np.float64)
 
-    def chunks(self, work: Sequence[tuple[int, int]]) -> Chunks:
-        """Summary of prompt chunks given as (cached tokens, new tokens)."""
+    def chunks(self, work: Sequence[tuple[int, int]], ends: Sequence[bool] | None = None) -> Chunks:
+        """Summary of prompt chunks given as (cached tokens, new tokens).
+
+        `ends` says which of them end their prompts (None: all), which matters with a prompt pass.
+        """
         if not work:
             return NO_CHUNKS
+        if self.prompt_pass is not None:
+            return self._last_tokens(self.prompt_pass, work, ends or [True] * len(work))
         chunks = tuple(work)
         works = tuple([kernel.work(chunks) for _, kernel in self.kernels])
         if len(chunks) == 1:
@@ -190,6 +217,18 @@ class StepTimer:
         context = tuple([sum([s.context(c, n) for c, n in chunks]) for s in self.spans])
         return Chunks(sum([n for _, n in chunks]), len(chunks), pairs, context, works)
 
+    def _last_tokens(self, before: PromptPass, work: Sequence[tuple[int, int]], ends: Sequence[bool]) -> Chunks:
+        """What is left to this model of prompt chunks that another computes: a decode step of those that end."""
+        left = [(cached, new - end) for (cached, new), end in zip(work, ends, strict=True) if new > end]
+        lasts = [cached + new - 1 for (cached, new), end in zip(work, ends, strict=True) if end]
+        context = tuple([sum([s.attended(last + 1) for last in lasts]) for s in self.spans])
+        tokens = sum([new for _, new in work])
+        return Chunks(tokens, len(lasts), (), context, (), before.chunks(left) if left else NO_CHUNKS)
+
+    def own_tokens(self, decoding: Any, tokens: Any, sequences: Any) -> Any:
+        """Tokens that pass through this model's layers, of iterations of `decoding` sequences and prompt `tokens`."""
+        return decoding + (tokens if self.prompt_pass is None else sequences)
+
     def host_seconds(self, sequences: int) -> float:
         """Seconds that the engine itself adds to an iteration that samples `sequences` tokens."""
         return self._host_step + self._host_sequence * sequences
@@ -197,6 +236,8 @@ class StepTimer:
     def step_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
         """One iteration, all stages one after the other."""
         total = self.host_seconds(decoding + chunks.sequences)
+        if chunks.elsewhere is not None:
+            return total + self._after_prompts(chunks.elsewhere, decoding, contexts, chunks)
         for stage in range(len(self.stages)):
             total += self._stage_seconds(stage, decoding, contexts, chunks)
         return total
@@ -204,6 +245,19 @@ class StepTimer:
     def device_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
         """One iteration, all stages one after the other, without what the engine itself adds."""
         return sum(self._stage_seconds(stage, decoding, contexts, chunks) for stage in range(len(self.stages)))
+
+    def _after_prompts(
+        self, elsewhere: Chunks, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks
+    ) -> float:
+        """Another model's pass over the prompts, then a step of all that decode and of the prompts that end."""
+        assert self.prompt_pass is not None
+        total = self.prompt_pass.seconds(elsewhere) if elsewhere.tokens else 0.0
+        rows = decoding + chunks.sequences
+        if not rows:
+            return total
+        before = contexts if decoding else [(0, 0)] * len(self.spans)
+        joined = [(start + more, growth) for (start, growth), more in zip(before, chunks.context, strict=True)]
+        return total + self._stage_seconds(0, rows, joined, NO_CHUNKS)
 
     def launch_floor(self, stage: int, tokens: int) -> float:
         """The least that a stage takes for so many tokens: what the host needs to launch its kernels one by one."""
@@ -318,6 +372,8 @@ class StepTimer:
     def attention_work(self, contexts: Sequence[tuple[int, int]], steps: int, chunks: Chunks) -> tuple[float, float]:
         """FLOPs and cache bytes of attention in `steps` equal iterations."""
         flops = moved = 0.0
+        if chunks.elsewhere is not None:
+            return self._work_after_prompts(chunks.elsewhere, contexts, chunks)
         for stage in self.stages:
             for i, (start, growth) in enumerate(contexts):
                 read = steps * start + growth * (steps * (steps - 1) // 2)
@@ -329,3 +385,17 @@ class StepTimer:
                 flops += stage.prompt_flops[i] * pairs
                 moved += stage.prompt_bytes[i] * chunks.context[i]
         return flops, moved
+
+    def _work_after_prompts(
+        self, elsewhere: Chunks, contexts: Sequence[tuple[int, int]], chunks: Chunks
+    ) -> tuple[float, float]:
+        """All of another model's FLOPs and bytes, and attention of what decodes and of the prompts that end."""
+        assert self.prompt_pass is not None
+        flops, moved = self.attention_work(contexts, 1, NO_CHUNKS)
+        for i, attended in enumerate(chunks.context):
+            flops += self._only.decode_flops[i] * attended
+            moved += self._only.decode_bytes[i] * attended
+        if not elsewhere.tokens:
+            return flops, moved
+        more_flops, more_moved = self.prompt_pass.work(elsewhere)
+        return flops + more_flops, moved + more_moved

@@ -328,6 +328,8 @@ def _deployment(result: Result) -> dict[str, Any]:
         found["memory_per_device_gb"]["finetuning"] = d.memory.finetuning.total / 1e9
     if scenario.finetuning is not None and scenario.finetuning.dedicated_replicas:
         found["finetuning_replicas"] = scenario.finetuning.dedicated_replicas
+    if scenario.prompt_model is not None:
+        found["prompt_model"] = scenario.prompt_model.model
     if scenario.apart:
         found["prefill_pool"] = _prefill_pool(result.pools[1])
     return found

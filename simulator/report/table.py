@@ -287,7 +287,8 @@ def deployment_title(deployment: dict[str, Any]) -> str:
             f"{d['model']} decoding on {each[0]} x {d['device']} ({layout}), "
             f"prompts on {each[1]} x {p['device']} ({p['replicas']} replicas)"
         )
-    return f"{d['model']} on {d['devices']} x {d['device']} ({layout}; {d['policy']})"
+    before = f", prompts by {d['prompt_model']}," if "prompt_model" in d else ""
+    return f"{d['model']}{before} on {d['devices']} x {d['device']} ({layout}; {d['policy']})"
 
 
 def _two_sided_title(d: dict[str, Any], layout: str) -> str:

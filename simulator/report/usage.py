@@ -32,7 +32,7 @@ def pool_rows(result: Result) -> list[tuple[Pool, Rows]]:
 def work(rows: Rows, deployment: Deployment) -> tuple[Floats, Floats]:
     """FLOPs and bytes of each iteration row, summed over the stages, one device of each."""
     queries = rows["decode_sequences"] + rows.get("draft_tokens", 0.0)
-    tokens = (queries + rows["prefill_tokens"]).astype(np.int64)
+    tokens = deployment.timer.own_tokens(queries, rows["prefill_tokens"], rows["prefill_sequences"]).astype(np.int64)
     sequences = (queries + rows["prefill_sequences"]).astype(np.int64)
     flops = rows["attention_flops"] + rows.get("draft_flops", 0.0) + rows.get("finetuning_flops", 0.0)
     moved = rows["attention_bytes"] + rows.get("draft_bytes", 0.0) + rows.get("finetuning_bytes", 0.0)

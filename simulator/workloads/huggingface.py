@@ -11,6 +11,9 @@ from simulator.workloads.transformer import Attention, Experts, FeedForward, Lat
 
 Json = dict[str, Any]
 MOST_LAYERS = 10_000
+MAX_TOKENS = (
+    "max_position_embeddings", "n_positions", "seq_length", "max_sequence_length", "max_context_length",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,17 @@ class Config:
             return None
         if not isinstance(value, list) or len(value) != length or not all(isinstance(v, str) for v in value):
             raise self.wrong(name, f"a list of {length} words")
+        return value
+
+    def numbers(self, name: str, length: int, *, most: float) -> list[float]:
+        """A list of `length` positive numbers."""
+        value = self.values.get(name)
+        if (
+            not isinstance(value, list)
+            or len(value) != length
+            or not all(type(v) in (int, float) and 0 < v <= most for v in value)
+        ):
+            raise self.wrong(name, f"a list of {length} numbers above 0 and at most {most:,g}")
         return value
 
     def wrong(self, name: str, expected: str) -> InputError:
@@ -154,10 +168,10 @@ def _build(
     return Transformer(
         name=name,
         architecture=architecture,
-        hidden=c.whole("hidden_size", "n_embd", "d_model"),
+        hidden=c.whole("hidden_size", "n_embd", "d_model", "model_dim"),
         vocab=c.whole("vocab_size"),
         layers=tuple(layers),
-        max_tokens=c.whole("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length", default=2048),
+        max_tokens=c.whole(*MAX_TOKENS, default=2048),
         tied_embedding=tied,
         learned_positions=positions,
         final_norm=final_norm,
@@ -406,6 +420,33 @@ def _phi(c: Config, name: str, architecture: str) -> Transformer:
     return _build(c, name, architecture, [layer] * s.layers, tied=False, norm_bias=True, extra=c.whole("vocab_size"))
 
 
+def _openelm(c: Config, name: str, architecture: str) -> Transformer:
+    """OpenELM (arXiv:2404.14619): heads and feed-forward width of their own in each layer, query/key norms."""
+    hidden, count = c.whole("model_dim"), c.whole("num_transformer_layers", most=MOST_LAYERS)
+    width, divisor = c.whole("head_dim", most=100_000), c.whole("ffn_dim_divisor", default=256)
+    heads = zip(
+        c.numbers("num_query_heads", count, most=100_000),
+        c.numbers("num_kv_heads", count, most=100_000),
+        c.numbers("ffn_multipliers", count, most=1000),
+        strict=True,
+    )
+    norm = 2 * width if c.flag("normalize_qk_projections") else 0
+    layers = [
+        Layer(
+            Attention(int(q), int(kv), width, width, qk_norm_parameters=norm),
+            FeedForward(_rounded(hidden * multiple, divisor), c.flag("ffn_with_glu", default=True)),
+        )
+        for q, kv, multiple in heads
+    ]
+    return _build(c, name, architecture, layers, tied=c.flag("share_input_output_layers", default=True))
+
+
+def _rounded(width: float, divisor: int) -> int:
+    """The multiple of `divisor` nearest to a width, but never less than nine tenths of it."""
+    near = max(divisor, int(width + divisor / 2) // divisor * divisor)
+    return near + divisor if near < 0.9 * width else near
+
+
 def _starcoder2(c: Config, name: str, architecture: str) -> Transformer:
     """StarCoder2: grouped queries, biases, LayerNorm, a sliding window."""
     s = _shape(c)
@@ -440,6 +481,7 @@ READERS: dict[str, Callable[[Config, str, str], Transformer]] = {
     "MixtralForCausalLM": _mixture,
     "OPTForCausalLM": _opt,
     "Phi3ForCausalLM": _llama,
+    "OpenELMForCausalLM": _openelm,
     "PhiForCausalLM": _phi,
     "Qwen2ForCausalLM": _llama,
     "Qwen2MoeForCausalLM": _mixture,

@@ -32,6 +32,7 @@ KINDS: dict[str, list[Any]] = {
         {"blocks": 300, "keep_share": 0.5, "prefix_caching": False},
     ],
     "shared_prefix_tokens": [16],
+    "prompt_model": [{"model": "Qwen/Qwen2.5-0.5B"}],
     "parallel": [{"pipeline": 2}],
     "feed_forward": [{"link": "pcie-gen4-x16", "micro_batches": 2}],
     "disaggregation": [

@@ -224,6 +224,9 @@ class Streaming:
     def step_seconds(self, decoding: int, contexts: object, chunks: Chunks) -> float:
         return decoding / 1e3 / self.bandwidth + 1.0 - decoding / 1e3
 
+    def own_tokens(self, decoding: int, tokens: int, sequences: int) -> int:
+        return decoding + tokens
+
     def attention_work(self, contexts: object, steps: int, chunks: Chunks) -> tuple[float, float]:
         return 0.0, float(contexts[0][0])  # type: ignore[index]
 
