@@ -325,7 +325,37 @@ class HostCopy:
         return self.message
 
 
-AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective | HostCopy
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """One side of the LoRA products of a batch, each token with its own adapter's matrix, in one gathered kernel.
+
+    `tokens` tokens have adapters, whose ranks add up to `token_ranks` over the tokens and to `ranks` over the distinct
+    adapters. Between `width` and the rank, down or `up`; up adds to what the base model's product has written. Ranks
+    are not padded to the largest (BGMV and SGMV, Punica, arXiv:2310.18547; MBGMM and MBGMV, S-LoRA, arXiv:2311.03285).
+    """
+
+    tokens: Size
+    token_ranks: Size
+    ranks: Size
+    width: Size
+    up: bool = False
+    activation: DType = BF16
+    kernel: str = "gather"
+    kind: ClassVar[str] = "streaming"
+
+    @property
+    def compute(self) -> str:
+        return self.activation.compute
+
+    def flops(self) -> Size:
+        return 2.0 * self.token_ranks * self.width
+
+    def bytes(self) -> Size:
+        rows = self.tokens * self.width * (2.0 if self.up else 1.0)
+        return (self.ranks * self.width + rows + self.token_ranks) * self.activation.bytes
+
+
+AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective | HostCopy | LowRank
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ class Requests:
     number serves). `session` groups the turns of one conversation (None: every request stands alone) and
     `think_s` is the pause between the end of the turn before and this one, for sessions that wait.
     `measured` keeps observed seconds of the same requests ("ttft_s", "e2e_s", "queue_wait_s") where the trace
-    is a record of a real run. `chunks` names retrieved text that prompts begin with.
+    is a record of a real run. `chunks` names retrieved text that prompts begin with. `adapter` numbers the fine-tuned
+    adapter that a request asks for, from 0 (-1: the base model).
     """
 
     arrival_s: Floats
@@ -69,6 +70,7 @@ class Requests:
     tenant: Ints | None = None
     measured: dict[str, Floats] | None = None
     chunks: RetrievedChunks | None = None
+    adapter: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.arrival_s)

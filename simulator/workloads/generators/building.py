@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.errors import InputError, unknown_name
 from simulator.workloads.generators import arrivals, lengths
+from simulator.workloads.generators.adapters import Adapters
 from simulator.workloads.generators.retrieval import Retrieval
 from simulator.workloads.generators.source import Generated, Prefix, Sessions
 
@@ -37,6 +38,7 @@ _FIELDS = (
     "prefix",
     "sessions",
     "retrieval",
+    "adapters",
     "name",
 )
 MOST_REQUESTS = 1_000_000_000
@@ -50,8 +52,8 @@ def generate(spec: Mapping[str, Any]) -> Generated:
      "output_tokens": {"law": "fixed", "tokens": 128}, "requests": 2000, "seed": 0}
 
     with optional "correlation" (of the lengths, -1 to 1), "prefix" {groups, tokens}, "sessions" {turns, think_s,
-    seconds_per_token, users, max_tokens} or, alone, "retrieval" {documents, per_request, tokens, zipf}. An
-    empirical law may take its table from a `trace` file.
+    seconds_per_token, users, max_tokens} or, alone, "retrieval" {documents, per_request, tokens, zipf}, and
+    "adapters" {count, zipf or power, base_share}. An empirical law may take its table from a `trace` file.
     Raises `InputError` naming the field that is unknown, missing or out of range.
     """
     _known("generator", spec, _FIELDS)
@@ -77,6 +79,7 @@ def generate(spec: Mapping[str, Any]) -> Generated:
         prefix=_prefix(spec["prefix"]) if spec.get("prefix") is not None else None,
         sessions=_sessions(spec["sessions"]) if spec.get("sessions") is not None else None,
         retrieval=_retrieval(spec) if spec.get("retrieval") is not None else None,
+        adapters=_adapters(spec["adapters"]) if spec.get("adapters") is not None else None,
         name=str(spec.get("name", "generated")),
     )
 
@@ -159,6 +162,20 @@ def _retrieval(spec: Mapping[str, Any]) -> Retrieval:
         per_request=_whole("retrieval.per_request", values.get("per_request"), 1, documents),
         tokens=_law("retrieval.tokens", values.get("tokens")),
         zipf=_between("retrieval.zipf", values.get("zipf", 1.0), 0.0, 10.0),
+    )
+
+
+def _adapters(given: object) -> Adapters:
+    values = _mapping("adapters", given)
+    _known("adapters", values, ("count", "zipf", "power", "base_share"))
+    if "zipf" in values and "power" in values:
+        raise InputError("adapters gives zipf and power, two laws of popularity: leave out one of them")
+    power = values.get("power")
+    return Adapters(
+        count=_whole("adapters.count", values.get("count"), 1, 1_000_000),
+        zipf=_between("adapters.zipf", values.get("zipf", 0.0), 0.0, 10.0),
+        power=None if power is None else _between("adapters.power", power, 0.01, 100.0),
+        base_share=_between("adapters.base_share", values.get("base_share", 0.0), 0.0, 1.0),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.workloads.generators.adapters import AdapterDraws, Adapters
 from simulator.workloads.generators.arrivals import Arrivals
 from simulator.workloads.generators.lengths import Lengths
 from simulator.workloads.generators.retrieval import Library, Retrieval
@@ -62,6 +63,7 @@ class Generated:
     prefix: Prefix | None = None
     sessions: Sessions | None = None
     retrieval: Retrieval | None = None
+    adapters: Adapters | None = None
     speed_up: float = 1.0
     chunk: int = CHUNK
     name: str = "generated"
@@ -69,8 +71,10 @@ class Generated:
     def chunks(self) -> Iterator[Requests]:
         """Requests in order of arrival, `speed_up` times as fast as the arrival process."""
         made = self._independent() if self.sessions is None else self._conversations(self.sessions)
+        draws = None if self.adapters is None else AdapterDraws(self.adapters, self._stream("adapters"))
         for requests in made:
-            yield replace(requests, arrival_s=requests.arrival_s / self.speed_up)
+            adapter = None if draws is None else draws.next(len(requests), requests.session)
+            yield replace(requests, arrival_s=requests.arrival_s / self.speed_up, adapter=adapter)
 
     def _stream(self, name: str) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(name.encode()),)))

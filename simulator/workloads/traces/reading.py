@@ -111,6 +111,7 @@ def first(requests: Requests, count: int) -> Requests:
         priority=cut(requests.priority),
         tenant=cut(requests.tenant),
         measured=measured,
+        adapter=cut(requests.adapter),
     )
 
 

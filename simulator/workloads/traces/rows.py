@@ -135,7 +135,7 @@ class _Checker:
         values = self._optional(name)
         wrong = ~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) > 2**53))
         self.reject(wrong, name, f"{name} is wrong", "expected a whole number")
-        return np.where(np.isnan(values), -1.0, values) if name == "session" else np.nan_to_num(values)
+        return np.where(np.isnan(values), -1.0, values) if name in ("session", "adapter") else np.nan_to_num(values)
 
     def optional_seconds(self, name: str) -> Floats | None:
         if name not in self.columns.values:

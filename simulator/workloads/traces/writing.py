@@ -63,7 +63,7 @@ def _rows(chunk: Requests) -> Iterator[dict[str, Any]]:
         row["arrival_s"] = float(chunk.arrival_s[i])
         row["prompt_tokens"] = int(chunk.prompt_tokens[i])
         row["output_tokens"] = int(chunk.output_tokens[i])
-        for name in ("session", "priority", "tenant"):
+        for name in ("session", "priority", "tenant", "adapter"):
             column = getattr(chunk, name)
             if column is not None:
                 row[name] = int(column[i])
