@@ -62,6 +62,7 @@ class Result:
     finetuning: FinetuningRecord | None = None
     roles: Roles | None = None
     pairs: Pairs | None = None
+    adapters: dict[str, Any] | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -154,6 +155,7 @@ def run(
         pairing=pairing_of(scenario, pools[0].deployment),
     )
     cluster.run(requests)
+    from simulator.report.adapters import adapter_figures
     from simulator.report.tiers import tier_figures
 
     iterations = recorder.iterations() | (speculation.record.columns() if speculation else {})
@@ -183,4 +185,5 @@ def run(
         finetuning=finetuning.record if finetuning else None,
         roles=cluster.roles,
         pairs=cluster.pairs,
+        adapters=adapter_figures(cluster),
     )

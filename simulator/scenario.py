@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from simulator.errors import refuse_beside
+from simulator.specs.adapters import AdaptersSpec
 from simulator.specs.cache import KVCacheSpec
 from simulator.specs.control import AdmissionSpec, AutoscalingSpec, FailureSpec, MigrationSpec
 from simulator.specs.experts import ExpertsSpec
@@ -56,6 +57,7 @@ class Scenario(Part):
     disaggregation: DisaggregationSpec | None = None
     partition: PartitionSpec | None = None
     pairing: PairingSpec | None = None
+    adapters: AdaptersSpec | None = None
     attention_offload: AttentionOffloadSpec | None = None
     feed_forward: FeedForwardSpec | None = None
     prompt_model: PromptModelSpec | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+from simulator.assembly.adapters import adapter_setup, reserved_bytes
 from simulator.assembly.cache import tier_setup
 from simulator.assembly.feed_forward import feed_forward_pool_of
 from simulator.assembly.finetuning_memory import memory_of
@@ -99,6 +100,7 @@ def deployment_of(
         feed_forward=feed_forward_pool_of(scenario, factors),
         finetuning=memory_of(scenario.finetuning, loaded, parallel, precision),
         prompt_model=prompt_model_of(scenario),
+        reserved=reserved_bytes(scenario, loaded, parallel, precision),
     )
 
 
@@ -207,6 +209,7 @@ def replica_spec(
         tiers=tier_setup(pool.scenario, deployment) if admits else None,
         discipline=partial(discipline_of, pool.scenario) if admits and not in_order_of_arrival else None,
         finetuning=finetuning,
+        adapters=adapter_setup(pool.scenario, deployment),
     )
 
 

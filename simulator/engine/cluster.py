@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import dataclass
 from heapq import heapreplace
 
+import numpy as np
 from simpy.events import Event
 
+from simulator.engine.adapters import AdapterSetup
 from simulator.engine.autoscaling import autoscale
 from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.control import Control
@@ -29,6 +31,7 @@ from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.tiers import Tier, Tiers
 from simulator.errors import InputError
+from simulator.policies.adapters.memory import BASE
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.queueing import Discipline
@@ -65,6 +68,7 @@ class ReplicaSpec:
     tiers: TierSetup | None = None
     discipline: Callable[[], Discipline] | None = None
     finetuning: Callable[[], Finetuning] | None = None
+    adapters: AdapterSetup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ class Cluster:
         self.migrations = None if migration is None else Migrations(self.clock, migration, self.replicas)
         self.power: PowerControl | None = None
         self._frontends = [0.0] * len(self.entrance)
-        self.capacity_tokens = self.replicas[0].kv.blocks * self.replicas[0].kv.block_tokens
+        self.capacity_tokens = _tokens_beside_adapters(self.replicas[0].kv, spec.adapters)
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
 
     def _build_apart(self, spec: ReplicaSpec, replicas: int, prefill: PrefillPool) -> None:
@@ -218,6 +222,7 @@ class Cluster:
             on_prefilled=on_prefilled,
             speculation=spec.speculation,
             tiers=setup,
+            adapters=spec.adapters,
             below=Tiers(self.tiers[place], setup.bytes_per_token) if place is not None and setup is not None else None,
             finetuning=None if spec.finetuning is None else spec.finetuning(),
         )
@@ -370,16 +375,29 @@ class Cluster:
             [-1] * len(chunk) if chunk.session is None else chunk.session.tolist(),
             [0] * len(chunk) if chunk.priority is None else chunk.priority.tolist(),
             [0] * len(chunk) if chunk.tenant is None else chunk.tenant.tolist(),
+            self._adapters_of(chunk, first),
         )  # fmt: skip
-        for i, (arrival, prompt, output, session, priority, tenant) in enumerate(zip(*columns, strict=True)):
+        for i, (arrival, prompt, output, session, priority, tenant, adapter) in enumerate(zip(*columns, strict=True)):
             if self.load.sessions_wait and chunk.think_s is not None:
                 self._think[first + i] = float(chunk.think_s[i])
             yield Sequence(
                 first + i, arrival, prompt, output,
-                extents=None if extents is None else extents.of(i, prompt, output),
+                extents=None if extents is None else extents.of(i, prompt, output, adapter),
                 chunks=None if chunk.chunks is None else chunk.chunks.of(i),
-                session=session, priority=priority, tenant=tenant,
+                session=session, priority=priority, tenant=tenant, adapter=adapter,
             )  # fmt: skip
+
+    def _adapters_of(self, chunk: Requests, first: int) -> list[int]:
+        """The adapter of each request of a chunk; the base model where none are modelled."""
+        setup = self.spec.adapters
+        if setup is None or chunk.adapter is None:
+            return [BASE] * len(chunk)
+        for i in np.flatnonzero((chunk.adapter < BASE) | (chunk.adapter >= setup.count))[:1].tolist():
+            raise InputError(
+                f"request {first + i} asks for adapter {chunk.adapter[i]}, and there are {setup.count}, from 0: "
+                "raise adapters.count (-1 is the base model)"
+            )
+        return list(chunk.adapter.tolist())
 
     def _refuse(self, sequence: Sequence) -> None:
         reason = (
@@ -390,6 +408,11 @@ class Cluster:
         if not self._skip_unservable:
             raise InputError(f"{reason}: use more or larger devices a replica, or --set load.on_error=skip")
         self.rejected.append((sequence.index, reason))
+
+
+def _tokens_beside_adapters(kv: PagedKVCache, adapters: AdapterSetup | None) -> int:
+    """Tokens that one sequence can have in the KV pool, its adapter being there too."""
+    return (kv.blocks - (0 if adapters is None else adapters.most_blocks)) * kv.block_tokens
 
 
 def _tiers(setup: TierSetup | None, replicas: int) -> list[list[Tier]]:
@@ -412,12 +435,15 @@ class _ExtentBuilder:
                 f"block_size {kv_block_tokens} and the trace's {given} tokens a prefix hash: one must divide the other"
             )
 
-    def of(self, index: int, prompt_tokens: int, output_tokens: int) -> list[Extent]:
+    def of(self, index: int, prompt_tokens: int, output_tokens: int, adapter: int = BASE) -> list[Extent]:
         """(identity, KV blocks) of one request's hashed blocks, as far as its tokens fill them.
 
-        Ids beyond the prompt's name the answer as well, which a later turn of the conversation repeats.
+        Keys and values of different adapters differ. Ids beyond the prompt's name the answer as well, which a later
+        turn of the conversation repeats.
         """
-        ids = self._prefix.of(index).tolist()
+        ids: list[Hashable] = self._prefix.of(index).tolist()
+        if adapter != BASE:
+            ids = [(adapter, identity) for identity in ids]
         given, size = self._prefix.block_tokens, self._size
         beyond = len(ids) * given >= prompt_tokens + given
         full = (prompt_tokens + output_tokens if beyond else prompt_tokens) // size

@@ -98,6 +98,7 @@ def deploy(
     feed_forward: FeedForwardPool | None = None,
     finetuning: FinetuningMemory | None = None,
     prompt_model: PromptModel | None = None,
+    reserved: float = 0.0,
 ) -> Deployment:
     """Put a model on devices.
 
@@ -109,7 +110,7 @@ def deploy(
     are read once a step. `scored` says that decode steps keep scores of the tokens they attend to. `feed_forward` holds
     the feed-forward weights and works on them, if the model's own devices do not.
     `finetuning` is the memory that fine-tuning takes beside. `prompt_model` computes prompts in the model's place, and
-    takes its part of the memory.
+    takes its part of the memory. `reserved` bytes of each device are taken besides the weights.
 
     Raises `InputError` if it is unknown, cannot be laid out so, or does not fit.
     """
@@ -136,6 +137,7 @@ def deploy(
     memory = plan_memory(
         held, layout, formats, on, bounds, utilization=memory_utilization, block_tokens=block_tokens, blocks=blocks,
         draft=beside, stages=feed_forward is None, finetuning=finetuning,
+        reserved=reserved,
     )  # fmt: skip
     offload: AttentionOffload | None = None
     if pool is not None:

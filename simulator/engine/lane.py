@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from simpy.events import Event, Process
 from simpy.exceptions import Interrupt
 
+from simulator.engine.adapters import ReplicaAdapters
 from simulator.engine.clock import ENGINE, Clock
 from simulator.engine.finetuning import Finetuning
 from simulator.engine.finetuning_progress import Portion
 from simulator.engine.kv_loading import KVLoading
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
+from simulator.policies.adapters import LaneQueue
 from simulator.policies.batching.state import Batch, BatchingPolicy, ServingState
 from simulator.policies.decode_set import kept_tokens
 from simulator.policies.sequence import Sequence
@@ -76,8 +78,9 @@ class Lane:
     """The iteration loop of one engine, as a SimPy process.
 
     A pipeline of several stages has as many lanes as stages, which share the queue, the cache and the
-    stages. `fast_forward` joins decode steps that no decision can change into one event; without it every
-    step is an event of its own, with the same times to the last bit.
+    stages. Lanes of merged copies, `lanes` in number, share one stage. `fast_forward` joins decode steps that
+    no decision can change into one event; without it every step is an event of its own, with the same times to the
+    last bit.
     """
 
     def __init__(
@@ -99,6 +102,8 @@ class Lane:
         after_decision: Callable[[Lane, Batch], None] = lambda _, __: None,
         loading: KVLoading | None = None,
         finetuning: Finetuning | None = None,
+        adapters: ReplicaAdapters | None = None,
+        lanes: int = 1,
     ) -> None:
         self.clock = clock
         self.state = state
@@ -108,8 +113,8 @@ class Lane:
         self.replica = replica
         self.priority = ENGINE + number
         self.stage_free = stage_free
-        self.fast_forward = fast_forward and len(stage_free) == 1
-        self._alone = len(stage_free) == 1
+        self._alone = len(stage_free) == 1 and lanes == 1
+        self.fast_forward = fast_forward and self._alone
         self.on_finish = on_finish
         self.on_release = on_release
         self.on_prefilled = on_prefilled
@@ -119,6 +124,8 @@ class Lane:
         self.device_part: DevicePart | None = None
         self.meter: Callable[[Run], None] | None = None
         self.finetuning = finetuning
+        self.adapters = adapters
+        self._number = number % lanes
         self.current: Run | None = None
         self._interrupted = False
         self._idle = 0.0
@@ -232,9 +239,14 @@ class Lane:
             self.loading.start(self.state)
         if self.finetuning is not None and (turn := self.finetuning.take_turn(self.state)) is not None:
             return turn
+        if self.adapters is not None:
+            assert isinstance(self.state.waiting, LaneQueue)
+            self.adapters.start(self.state.waiting, self._number)
         batch = self.policy.next_batch(self.state)
         if self.loading is not None:
             self.loading.restrict(batch, self.state)
+        if self.adapters is not None:
+            self.adapters.restrict(batch, self.state)
         self.after_decision(self, batch)
         if self.finetuning is not None:
             self.finetuning.join(batch, self.state)
@@ -274,6 +286,8 @@ class Lane:
             return self._plan_with(self.finetuning, self.finetuning.portion, batch, decoding, contexts)
         if not batch.chunks and self._alone:
             durations = self.timer.decode_seconds(decoding, contexts, self._steps(batch))
+            if self.adapters is not None:
+                durations = durations + sum(self.adapters.stage_seconds(batch, state))
             times = np.empty(len(durations) + 1)
             times[0] = start
             times[1:] = durations
@@ -285,12 +299,24 @@ class Lane:
         else:
             chunks = self.timer.chunks(work, [s.computed + n == s.target for s, n in batch.chunks])
         if self._alone:
-            end = start + self.timer.step_seconds(decoding, contexts, chunks)
+            seconds = self.timer.step_seconds(decoding, contexts, chunks)
+            if self.adapters is not None:
+                seconds += sum(self.adapters.stage_seconds(batch, state))
+            end = start + seconds
             if self.loading is not None:
                 end = self.loading.finish(batch.chunks, start, end)
         else:
             begin = start if self.loading is None else self.loading.arrival(batch.chunks, start)
-            end = self._through_stages(begin, self.timer.stage_seconds(decoding, contexts, chunks))
+            stages = self.timer.stage_seconds(decoding, contexts, chunks)
+            if len(stages) == 1:
+                start, end = self._beside_copies(
+                    start, stages[0], self.timer.operator_seconds(decoding, contexts, chunks)
+                )
+            else:
+                if self.adapters is not None:
+                    more = self.adapters.stage_seconds(batch, state)
+                    stages = [one + other for one, other in zip(stages, more, strict=True)]
+                end = self._through_stages(begin, stages)
         return Run(batch, start, [end], np.array([end - start]), decoding, contexts, chunks)
 
     def _plan_with(
@@ -313,6 +339,15 @@ class Lane:
         # Evictions must happen at their own times where a tier takes in what is evicted.
         room = state.kv.free if state.kv.on_evict is None else state.kv.blank_blocks()
         return max(1, state.decoding.steps_within(room + state.reserved, steps))
+
+    def _beside_copies(self, start: float, alone: float, device: float) -> tuple[float, float]:
+        """From when to when an iteration keeps the device that merged copies share, as if without pause.
+
+        It would take `alone` seconds, of which the device works `device`; the hosts of the copies work side by side.
+        """
+        self.stage_free[0] = max(start, self.stage_free[0]) + device
+        end = max(self.stage_free[0], start + alone)
+        return end - device, end
 
     def _through_stages(self, time: float, seconds: list[float]) -> float:
         """Pass the iteration through the pipeline, each stage serving one lane after the other."""
@@ -353,7 +388,7 @@ class Lane:
             else:
                 finished.append(sequence)
         for sequence in finished:
-            state.kv.release(sequence)
+            state.release(sequence)
             self.recorder.finish(sequence, end)
             self.on_finish(sequence, end)
         if finished:

@@ -101,16 +101,20 @@ def plan_memory(
     draft: DraftMemory = NO_DRAFTER,
     stages: bool = True,
     finetuning: FinetuningMemory | None = None,
+    reserved: float = 0.0,
 ) -> MemoryPlan:
     """The memory plan of a replica. `blocks` fixes the number of KV blocks instead of filling what is free.
 
     `draft` is what a drafter takes on the last stage, of weights and of each block; `stages` says whether more
-    pipeline stages may be advised. `finetuning` is what fine-tuning takes on every device.
+    pipeline stages may be advised. `finetuning` is what fine-tuning takes on every device. `reserved` bytes more
+    are weights of every stage.
 
     Raises `InputError` with the missing bytes and a change that fits, if the weights leave no room.
     """
     plans = [
-        _stage_plan(model, parallel, precision, device, limits, utilization, block_tokens, stage, draft, finetuning)
+        _stage_plan(
+            model, parallel, precision, device, limits, utilization, block_tokens, stage, draft, finetuning, reserved
+        )
         for stage in range(parallel.pipeline)
     ]
     plan = min(plans, key=lambda p: p.blocks)
@@ -118,7 +122,7 @@ def plan_memory(
         if plan.blocks < 1:
             if finetuning is not None:
                 _check_room_beside(finetuning, plan, device)
-            raise _does_not_fit(model, parallel, precision, device, limits, plan, utilization, draft, stages)
+            raise _does_not_fit(model, parallel, precision, device, limits, plan, utilization, draft, stages, reserved)
         return plan
     free = plan.capacity - plan.weights - (0.0 if finetuning is None else finetuning.total)
     most = max(0, int(free * parallel.data / plan.block_bytes))
@@ -142,8 +146,9 @@ def _stage_plan(
     stage: int,
     draft: DraftMemory = NO_DRAFTER,
     finetuning: FinetuningMemory | None = None,
+    reserved: float = 0.0,
 ) -> MemoryPlan:
-    weights = weight_bytes(model, parallel, precision, stage)
+    weights = weight_bytes(model, parallel, precision, stage) + reserved
     activations = activation_peak(model, parallel, precision, limits)
     block = kv_bytes_per_token(model, parallel, precision, stage) * block_tokens
     if stage == parallel.pipeline - 1:
@@ -176,9 +181,10 @@ def _does_not_fit(
     utilization: float,
     draft: DraftMemory,
     stages: bool,
+    reserved: float,
 ) -> InputError:
     needed = plan.weights + plan.activations + plan.runtime + plan.block_bytes
-    remedies = _remedies(model, parallel, precision, device, limits, utilization, draft, stages)
+    remedies = [] if reserved else _remedies(model, parallel, precision, device, limits, utilization, draft, stages)
     return InputError(
         f"{model.name} does not fit on {parallel.devices} x {device.id}: each device needs {needed / 1e9:.4g} GB "
         f"({plan.weights / 1e9:.4g} GB of weights, {plan.activations / 1e9:.3g} GB of activations) and "

@@ -53,6 +53,10 @@ class PairedReplicas:
         """Leading tokens that either replica has cached, the more of the two."""
         return max(r.cached_tokens(sequence) for r in self._replicas)
 
+    def has_adapter(self, adapter: int) -> bool:
+        """Whether both replicas hold an adapter."""
+        return all(r.has_adapter(adapter) for r in self._replicas)
+
     def predicted_ttft(self, sequence: Sequence) -> float:
         """Seconds to the first token at the replica that computes prompts, or at the sooner one if none does."""
         computing = self._pair.computing

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from simulator.engine.adapters import AdapterSetup, ReplicaAdapters
 from simulator.engine.clock import ARRIVAL, Clock
 from simulator.engine.finetuning import Finetuning
 from simulator.engine.kv_loading import KVLoading, TierSetup
@@ -17,6 +18,7 @@ from simulator.engine.speculative_lane import SpeculativeLane
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.tiers import Tiers
 from simulator.errors import InputError
+from simulator.policies.adapters import LaneQueue
 from simulator.policies.batching.state import Batch, BatchingPolicy, Limits, ServingState, Waiting
 from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
@@ -59,6 +61,7 @@ class Replica:
         tiers: TierSetup | None = None,
         below: Tiers | None = None,
         finetuning: Finetuning | None = None,
+        adapters: AdapterSetup | None = None,
     ) -> None:
         self.number = number
         self.kv = kv
@@ -78,11 +81,16 @@ class Replica:
         if tiers is not None and below is not None:
             assert isinstance(self.waiting, deque)
             loading = KVLoading(clock, kv, self.waiting, timer, tiers, below, self._loaded)
+        self.adapters: ReplicaAdapters | None = None
+        if adapters is not None:
+            self.adapters = ReplicaAdapters(clock, kv, adapters, self._running, self._loaded)
+            self.waiting = self.adapters.queue
         stages = len(timer.stages)
         self.lanes: list[Lane | SpeculativeLane] = []
         shared = _share(limits, stages)
         stage_free = [0.0] * stages
-        for lane in range(min(stages, limits.max_num_seqs)):
+        lanes = min(stages, limits.max_num_seqs) if adapters is None or stages > 1 else adapters.lanes
+        for lane in range(lanes):
             if speculation is not None:
                 self.lanes.append(
                     SpeculativeLane(
@@ -104,6 +112,9 @@ class Replica:
                 continue
             state = ServingState(kv, DecodeSet(kv.block_tokens, timer.spans, kv.keep_share), shared)
             state.waiting = self.waiting
+            if self.adapters is not None:
+                state.waiting = LaneQueue(self.adapters.queue)
+                state.adapters = self.adapters.memory
             self.lanes.append(
                 Lane(
                     clock,
@@ -111,7 +122,7 @@ class Replica:
                     policy() if queue is None else Disciplined(policy(), queue, self._notice_at),
                     timer,
                     recorder,
-                    number=number * stages + lane,
+                    number=number * lanes + lane,
                     replica=number,
                     stage_free=stage_free,
                     fast_forward=fast_forward,
@@ -122,6 +133,8 @@ class Replica:
                     after_decision=self._after_decision,
                     loading=loading,
                     finetuning=finetuning,
+                    adapters=self.adapters,
+                    lanes=lanes,
                 )
             )
 
@@ -158,6 +171,14 @@ class Replica:
             lane.settle()  # the steps that have ended may have overwritten what is looked for
         return self.kv.hit_blocks(sequence) * self.kv.block_tokens
 
+    def has_adapter(self, adapter: int) -> bool:
+        """Whether an adapter is on this replica's devices now; the base model (-1) always is."""
+        if self.adapters is None:
+            return adapter < 0
+        for lane in self.lanes:
+            lane.settle()  # the steps that have ended may have overwritten it
+        return self.adapters.memory.has(adapter)
+
     def predicted_ttft(self, sequence: Sequence) -> float:
         """Seconds to the sequence's first token if it were submitted now; see `prediction`.
 
@@ -185,8 +206,11 @@ class Replica:
                 lane.state.preempt(newest)
             lane.state.prompt_backlog = 0
         lost = sorted(self.waiting, key=lambda s: s.index)
-        assert isinstance(self.waiting, deque)
-        self.waiting.clear()
+        if self.adapters is not None:
+            self.adapters.clear()
+        else:
+            assert isinstance(self.waiting, deque)
+            self.waiting.clear()
         self.kv.clear()
         self.lanes[0].stage_free[:] = [0.0] * len(self.lanes[0].stage_free)
         self.outstanding = 0
@@ -308,6 +332,9 @@ class Replica:
         if self.watcher is not None:
             self.watcher.finished(sequence, time)
         self._on_finish(sequence, time)
+
+    def _running(self) -> int:
+        return sum(lane.state.running for lane in self.lanes)
 
     def _loaded(self) -> None:
         self._notice(always=True)

@@ -277,6 +277,10 @@ class StepTimer:
         times[0] += self.host_seconds(decoding + chunks.sequences)
         return times
 
+    def operator_seconds(self, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
+        """What the operators of one iteration take, all stages one after the other, but not the host."""
+        return sum(self._operator_seconds(stage, decoding, contexts, chunks) for stage in range(len(self.stages)))
+
     def _stage_seconds(self, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks) -> float:
         if self.offload is not None:
             return self._offloaded_seconds(self.offload, number, decoding, contexts, chunks)
@@ -284,6 +288,12 @@ class StepTimer:
             head = self._only.head_seconds[decoding + chunks.sequences]
             total = self.ping_pong.step_seconds(decoding, contexts, chunks) + head
             return max(total, self._ping_pong_floor(decoding + chunks.tokens))
+        seconds = self._operator_seconds(number, decoding, contexts, chunks)
+        return max(seconds, self.floor(number, decoding + chunks.tokens))
+
+    def _operator_seconds(
+        self, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks
+    ) -> float:
         stage, tokens = self.stages[number], decoding + chunks.tokens
         overlapped = self.execution.batches(tokens) > 1
         total = 0.0 if overlapped else stage.token_seconds[tokens] + stage.head_seconds[decoding + chunks.sequences]
@@ -296,7 +306,7 @@ class StepTimer:
                 total += piece.mixed(chunks.works[kernel], decoding, contexts[piece.span][0])
         if overlapped:
             total = max(*self._side_by_side(stage, tokens, total)) + stage.head_seconds[decoding + chunks.sequences]
-        return max(total, self.floor(number, tokens))
+        return total
 
     def _offloaded_seconds(
         self, offload: AttentionOffload, number: int, decoding: int, contexts: Sequence[tuple[int, int]], chunks: Chunks

@@ -87,7 +87,7 @@ class TimingLaw:
                 return parts[0]
             return Roofs(0.0, 0.0, sum((p.seconds() for p in parts), 0.0))
         known = self.calibrations.find("streaming", op.kernel)
-        found: Roofs = known.curve.roofs(op.flops(), op.bytes(), peak=self.peak("fp32"), machine=self.machine)
+        found: Roofs = known.curve.roofs(op.flops(), op.bytes(), peak=self.peak(op.compute), machine=self.machine)
         return found.overlapped(known.hidden(self.overlap), self.factors.get("streaming", 1.0))
 
     def seconds(self, op: AnyOperator) -> Size:

@@ -46,6 +46,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "kv-utilisation": "simulator.policies.routing:KVUtilisation",
         "prefix-affinity": "simulator.policies.routing:PrefixAffinity",
         "session-affinity": "simulator.policies.routing:SessionAffinity",
+        "adapter-affinity": "simulator.policies.routing:AdapterAffinity",
         "weighted": "simulator.policies.routing:Weighted",
         "priority-classes": "simulator.policies.routing:PriorityClasses",
         "predicted-cost": "simulator.policies.routing:PredictedCost",
@@ -54,6 +55,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "fixed": "simulator.policies.splitting:Fixed",
         "feedback": "simulator.policies.splitting:Feedback",
         "proactive": "simulator.policies.splitting:Proactive",
+    },
+    "adapters": {
+        "unified": "simulator.policies.adapters:Unified",
+        "static": "simulator.policies.adapters:Static",
+        "merged": "simulator.policies.adapters:Merged",
+        "switching": "simulator.policies.adapters:Switching",
     },
     "admission": {
         "all": "simulator.policies.admission:All",

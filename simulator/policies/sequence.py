@@ -17,10 +17,11 @@ class Sequence:
     the decode set in `ticket` and `joined_at`. `chunks` names retrieved parts of the prompt as (identity, tokens),
     wherever they stand in it; `looked_up` is the number of preemptions after which lower cache tiers were last
     searched for it. `predicted_output` is what a scheduler takes for `output_tokens` (-1: nobody has predicted it).
+    `adapter` is the number of the adapter that it asks for (-1: the base model).
     """
 
     __slots__ = (
-        "admitted", "arrival", "blocks", "cached_tokens", "chunks", "computed", "extent_start", "extents",
+        "adapter", "admitted", "arrival", "blocks", "cached_tokens", "chunks", "computed", "extent_start", "extents",
         "first_token", "generated", "held", "held_blocks", "index", "joined_at", "last_token", "looked_up",
         "next_extent", "output_tokens", "predicted_output", "preemptions", "priority", "prompt_tokens", "replica",
         "scheduled", "session", "target", "tenant", "ticket",
@@ -38,6 +39,7 @@ class Sequence:
         session: int = -1,
         priority: int = 0,
         tenant: int = 0,
+        adapter: int = -1,
     ) -> None:
         self.index = index
         self.arrival = arrival
@@ -57,6 +59,7 @@ class Sequence:
         self.session = session
         self.priority = priority
         self.tenant = tenant
+        self.adapter = adapter
         self.predicted_output = -1
         self.admitted = -1
         self.cached_tokens = 0

@@ -92,8 +92,8 @@ def summarise(result: Result) -> dict[str, Any]:
         summary["speculation"] = _speculation(result, result.speculation.totals)
     if result.finetuning is not None:
         summary["finetuning"] = finetuning_figures(result, result.finetuning)
-    if result.kv_tiers:
-        summary["kv_tiers"] = result.kv_tiers
+    below = {"kv_tiers": result.kv_tiers, "adapters": result.adapters}
+    summary |= {name: figures for name, figures in below.items() if figures}
     if len(result.iteration_columns["start_s"]):
         # Fine-tuning begins with the clock, requests with the first arrival.
         covered = seconds if result.finetuning is None else float(c["finish_s"].max())

@@ -100,6 +100,14 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"tokens loaded ({tier['loaded_gb']:,.2f} GB), {tier['written_gb']:,.2f} GB written, "
             f"{tier['resident_gb']:,.2f} of {tier['capacity_gb']:,.1f} GB in use at the end",
         )
+    if "adapters" in s:
+        a = s["adapters"]
+        yield (
+            "adapters",
+            f"{a['resident_at_end']:,}",
+            f"there at the end, {a['loads']:,} loads ({a['loaded_gb']:,.2f} GB), {a['evictions']:,} evictions, "
+            f"{a['request_wait_s']:,.2f} s waited by {a['waiting_requests']:,} requests",
+        )
     if "kv_cache" in s:
         kv, use = s["kv_cache"], s["utilisation"]
         yield (

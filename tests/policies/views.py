@@ -17,9 +17,13 @@ class View:
     kv_utilisation: float = 0.0
     cached: int = 0
     ttft: float = 0.0
+    adapters: tuple[int, ...] = ()
 
     def cached_tokens(self, sequence: Sequence) -> int:
         return self.cached
+
+    def has_adapter(self, adapter: int) -> bool:
+        return adapter in self.adapters
 
     def predicted_ttft(self, sequence: Sequence) -> float:
         return self.ttft

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from simulator.policies.adapters.memory import AdapterMemory
 from simulator.policies.decode_set import FOREVER, DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.sequence import Sequence
@@ -57,7 +58,8 @@ class ServingState:
     A policy may read everything. It changes things only through the methods here, so that the counts, the
     cache and the decode set stay consistent. `reserved` blocks are already taken for the next decode step;
     `prompt_backlog` counts prompt tokens submitted and not yet computed. A preemptive queue discipline sets
-    `order`, the key by which running sequences keep their place (None: the order of admission).
+    `order`, the key by which running sequences keep their place (None: the order of admission). Running sequences
+    hold their adapters in `adapters`, where those are modelled.
     """
 
     def __init__(self, kv: PagedKVCache, decoding: DecodeSet, limits: Limits) -> None:
@@ -74,6 +76,7 @@ class ServingState:
         self.prompt_backlog = 0
         self.last_decode_end = -1.0
         self.order: Callable[[Sequence], Any] | None = None
+        self.adapters: AdapterMemory | None = None
         self._admissions = 0
 
     @property
@@ -86,6 +89,12 @@ class ServingState:
 
         The caller has taken it out of `waiting`, or does so after.
         """
+        if self.adapters is not None:
+            idle = self.adapters.idle_blocks(sequence.adapter)
+            fits = self.kv.fits(sequence, tokens, hit, spare=spare + idle, whole=whole)
+            if not fits or not self.adapters.has(sequence.adapter):
+                return False
+            self.adapters.hold(sequence.adapter)
         if not self.kv.admit(sequence, tokens, hit=hit, spare=spare, whole=whole):
             return False
         self.prompt_backlog -= sequence.computed
@@ -120,6 +129,12 @@ class ServingState:
         self.kv.grow(sequence, 0)
         sequence.admitted = self._admissions
         self._admissions += 1
+
+    def release(self, sequence: Sequence, *, resumable: bool = False) -> None:
+        """Free the blocks of a sequence that runs no more, and its adapter; `resumable` as in the cache."""
+        self.kv.release(sequence, resumable=resumable)
+        if self.adapters is not None:
+            self.adapters.let_go(sequence.adapter)
 
     def reserve_decode_step(self) -> None:
         """Take the blocks that the decode set's next step fills; the caller has seen to it that they are free."""
@@ -161,7 +176,7 @@ class ServingState:
             sequence.last_token = max(sequence.last_token, self.last_decode_end)
             sequence.target = sequence.prompt_tokens + sequence.generated
             self.prompt_backlog += sequence.target
-        self.kv.release(sequence, resumable=True)
+        self.release(sequence, resumable=True)
         sequence.preemptions += 1
         self.preemptions += 1
         self.waiting.appendleft(sequence)

@@ -83,11 +83,12 @@ class PagedKVCache:
                 break
         return hit
 
-    def fits(self, sequence: Sequence, tokens: int, hit: int) -> bool:
-        """Whether a waiting sequence's `hit` cached blocks and room for `tokens` tokens more can be had."""
-        wanted = self.blocks_for(hit * self.block_tokens + tokens) - hit
+    def fits(self, sequence: Sequence, tokens: int, hit: int, *, spare: int = 0, whole: bool = False) -> bool:
+        """Whether a waiting sequence's `hit` cached blocks and room for `tokens` tokens more can be had, as `admit`."""
+        reach = hit * self.block_tokens + tokens
+        wanted = self.blocks_for(max(reach, sequence.target) if whole else reach) - hit
         _, revived, _ = self._extents_of(sequence, hit)
-        return wanted + revived <= self.free
+        return wanted + revived + spare <= self.free
 
     def admit(self, sequence: Sequence, tokens: int, *, hit: int = 0, spare: int = 0, whole: bool = True) -> bool:
         """Give a waiting sequence its `hit` cached blocks and room for `tokens` tokens more, or change nothing.
@@ -103,7 +104,7 @@ class PagedKVCache:
         if beyond:
             self._forget(held[-1], beyond)
         for key in held:
-            self._hold(key)
+            self.hold(key)
         sequence.held = held
         sequence.held_blocks = sequence.blocks = hit
         sequence.next_extent = sequence.extent_start = 0
@@ -146,6 +147,40 @@ class PagedKVCache:
         self.free += count
         self._push_blank(count)
 
+    def keep(self, identity: Hashable, count: int) -> None:
+        """Take `count` free blocks for what is no sequence's, such as an adapter, and hold them under its identity.
+
+        Between `let_go` and the next `hold` they wait among the free blocks, where an allocation may forget some.
+        """
+        self.take(count)
+        self._known[identity] = count
+        self._holders[identity] = 1
+
+    def hold(self, identity: Hashable) -> None:
+        """Hold an extent that can be found here, once more."""
+        holders = self._holders.get(identity, 0)
+        self._holders[identity] = holders + 1
+        if not holders:
+            self.free -= self._idle.pop(identity)
+
+    def let_go(self, identity: Hashable) -> None:
+        """Hold an extent once less; without any holder its blocks are free, the last to be taken."""
+        holders = self._holders[identity] - 1
+        if holders:
+            self._holders[identity] = holders
+            return
+        del self._holders[identity]
+        self._idle[identity] = self._known[identity]
+        self.free += self._known[identity]
+
+    def touch(self, identity: Hashable) -> None:
+        """Make the free blocks of an extent the last to be taken."""
+        self._idle.move_to_end(identity)
+
+    def forget(self, identity: Hashable) -> None:
+        """Let what is left of an extent that nobody holds be found no more."""
+        self._known.pop(identity, None)
+
     def trim(self, sequence: Sequence, tokens: int) -> None:
         """Free the blocks of a sequence beyond those that `tokens` tokens fill; none of its blocks is shared."""
         surplus = sequence.blocks - self.blocks_for(tokens)
@@ -167,7 +202,7 @@ class PagedKVCache:
             self._idle[own] = self._known[own] = kept
         self.free += private
         for key in reversed(sequence.held):
-            self._let_go(key)
+            self.let_go(key)
         sequence.held = []
         sequence.blocks = sequence.held_blocks = sequence.computed = 0
 
@@ -232,21 +267,6 @@ class PagedKVCache:
         named = sequence.extent_start
         complete = sequence.next_extent == len(sequence.extents or ()) and sequence.held_blocks == named
         return full_blocks - named if complete else 0
-
-    def _hold(self, key: Hashable) -> None:
-        holders = self._holders.get(key, 0)
-        self._holders[key] = holders + 1
-        if not holders:
-            self.free -= self._idle.pop(key)
-
-    def _let_go(self, key: Hashable) -> None:
-        holders = self._holders[key] - 1
-        if holders:
-            self._holders[key] = holders
-            return
-        del self._holders[key]
-        self._idle[key] = self._known[key]
-        self.free += self._known[key]
 
     def _push_blank(self, count: int) -> None:
         if count <= 0:

@@ -1,6 +1,6 @@
 """Routers: which replica a request goes to. A router is any object with `choose(sequence, replicas) -> int`."""
 
-from simulator.policies.routing.affinity import PrefixAffinity, SessionAffinity
+from simulator.policies.routing.affinity import AdapterAffinity, PrefixAffinity, SessionAffinity
 from simulator.policies.routing.classes import PriorityClasses
 from simulator.policies.routing.load import (
     KVUtilisation,
@@ -15,6 +15,7 @@ from simulator.policies.routing.views import ReplicaView, Router
 from simulator.policies.routing.weighted import Weighted
 
 __all__ = [
+    "AdapterAffinity",
     "KVUtilisation",
     "LeastOutstanding",
     "PowerOfTwo",

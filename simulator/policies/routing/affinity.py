@@ -37,6 +37,26 @@ class PrefixAffinity:
         return min((load, i) for i, (load, hit) in enumerate(zip(loads, hits, strict=True)) if hit == best)[1]
 
 
+class AdapterAffinity:
+    """The least loaded of the replicas that hold the request's adapter, or of all where none does.
+
+    While that one has over `balance_requests` requests more than the least loaded of all, load alone decides.
+    """
+
+    def __init__(self, *, balance_requests: int = 8) -> None:
+        self.balance_requests = balance_requests
+
+    def choose(self, sequence: Sequence, replicas: Sequenced[ReplicaView]) -> int:
+        """A replica that has the adapter, the first of equals."""
+        least = least_loaded(replicas)
+        there = [i for i, r in enumerate(replicas) if r.has_adapter(sequence.adapter)]
+        if not there:
+            return least
+        best = min(there, key=lambda i: replicas[i].outstanding)
+        too_many = replicas[best].outstanding - replicas[least].outstanding > self.balance_requests
+        return least if too_many else best
+
+
 class SessionAffinity:
     """Every turn of a session to one replica, by consistent hashing; requests without a session by least load.
 

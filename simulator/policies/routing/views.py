@@ -37,6 +37,10 @@ class ReplicaView(Protocol):
         """Leading tokens of the sequence that this replica's KV cache holds."""
         ...
 
+    def has_adapter(self, adapter: int) -> bool:
+        """Whether this replica's devices hold the adapter."""
+        ...
+
     def predicted_ttft(self, sequence: Sequence) -> float:
         """Seconds until the sequence's first token if it were submitted now, memory never running out."""
         ...
