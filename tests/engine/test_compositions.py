@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from simulator.errors import InputError
 from simulator.experiment import Result, run
 from simulator.scenario import scenario_from
+from simulator.workloads.catalogue import load_generator
 
 REQUESTS = 60
 BATCHING = ("vllm-v0", "orca", "static", "sarathi", "split-fuse", "decode-first")
 QUEUES = ("sjf", "srpt", "mlfq", "vtc", "edf", "prefix-groups")
-ROUTERS = ("power-of-two", "prefix-affinity", "predicted-cost", "weighted", "session-affinity")
+ROUTERS = ("power-of-two", "prefix-affinity", "predicted-cost", "weighted", "session-affinity", "adapter-affinity")
 KINDS: dict[str, list[Any]] = {
     "batching": [{"policy": name, "max_num_seqs": 12} for name in BATCHING],
     "queue": [{"policy": name} for name in QUEUES],
@@ -48,6 +49,12 @@ KINDS: dict[str, list[Any]] = {
         {"split": {"policy": "proactive", "alone": "part"}},
     ],
     "pairing": [{"policy": "accellm"}, {"policy": "accellm", "link": "ethernet-25", "layerwise": False}],
+    "adapters": [
+        {"count": 6, "ranks": [8, 64]},
+        {"count": 6, "policy": "static", "options": {"slots": 2}},
+        {"count": 6, "policy": "merged", "options": {"slots": 2}},
+        {"count": 6, "policy": "switching"},
+    ],
     "failures": [{"mtbf_s": 20.0, "mttr_s": 2.0}],
     "migration": [{"policy": "llumnix"}],
     "power": [
@@ -66,7 +73,11 @@ BASE: dict[str, Any] = {
     "model": "meta-llama/Llama-3.2-1B",
     "device": "nvidia-l4-24gb",
     "replicas": 2,
-    "load": {"generator": "shared-prefix-chat", "limit": REQUESTS, "speed_up": 4.0},
+    "load": {
+        "generator": load_generator("shared-prefix-chat") | {"adapters": {"count": 6, "zipf": 1.0, "base_share": 0.2}},
+        "limit": REQUESTS,
+        "speed_up": 4.0,
+    },
 }
 
 
