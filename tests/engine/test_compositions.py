@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
@@ -98,6 +98,13 @@ def result_of(values: dict[str, Any], fast_forward: bool) -> Result | None:
 
 @settings(max_examples=40, deadline=None)
 @given(compositions())
+@example(
+    {
+        "batching": {"policy": "vllm-v0", "max_num_seqs": 12},
+        "queue": {"policy": "prefix-groups"},
+        "router": {"policy": "power-of-two"},
+    }
+)
 def test_any_composition_serves_or_is_refused(chosen: dict[str, Any]) -> None:
     fast = result_of(BASE | chosen, fast_forward=True)
     if fast is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from simulator.policies.batching.state import Batch, BatchingPolicy, ServingState
-from simulator.policies.queueing.discipline import KeepsAccounts, Preemptive, Timed
+from simulator.policies.queueing.discipline import KeepsAccounts, Notified, Preemptive, Timed
 from simulator.policies.queueing.preemption import make_way
 from simulator.policies.queueing.waiting import DisciplinedQueue
 from simulator.policies.sequence import Sequence
@@ -29,6 +29,7 @@ class Disciplined:
         self._preemptive = discipline if isinstance(discipline, Preemptive) else None
         self._accounts = discipline if isinstance(discipline, KeepsAccounts) else None
         self._timed = discipline if isinstance(discipline, Timed) else None
+        self._notified = isinstance(discipline, Notified)
         self._admits: Callable[[ServingState], bool] = getattr(policy, "admits", lambda _: True)
         self._wake_at = wake_at
         self._alarm = -inf
@@ -81,7 +82,8 @@ class Disciplined:
             return
         closed = not self._admits(state)
         settled = closed or (self._preemptive is None and state.running >= state.limits.max_num_seqs)
-        if self._accounts is not None or not settled:
+        # Whom a discipline is told of together depends on when: each step has to tell it.
+        if self._accounts is not None or self._notified or not settled:
             batch.arrivals_matter = True
         if settled or not len(self.queue):
             return
