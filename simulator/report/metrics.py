@@ -197,6 +197,8 @@ def _resources(result: Result, seconds: float, prompt: float, output: float) -> 
     found = [(pool, rows, mean_replicas(result, pool)) for pool, rows in pool_rows(result)]
     used = [_pool_use(pool, rows, replicas, seconds) for pool, rows, replicas in found]
     total = {name: sum(pool[name] for pool in used) for name in used[0]}
+    if result.split is not None:
+        total |= _while_either_works(result, total)
     cost, rate = _cost(result, seconds)
     energy = total["energy"]
     apart: dict[str, Any] = {}
@@ -229,6 +231,14 @@ def _resources(result: Result, seconds: float, prompt: float, output: float) -> 
             "usd_per_million_tokens": None if cost is None else cost / (prompt + output) * 1e6,
         },
     }
+
+
+def _while_either_works(result: Result, total: dict[str, float]) -> dict[str, float]:
+    """What devices that both phases share could have done while one of them or both were at work."""
+    assert result.split is not None
+    whole = total["lane_seconds"] / len(result.pools)
+    share = (total["busy"] - result.split.both_seconds) / whole
+    return {f"{name}_while_busy": total[f"{name}_there"] * share for name in ("flops", "bytes")}
 
 
 def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[str, float]:

@@ -250,8 +250,9 @@ def test_devices_are_paid_and_powered_once() -> None:
     assert summary["deployment"]["devices"] == 2
     assert summary["cost"]["total_usd"] == pytest.approx(2 * whole.price * summary["makespan_s"] / 3600)
     assert 2 * whole.idle_power < summary["energy"]["mean_power_w"] <= 2 * whole.tdp
-    assert 0.0 < summary["utilisation"]["mfu"] < 1.0
-    assert 0.0 < summary["utilisation"]["memory_bandwidth"] < 1.0
+    used = summary["utilisation"]
+    assert 0.0 < used["mfu"] < used["mfu_while_busy"] < 1.0
+    assert 0.0 < used["memory_bandwidth"] < used["memory_bandwidth_while_busy"] < 1.0
     assert 0.1 <= summary["split"]["mean_prompt_units"] <= 0.9
 
 
