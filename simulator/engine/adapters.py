@@ -146,7 +146,7 @@ class ReplicaAdapters:
     def stage_seconds(self, batch: Batch, state: ServingState) -> tuple[float, ...]:
         """Seconds by pipeline stage that the adapters of a batch add to its iteration, or to each of equal ones."""
         if self.setup.policy.form is not Form.FACTORS:
-            return (0.0,) * len(self.setup.timer.stage_seconds({}, 0))
+            return (0.0,)  # of one stage: others are refused
         tokens: Counter[int] = Counter()
         total = len(state.decoding.members) if batch.decode else 0
         if batch.decode:
