@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from simulator.errors import InputError, unknown_name
 from simulator.workloads.generators import arrivals, lengths
 from simulator.workloads.generators.adapters import Adapters
+from simulator.workloads.generators.phases import Phase, Phased
 from simulator.workloads.generators.retrieval import Retrieval
 from simulator.workloads.generators.source import Generated, Prefix, Sessions
 
@@ -42,9 +46,40 @@ _FIELDS = (
     "name",
 )
 MOST_REQUESTS = 1_000_000_000
+PHASE_CHUNK = 4096  # requests drawn at a time, of which a short phase needs only the first
 
 
-def generate(spec: Mapping[str, Any]) -> Generated:
+def generate(spec: Mapping[str, Any]) -> Generated | Phased:
+    """Build a load from a mapping as `generate_one` takes it, or from several, one after the other:
+
+    {"phases": [{"seconds": 300, "arrivals": ..., "prompt_tokens": ..., "output_tokens": ...}, ...], "seed": 0}.
+    Phases share no prefixes and have no sessions. Raises `InputError` naming the field that is wrong.
+    """
+    if "phases" not in spec:
+        return generate_one(spec)
+    _known("generator", spec, ("phases", "seed", "requests", "name"))
+    given, seed = spec["phases"], _whole("seed", spec.get("seed", 0), 0, 2**63 - 1)
+    if not isinstance(given, list) or not given:
+        raise InputError("generator.phases: give a list of {seconds, arrivals, prompt_tokens, output_tokens}")
+    return Phased(
+        tuple(_phase(_mapping("phases", part), seed, n) for n, part in enumerate(given)),
+        _whole("requests", spec.get("requests", MOST_REQUESTS), 1, MOST_REQUESTS),
+        name=str(spec.get("name", "generated")),
+    )
+
+
+def _phase(values: dict[str, Any], seed: int, number: int) -> Phase:
+    """One phase; its seed is that of all, and its number."""
+    _known("phases", values, ("seconds", "arrivals", "prompt_tokens", "output_tokens", "correlation"))
+    seconds = _between("phases.seconds", values.pop("seconds", None), 1e-9, 1e9)
+    own = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
+    load = generate_one({**values, "requests": MOST_REQUESTS, "seed": own})
+    if isinstance(load.arrivals, arrivals.Burst):
+        raise InputError("phases.arrivals: a burst has no end within a phase, give another process")
+    return Phase(replace(load, chunk=PHASE_CHUNK), seconds)
+
+
+def generate_one(spec: Mapping[str, Any]) -> Generated:
     """Build a load from a mapping such as
 
     {"arrivals": {"process": "gamma", "rate": 5.0, "cv": 2.0},
@@ -119,8 +154,6 @@ def _law(name: str, given: object) -> lengths.Lengths:
 
 
 def _from_trace(name: str, values: dict[str, Any]) -> lengths.Lengths:
-    import numpy as np
-
     from simulator.workloads.traces import open_trace
 
     _known(name, values, ("trace",))
