@@ -92,9 +92,9 @@ class Pairs:
         taken_over = sum(pair.taken_over for pair in self.pairs)
         return {
             "turns_at_prompts": sum(pair.turns for pair in self.pairs),
-            "prefill_replica_s": sum(pair.computing_seconds for pair in self.pairs),
+            "prefill_replica_s": float(sum(pair.computing_seconds for pair in self.pairs)),
             "taken_over": taken_over,
-            "mean_wait_for_copy_ms": sum(pair.waited for pair in self.pairs) / max(taken_over, 1) * 1e3,
+            "mean_wait_for_copy_ms": float(sum(pair.waited for pair in self.pairs)) / max(taken_over, 1) * 1e3,
             "redundant_tokens": sum(side.mirror.tokens for side in sides),
             "redundant_gb": sum(side.mirror.channel.bytes for side in sides) / 1e9,
             "link_busy_s": sum(side.mirror.channel.busy for side in sides),

@@ -86,7 +86,7 @@ class Roles:
         self._count_time()
         return {
             "changes": self.changes,
-            **{f"{name}_replica_s": seconds for name, seconds in self._seconds.items()},
+            **{f"{name}_replica_s": float(seconds) for name, seconds in self._seconds.items()},
             "decoded_where_computed": self.stayed,
             "sent_away_while_decoding": self.sent_away,
         }

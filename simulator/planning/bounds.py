@@ -176,7 +176,7 @@ def _plain(scenario: Scenario) -> bool:
     usual = Scenario.model_fields
     parts = (
         "disaggregation", "partition", "speculation", "execution", "attention_offload", "feed_forward",
-        "shared_prefix_tokens", "experts", "admission", "prompt_model",
+        "shared_prefix_tokens", "experts", "admission", "prompt_model", "pairing",
     )  # fmt: skip
     cache = scenario.kv_cache
     return (

@@ -19,6 +19,7 @@ from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.policies.batching import BatchingPolicy, Static
 from simulator.policies.pairing import AcceLLM, PairingPolicy, PairView
+from simulator.report.table import headline
 from simulator.scenario import scenario_from
 from tests.builders import FixedTimer, Rows, assert_conserved, rows, serve
 from tests.engine.test_fast_forward import POLICIES, TIMERS, outcome, workloads
@@ -210,6 +211,7 @@ def test_a_scenario_pays_for_the_copies() -> None:
     token = model.layers[0].attention.kv_elements() * len(model.layers) * 2
     assert result.summary["pairing"]["redundant_gb"] == pytest.approx(30 * (700 + 28) * token / 1e9)
     assert result.summary["deployment"]["devices"] == 2
+    assert "redundant KV caches" in [name for name, _, _ in headline(result.summary)]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ from simulator.experiment import run
 from simulator.policies.batching import BatchingPolicy, VllmV1
 from simulator.policies.batching.state import Limits
 from simulator.policies.roles import Role, RolePolicy, Scheduled
+from simulator.published import SCENARIOS
+from simulator.report.table import headline
 from simulator.scenario import scenario_from
+from simulator.yaml_io import load_yaml
 from tests.builders import FixedTimer, Rows, assert_conserved, rows, serve
 from tests.engine.test_fast_forward import POLICIES, TIMERS, outcome, workloads
 
@@ -184,6 +187,21 @@ SCENARIO: dict[str, Any] = {
     "disaggregation": {"replicas": 2, "roles": {"policy": "queue-and-cache"}},
     "load": {"generator": "shared-prefix-chat", "limit": 20},
 }
+
+
+def test_roles_follow_a_drifting_mix() -> None:
+    """The shipped example, shortened: more requests keep both objectives than with the split it begins with."""
+    values = load_yaml(SCENARIOS / "serving" / "drifting-mix-8b.yaml")
+    assert isinstance(values, dict)
+    for phase in values["load"]["generator"]["phases"]:
+        phase["seconds"] = 40
+    values["disaggregation"]["roles"]["every_s"] = 2
+    follows = run(scenario_from(values), keep_iterations=False).summary
+    values["disaggregation"]["roles"] = {}
+    stays = run(scenario_from(values), keep_iterations=False).summary
+    assert follows["goodput"]["share"] > stays["goodput"]["share"] + 0.2
+    assert follows["roles"]["changes"] >= 2
+    assert "changes of role" in [name for name, _, _ in headline(follows)]
 
 
 @pytest.mark.parametrize(
