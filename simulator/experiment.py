@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from simulator.assembly.control import control_of
-from simulator.assembly.finetuning import finetuning_of, finetuning_pool
+from simulator.assembly.finetuning import FinetuningSetup, finetuning_of, finetuning_pool
 from simulator.assembly.pairing import pairing_of
 from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
 from simulator.assembly.power import power_of
+from simulator.engine.clock import Clock
 from simulator.engine.cluster import Cluster, Load
+from simulator.engine.control import Control
 from simulator.engine.deployment import Deployment
 from simulator.engine.device_split import SplitRecord
 from simulator.engine.finetuning import FinetuningRecord
@@ -23,14 +25,17 @@ from simulator.engine.pairs import Pairs
 from simulator.engine.power import PowerControl
 from simulator.engine.recorder import Floats, Recorder
 from simulator.engine.roles import Roles
-from simulator.engine.speculation import SpeculationRecord
+from simulator.engine.speculation import Speculation, SpeculationRecord
 from simulator.hardware.overheads import StepOverheads
+from simulator.policies.sequence import Sequence
 from simulator.scenario import Scenario
 from simulator.specs.load import LoadSpec
 from simulator.workloads.requests import RequestSource
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simulator.cascade.result import Calls
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Result:
 
     `pools` holds one pool of replicas, or that which decodes and then that which computes prompts; after them the
     pool that only fine-tunes, if there is one. `rejected` requests could never be served, `shed` ones (indices) were
-    refused by admission control. `fleet` is None where nothing but the router acted on the cluster.
+    refused by admission control. `fleet` is None where nothing but the router acted on the cluster. `calls` is
+    None unless requests are planned calls to several pools.
     """
 
     scenario: Scenario
@@ -63,6 +69,7 @@ class Result:
     roles: Roles | None = None
     pairs: Pairs | None = None
     adapters: dict[str, Any] | None = None
+    calls: Calls | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -72,6 +79,10 @@ class Result:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
+        if self.calls is not None:
+            from simulator.report.calls import summarise_calls
+
+            return summarise_calls(self, self.calls)
         from simulator.report.metrics import summarise
 
         return summarise(self)
@@ -131,12 +142,83 @@ def run(
     is told of every request and iteration in place of one made here. Raises `InputError` for anything in the
     scenario or its trace that cannot be used.
     """
-    pools = pools_of(scenario, factors, host)
+    served = assemble(
+        scenario,
+        recorder=recorder or Recorder(iterations=keep_iterations),
+        factors=factors,
+        host=host,
+        on_progress=on_progress,
+    )
     requests = source if source is not None else request_source(scenario.load)
-    recorder = recorder or Recorder(iterations=keep_iterations)
-    speculation = speculation_of(scenario, pools[0].deployment, keep_iterations=keep_iterations)
+    served.cluster.run(requests)
+    return served.result(dict(getattr(requests, "skipped_by_reason", {})))
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A scenario's cluster, ready to run, with what it was built from."""
+
+    scenario: Scenario
+    pools: tuple[Pool, ...]
+    recorder: Recorder
+    speculation: Speculation | None
+    split: SplitRecord | None
+    finetuning: FinetuningSetup | None
+    control: Control | None
+    cluster: Cluster
+
+    def result(self, skipped: dict[str, int]) -> Result:
+        """What the cluster did; `skipped` counts damaged rows of the trace by reason."""
+        from simulator.report.adapters import adapter_figures
+        from simulator.report.tiers import tier_figures
+
+        cluster, speculation, split, finetuning = self.cluster, self.speculation, self.split, self.finetuning
+        iterations = self.recorder.iterations() | (speculation.record.columns() if speculation else {})
+        iterations |= split.columns() if split else {}
+        iterations |= finetuning.record.columns(self.recorder.rows) if finetuning else {}
+        if cluster.power is not None:
+            iterations["clock"] = cluster.power.log.clock_of(iterations["replica"], iterations["start_s"])
+        states = [lane.state for replica in cluster.all_replicas for lane in replica.lanes]
+        return Result(
+            scenario=self.scenario,
+            pools=self.pools,
+            request_columns=self.recorder.requests(),
+            iteration_columns=iterations,
+            recorder=self.recorder,
+            hit_tokens=sum(s.hit_tokens for s in states),
+            lookup_tokens=sum(s.lookup_tokens for s in states),
+            rejected=cluster.rejected,
+            skipped=skipped,
+            handoff=cluster.handoff,
+            speculation=speculation.record if speculation else None,
+            kv_tiers=tier_figures(cluster) if cluster.tiers else {},
+            shed=cluster.shed,
+            fleet=None if self.control is None or cluster.roles is not None else cluster.fleet.history(),
+            migrations=cluster.migrations,
+            split=split,
+            power=cluster.power,
+            finetuning=finetuning.record if finetuning else None,
+            roles=cluster.roles,
+            pairs=cluster.pairs,
+            adapters=adapter_figures(cluster),
+        )
+
+
+def assemble(
+    scenario: Scenario,
+    *,
+    recorder: Recorder,
+    factors: Mapping[str, float] | None = None,
+    host: StepOverheads | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    clock: Clock | None = None,
+    first_lane: int = 0,
+    on_end: Callable[[Sequence, float], None] | None = None,
+) -> Assembled:
+    """The cluster that a scenario describes, on a clock of its own or on one that it shares; see `run`, `Cluster`."""
+    pools = pools_of(scenario, factors, host)
+    speculation = speculation_of(scenario, pools[0].deployment, keep_iterations=recorder.keep_iterations)
     prefill = prefill_pool(scenario, *pools, keep_iterations=recorder.keep_iterations) if len(pools) > 1 else None
-    split = None if prefill is None or prefill.split is None else prefill.split.record
     control = control_of(scenario, pools[0].deployment, power_of(scenario, pools, factors, host))
     apart = finetuning_pool(scenario, pools, factors, host)
     finetuning = finetuning_of(scenario, pools[0].deployment, apart)
@@ -153,37 +235,10 @@ def run(
         control=control,
         finetuning=None if finetuning is None else finetuning.pool,
         pairing=pairing_of(scenario, pools[0].deployment),
+        clock=clock,
+        first_lane=first_lane,
+        on_end=on_end,
     )
-    cluster.run(requests)
-    from simulator.report.adapters import adapter_figures
-    from simulator.report.tiers import tier_figures
-
-    iterations = recorder.iterations() | (speculation.record.columns() if speculation else {})
-    iterations |= split.columns() if split else {}
-    iterations |= finetuning.record.columns(recorder.rows) if finetuning else {}
-    if cluster.power is not None:
-        iterations["clock"] = cluster.power.log.clock_of(iterations["replica"], iterations["start_s"])
-    states = [lane.state for replica in cluster.all_replicas for lane in replica.lanes]
-    return Result(
-        scenario=scenario,
-        pools=pools if apart is None else (*pools, apart),
-        request_columns=recorder.requests(),
-        iteration_columns=iterations,
-        recorder=recorder,
-        hit_tokens=sum(s.hit_tokens for s in states),
-        lookup_tokens=sum(s.lookup_tokens for s in states),
-        rejected=cluster.rejected,
-        skipped=dict(getattr(requests, "skipped_by_reason", {})),
-        handoff=cluster.handoff,
-        speculation=speculation.record if speculation else None,
-        kv_tiers=tier_figures(cluster) if cluster.tiers else {},
-        shed=cluster.shed,
-        fleet=None if control is None or cluster.roles is not None else cluster.fleet.history(),
-        migrations=cluster.migrations,
-        split=split,
-        power=cluster.power,
-        finetuning=finetuning.record if finetuning else None,
-        roles=cluster.roles,
-        pairs=cluster.pairs,
-        adapters=adapter_figures(cluster),
-    )
+    split = None if prefill is None or prefill.split is None else prefill.split.record
+    everything = pools if apart is None else (*pools, apart)
+    return Assembled(scenario, everything, recorder, speculation, split, finetuning, control, cluster)

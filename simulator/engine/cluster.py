@@ -93,6 +93,9 @@ class Cluster:
     may be shed (`shed`), and replicas come, go and fail (`fleet`; not together with a prefill pool). A
     `finetuning` pool serves nothing, and ends with the last request as fine-tuning on other replicas does. With
     `pairing` the router chooses among pairs of replicas.
+
+    Several clusters can share one `clock`: each is then given its sequences by `submit`, tells `on_end` when one has
+    ended (a shed one has no first token), and numbers its lanes from `first_lane`, so that no two are alike.
     """
 
     def __init__(
@@ -110,8 +113,13 @@ class Cluster:
         control: Control | None = None,
         finetuning: FinetuningPool | None = None,
         pairing: Pairing | None = None,
+        clock: Clock | None = None,
+        first_lane: int = 0,
+        on_end: Callable[[Sequence, float], None] | None = None,
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock or Clock()
+        self._first_lane = first_lane
+        self._on_end = on_end
         self.recorder = recorder
         self.load = load or Load()
         self.spec = spec
@@ -157,6 +165,7 @@ class Cluster:
         self._frontends = [0.0] * len(self.entrance)
         self.capacity_tokens = _tokens_beside_adapters(self.replicas[0].kv, spec.adapters)
         self._prompt_tokens = self.entrance[0].kv.blocks * self.entrance[0].kv.block_tokens
+        self.block_tokens = self.replicas[0].kv.block_tokens
 
     def _build_apart(self, spec: ReplicaSpec, replicas: int, prefill: PrefillPool) -> None:
         """Replicas that decode, those that compute prompts, and the way from these to those."""
@@ -211,6 +220,7 @@ class Cluster:
         return Replica(
             self.clock,
             number,
+            first_lane=self._first_lane,
             kv=kv or spec.kv(),
             limits=spec.limits,
             policy=spec.policy,
@@ -255,17 +265,28 @@ class Cluster:
         else:
             for _ in range(self.load.concurrency):
                 self._next_client_request()
-        if self._control is not None:
-            self._start_control(self._control)
+        self.start_control()
         if self._finetuning is not None:
             self._finetuning.start(self.clock, self.recorder)
-        if self._never_rests:
-            self.clock.run(self._done)
-        else:
-            self.clock.run()
+        self.clock.run(self._done if self._never_rests else None)
 
-    def _start_control(self, control: Control) -> None:
-        """Begin the processes that go on until the last request has ended."""
+    def submit(self, sequence: Sequence) -> None:
+        """Take in a sequence now, from whoever shares the clock; its `arrival` is set already."""
+        self._open += 1
+        seen = self.clock.at(self._ready(self.clock.now), ARRIVAL)
+        assert seen.callbacks is not None
+        seen.callbacks.append(lambda _: self._submit(sequence))
+
+    @property
+    def lanes_end(self) -> int:
+        """One more than the highest number of a lane."""
+        return self._first_lane + max((r.number + 1) * len(r.lanes) for r in self.all_replicas)
+
+    def start_control(self) -> None:
+        """Begin the processes that go on until the last request has ended, if there are any."""
+        control = self._control
+        if control is None:
+            return
         if control.autoscaling is not None:
             self.clock.process(autoscale(self.fleet, control.autoscaling, lambda: len(self.dispatcher.held)))
         if control.failures is not None:
@@ -330,6 +351,8 @@ class Cluster:
             tell(sequence)
         if self._never_rests:
             self._close(sequence)
+        if self._on_end is not None:
+            self._on_end(sequence, time)
 
     def _close(self, sequence: Sequence) -> None:
         """A request has ended: its replica may be drained, and with the last one the run is over."""
@@ -359,7 +382,7 @@ class Cluster:
         index = 0
         for chunk in source.chunks():
             for sequence in self._of_chunk(chunk, index):
-                if sequence.final_tokens <= self.capacity_tokens and sequence.prompt_tokens <= self._prompt_tokens:
+                if self.holds(sequence):
                     self._open += 1
                     yield sequence
                 else:
@@ -369,7 +392,7 @@ class Cluster:
         self._end_with_the_last()
 
     def _of_chunk(self, chunk: Requests, first: int) -> Iterator[Sequence]:
-        extents = _ExtentBuilder(chunk.prefix, self.replicas[0].kv.block_tokens) if chunk.prefix is not None else None
+        extents = ExtentBuilder(chunk.prefix, self.block_tokens) if chunk.prefix is not None else None
         columns = (
             chunk.arrival_s.tolist(), chunk.prompt_tokens.tolist(), chunk.output_tokens.tolist(),
             [-1] * len(chunk) if chunk.session is None else chunk.session.tolist(),
@@ -399,12 +422,20 @@ class Cluster:
             )
         return list(chunk.adapter.tolist())
 
-    def _refuse(self, sequence: Sequence) -> None:
-        reason = (
-            f"request {sequence.index} needs {sequence.final_tokens:,} tokens of KV cache "
+    def holds(self, sequence: Sequence) -> bool:
+        """Whether a replica can ever hold the sequence."""
+        return sequence.final_tokens <= self.capacity_tokens and sequence.prompt_tokens <= self._prompt_tokens
+
+    def lack(self, sequence: Sequence) -> str:
+        """What a sequence that no replica can hold needs, and what there is."""
+        return (
+            f"{sequence.final_tokens:,} tokens of KV cache "
             f"({sequence.prompt_tokens:,} prompt + {sequence.output_tokens:,} output), "
             f"and a replica holds {min(self.capacity_tokens, self._prompt_tokens):,}"
         )
+
+    def _refuse(self, sequence: Sequence) -> None:
+        reason = f"request {sequence.index} needs {self.lack(sequence)}"
         if not self._skip_unservable:
             raise InputError(f"{reason}: use more or larger devices a replica, or --set load.on_error=skip")
         self.rejected.append((sequence.index, reason))
@@ -423,7 +454,7 @@ def _tiers(setup: TierSetup | None, replicas: int) -> list[list[Tier]]:
     return [[shared.get(config.name) or Tier(config) for config in setup.tiers] for _ in range(replicas)]
 
 
-class _ExtentBuilder:
+class ExtentBuilder:
     """Turns prefix hashes of `block_tokens` tokens into extents of whole KV blocks."""
 
     def __init__(self, prefix: PrefixHashes, kv_block_tokens: int) -> None:

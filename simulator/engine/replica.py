@@ -40,7 +40,7 @@ class Replica:
     A replica of a prefill pool gives each sequence away when its prompt is computed (`on_prefilled`); one of a decode
     pool expects them. One that shares its cache with another has it for a `neighbour`. Routers read it as a
     `ReplicaView`: all that view shows is as of the iterations that have ended by now. `discipline` None is first
-    come, first served, at no cost.
+    come, first served, at no cost. Lanes are numbered from `first_lane` on, which replicas of one clock share.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Replica:
         below: Tiers | None = None,
         finetuning: Finetuning | None = None,
         adapters: AdapterSetup | None = None,
+        first_lane: int = 0,
     ) -> None:
         self.number = number
         self.kv = kv
@@ -102,7 +103,7 @@ class Replica:
                         policy(),
                         timer,
                         recorder,
-                        number=number * stages + lane,
+                        number=first_lane + number * stages + lane,
                         replica=number,
                         stage_free=stage_free,
                         on_finish=self._finished,
@@ -122,7 +123,7 @@ class Replica:
                     policy() if queue is None else Disciplined(policy(), queue, self._notice_at),
                     timer,
                     recorder,
-                    number=number * lanes + lane,
+                    number=first_lane + number * lanes + lane,
                     replica=number,
                     stage_free=stage_free,
                     fast_forward=fast_forward,
