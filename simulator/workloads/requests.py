@@ -57,6 +57,8 @@ class Requests:
     `measured` keeps observed seconds of the same requests ("ttft_s", "e2e_s", "queue_wait_s") where the trace
     is a record of a real run. `chunks` names retrieved text that prompts begin with. `adapter` numbers the fine-tuned
     adapter that a request asks for, from 0 (-1: the base model).
+    is a record of a real run. `chunks` names retrieved text that prompts begin with. `document_tokens` and `difficulty`
+    (0 to 1) are for plans of several calls; the document is not among the prompt's tokens.
     """
 
     arrival_s: Floats
@@ -71,6 +73,8 @@ class Requests:
     measured: dict[str, Floats] | None = None
     chunks: RetrievedChunks | None = None
     adapter: Ints | None = None
+    document_tokens: Ints | None = None
+    difficulty: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.arrival_s)

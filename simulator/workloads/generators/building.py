@@ -106,8 +106,8 @@ def generate_one(spec: Mapping[str, Any]) -> Generated:
         raise InputError("generator lacks 'requests', the number of them")
     return Generated(
         arrivals=process,
-        prompt_tokens=_law("prompt_tokens", spec["prompt_tokens"]),
-        output_tokens=_law("output_tokens", spec["output_tokens"]),
+        prompt_tokens=length_law("prompt_tokens", spec["prompt_tokens"]),
+        output_tokens=length_law("output_tokens", spec["output_tokens"]),
         requests=_whole("requests", spec.get("requests", most), 1, MOST_REQUESTS),
         seed=_whole("seed", spec.get("seed", 0), 0, 2**63 - 1),
         correlation=_between("correlation", spec.get("correlation", 0.0), -1.0, 1.0),
@@ -137,7 +137,11 @@ def _arrivals(values: dict[str, Any]) -> arrivals.Arrivals:
     return built
 
 
-def _law(name: str, given: object) -> lengths.Lengths:
+def length_law(name: str, given: object) -> lengths.Lengths:
+    """A law of lengths from a number or a mapping such as {"law": "fixed", "tokens": 128}.
+
+    Raises `InputError` naming the field, inside `name`, that cannot be used.
+    """
     if isinstance(given, int) and not isinstance(given, bool):
         given = {"law": "fixed", "tokens": given}
     values = _mapping(name, given)
@@ -175,7 +179,7 @@ def _sessions(given: object) -> Sessions:
     values = _mapping("sessions", given)
     _known("sessions", values, ("turns", "think_s", "seconds_per_token", "users", "max_tokens"))
     return Sessions(
-        turns=_law("sessions.turns", values.get("turns", 1)),
+        turns=length_law("sessions.turns", values.get("turns", 1)),
         think_s=_between("sessions.think_s", values.get("think_s", 10.0), 0.0, 1e9),
         seconds_per_token=_between("sessions.seconds_per_token", values.get("seconds_per_token", 0.02), 0.0, 1e6),
         users=_whole("sessions.users", values.get("users", 0), 0, 10**7),
@@ -193,7 +197,7 @@ def _retrieval(spec: Mapping[str, Any]) -> Retrieval:
     return Retrieval(
         documents=documents,
         per_request=_whole("retrieval.per_request", values.get("per_request"), 1, documents),
-        tokens=_law("retrieval.tokens", values.get("tokens")),
+        tokens=length_law("retrieval.tokens", values.get("tokens")),
         zipf=_between("retrieval.zipf", values.get("zipf", 1.0), 0.0, 10.0),
     )
 

@@ -39,7 +39,7 @@ class Format:
 
 
 _MEASURED = {"ttft_s": "ttft_s", "e2e_s": "e2e_s", "queue_wait_s": "queue_wait_s"}
-_OWN_WHOLE = {"session": "session", "priority": "priority", "tenant": "tenant", "adapter": "adapter"}
+_OWN_WHOLE = {name: name for name in ("session", "priority", "tenant", "adapter", "document_tokens")}
 _OWN_SECONDS = {"think_s": "think_s", **_MEASURED}
 
 FORMATS: dict[str, Format] = {

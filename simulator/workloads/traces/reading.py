@@ -112,6 +112,8 @@ def first(requests: Requests, count: int) -> Requests:
         tenant=cut(requests.tenant),
         measured=measured,
         adapter=cut(requests.adapter),
+        document_tokens=cut(requests.document_tokens),
+        difficulty=cut(requests.difficulty),
     )
 
 

@@ -80,6 +80,7 @@ def to_requests(columns: Columns, form: Format, complaints: Complaints, cursor: 
     hashes = _hashes(columns, form, check, prompt, output)
     optional = {name: check.optional_whole(source) for name, source in form.whole.items()}
     timed = {name: check.optional_seconds(source) for name, source in form.seconds.items()}
+    difficulty = check.optional_share("difficulty")
     keep = np.flatnonzero(good)
     think = timed.pop("think_s", None)
     measured = {name: values[keep] for name, values in timed.items() if values is not None}
@@ -93,6 +94,7 @@ def to_requests(columns: Columns, form: Format, complaints: Complaints, cursor: 
         think_s=None if think is None else think[keep],
         measured=measured or None,
         chunks=None,
+        difficulty=None if difficulty is None else difficulty[keep],
         **{name: None if v is None else v[keep].astype(np.int64) for name, v in optional.items()},
     )
 
@@ -143,6 +145,13 @@ class _Checker:
         values = self._optional(name)
         self.reject(values < 0, name, f"{name} is negative", "expected at least 0 seconds")
         return np.nan_to_num(values) if name == "think_s" else values
+
+    def optional_share(self, name: str) -> Floats | None:
+        if name not in self.columns.values:
+            return None
+        values = self._optional(name)
+        self.reject((values < 0) | (values > 1), name, f"{name} is out of range", "expected a number from 0 to 1")
+        return np.nan_to_num(values)
 
     def _optional(self, name: str) -> Floats:
         raw = [plain(v) for v in self.columns.values[name]]

@@ -63,12 +63,14 @@ def _rows(chunk: Requests) -> Iterator[dict[str, Any]]:
         row["arrival_s"] = float(chunk.arrival_s[i])
         row["prompt_tokens"] = int(chunk.prompt_tokens[i])
         row["output_tokens"] = int(chunk.output_tokens[i])
-        for name in ("session", "priority", "tenant", "adapter"):
+        for name in ("session", "priority", "tenant", "adapter", "document_tokens"):
             column = getattr(chunk, name)
             if column is not None:
                 row[name] = int(column[i])
-        if chunk.think_s is not None:
-            row["think_s"] = float(chunk.think_s[i])
+        for name in ("think_s", "difficulty"):
+            column = getattr(chunk, name)
+            if column is not None:
+                row[name] = float(column[i])
         for name, values in (chunk.measured or {}).items():
             value = float(values[i])
             row[name] = None if math.isnan(value) else value
