@@ -92,6 +92,18 @@ POLICIES: dict[str, dict[str, str]] = {
     "pairing": {
         "accellm": "simulator.policies.pairing:AcceLLM",
     },
+    "plan": {
+        "single": "simulator.policies.plans:Single",
+        "route": "simulator.policies.plans:Routed",
+        "cascade": "simulator.policies.plans:Escalation",
+        "minions": "simulator.policies.plans:MinionS",
+        "chat": "simulator.policies.plans:Chat",
+        "ensemble": "simulator.policies.plans:Ensemble",
+        "by-model": "simulator.policies.plans:ByModel",
+    },
+    "turns": {
+        "longest-waiting": "simulator.policies.turns:LongestWaiting",
+    },
     "speculation": {
         "none": "simulator.policies.speculation:NoSpeculation",
         "fixed": "simulator.policies.speculation:Fixed",
@@ -128,7 +140,7 @@ POLICIES: dict[str, dict[str, str]] = {
 }
 
 # Parameters that the simulator gives to a policy that asks for them; a user's options cannot.
-GIVEN = ("rng", "objective_ttft_ms", "objective_tpot_ms", "streams", "objectives")
+GIVEN = ("rng", "objective_ttft_ms", "objective_tpot_ms", "streams", "objectives", "pools")
 
 
 def policy_class(kind: str, name: str) -> type[Any]:
