@@ -1,0 +1,1 @@
+"""Several models in one system: requests are planned calls to pools that share one clock."""
