@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simulator.api import replay
     from simulator.comparison.compare import Comparison, compare
     from simulator.experiment import Result, run
+    from simulator.kinds import load_experiment, run_experiment
     from simulator.planning.plan import plan
     from simulator.planning.spec import load_plan
     from simulator.scenario import Scenario, load_scenario
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Comparison", "InputError", "Result", "Scenario", "__version__", "compare", "load_plan", "load_scenario", "plan",
-    "replay", "run",
+    "Comparison", "InputError", "Result", "Scenario", "__version__", "compare", "load_experiment", "load_plan",
+    "load_scenario", "plan", "replay", "run", "run_experiment",
 ]  # fmt: skip
 
 _HOMES = {
@@ -38,6 +39,8 @@ _HOMES = {
     "Result": "simulator.experiment",
     "Scenario": "simulator.scenario",
     "load_scenario": "simulator.scenario",
+    "load_experiment": "simulator.kinds",
+    "run_experiment": "simulator.kinds",
 }
 
 

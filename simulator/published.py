@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.errors import InputError, unknown_name
-from simulator.experiment import Result, run
-from simulator.scenario import Scenario, anchor, scenario_from
+from simulator.experiment import Result
+from simulator.kinds import Experiment, anchor_experiment, experiment_from, only_serving, run_experiment
+from simulator.scenario import Scenario
 from simulator.yaml_io import load_yaml
 
 SCENARIOS = Path(__file__).with_name("scenarios")
@@ -117,12 +118,12 @@ def _is_published(values: object) -> bool:
     return isinstance(values, dict) and values.get("kind") == "published"
 
 
-def sides(found: Published, folder: Path | None = None) -> tuple[Scenario, Scenario]:
+def sides(found: Published, folder: Path | None = None) -> tuple[Experiment, Experiment]:
     """The scenarios of the baseline and of the system; relative paths are relative to `folder`."""
     baseline, system = (_laid_over(found.scenario, part) for part in (found.baseline, found.system))
     for values in (baseline, system):
-        anchor(values, folder or Path())
-    return scenario_from(baseline), scenario_from(system)
+        anchor_experiment(values, folder or Path())
+    return experiment_from(baseline), experiment_from(system)
 
 
 def compare_sides(found: Published, folder: Path | None = None) -> Sides:
@@ -159,14 +160,16 @@ def name_of(path: Path) -> str:
     return path.relative_to(SCENARIOS).with_suffix("").as_posix()
 
 
-def measured(scenario: Scenario, measure: Measure) -> float:
+def measured(scenario: Experiment, measure: Measure) -> float:
     """The figure of a run, or the capacity in requests a second and device, or in replicas.
 
     Raises `InputError` for a figure of a run that breaks a bound, which says nothing.
     """
+    if measure.figure is None and measure.search == "replicas":
+        return most_replicas(only_serving(scenario, "search replicas"), measure)
     if measure.figure is None:
-        return capacity(scenario, measure) if measure.search == "load" else most_replicas(scenario, measure)
-    result = run(scenario)
+        return capacity(scenario, measure)
+    result = run_experiment(scenario)
     for name in broken_bounds(result.summary, measure):
         found = figure_of(result.summary, name)
         raise InputError(f"measure: {name} is {found:.4g}, out of its bound: change the load or that side")
@@ -175,12 +178,12 @@ def measured(scenario: Scenario, measure: Measure) -> float:
     return value / devices if measure.per_device else value
 
 
-def capacity(scenario: Scenario, measure: Measure) -> float:
+def capacity(scenario: Experiment, measure: Measure) -> float:
     """The highest rate of requests, by device, at which the bounds hold: doubling, then bisection."""
 
     def holds(factor: float) -> Result | None:
         load = scenario.load.model_copy(update={"speed_up": scenario.load.speed_up * factor})
-        result = run(scenario.model_copy(update={"load": load}))
+        result = run_experiment(scenario.model_copy(update={"load": load}))
         return None if broken_bounds(result.summary, measure) else result
 
     low, best = 1.0, holds(1.0)
@@ -213,7 +216,8 @@ def most_replicas(scenario: Scenario, measure: Measure) -> int:
     def holds(replicas: int) -> bool:
         speed_up = scenario.load.speed_up * replicas / scenario.replicas
         load = scenario.load.model_copy(update={"speed_up": speed_up})
-        return not broken_bounds(run(scenario.model_copy(update={"load": load, "replicas": replicas})).summary, measure)
+        more = scenario.model_copy(update={"load": load, "replicas": replicas})
+        return not broken_bounds(run_experiment(more).summary, measure)
 
     low, high = 0, min(scenario.replicas, most)
     while holds(high):

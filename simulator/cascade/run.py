@@ -28,6 +28,9 @@ from simulator.policies.plans.plan import Plan
 from simulator.policies.registry import build_policy
 from simulator.workloads.requests import RequestSource
 
+# Iterations of a pool that records no clock or units run at all of them.
+_WHOLE = {"clock": 1.0, "units": 1.0}
+
 
 def run_cascade(
     cascade: Cascade,
@@ -140,10 +143,12 @@ def _check_group(group: str, members: list[Assembled]) -> None:
         others = {
             "disaggregation": scenario.disaggregation is not None,
             "partition": scenario.partition is not None,
+            "pairing": scenario.pairing is not None,
             "attention_offload": scenario.attention_offload is not None,
+            "feed_forward": scenario.feed_forward is not None,
             "speculation": one.speculation is not None,
             "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-            "admission, autoscaling, failures or migration": one.control is not None,
+            "admission, autoscaling, failures, migration or power": one.control is not None,
         }
         refuse_beside(f"group {group}", others)
     devices = {(one.pools[0].deployment.device.id, one.pools[0].devices) for one in members}
@@ -187,11 +192,11 @@ def _numbered(calls: Calls) -> Iterator[tuple[list[Pool], dict[str, Floats]]]:
 
 
 def _joined(tables: list[dict[str, Floats]]) -> dict[str, Floats]:
-    """Iterations of all pools by column; a pool without speculation drafts nothing."""
+    """Iterations of all pools by column; what a pool does not record is as without the mechanism."""
     names = dict.fromkeys(name for table in tables for name in table)
     for table in tables:
+        decoded = table["steps"] * table["decode_sequences"]
         for name in names:
             if name not in table:
-                plain = table["steps"] * table["decode_sequences"]
-                table[name] = plain if name == "decode_tokens" else np.zeros(len(plain))
+                table[name] = decoded if name == "decode_tokens" else np.full(len(decoded), _WHOLE.get(name, 0.0))
     return {name: np.concatenate([table[name] for table in tables]) for name in names}

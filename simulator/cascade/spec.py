@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from simulator.errors import unknown_name
+from simulator.errors import refuse_beside, unknown_name
 from simulator.scenario import Scenario
 from simulator.specs.control import ColdStartSpec
 from simulator.specs.load import LoadSpec, ObjectiveSpec
@@ -47,6 +47,7 @@ class PoolSpec(Scenario):
         for name in OF_THE_WHOLE:
             if name in self.model_fields_set:
                 raise ValueError(f"{name} is of the whole scenario: leave it out of the pool")
+        refuse_beside("kind cascade", {"finetuning": self.finetuning is not None})
         if (self.price_per_million_input_tokens is None) != (self.price_per_million_output_tokens is None):
             raise ValueError("give both price_per_million_input_tokens and price_per_million_output_tokens, or none")
         return self

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    from simulator.scenario import Scenario
+    from simulator.experiment import Result
+    from simulator.kinds import Experiment
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any scenario field, e.g. max_num_seqs=128.")
@@ -102,13 +103,13 @@ def run_scenario(
 
     Example: simulator run simulator/scenarios/serving/azure-70b.yaml --out out/ --set replicas=4
     """
+    from simulator.kinds import load_experiment
     from simulator.published import is_published
-    from simulator.scenario import load_scenario
 
     if is_published(scenario):
         _run_both(scenario, settings or [], Wanted(out, json_file, timeline, quiet, uncertainty))
         return
-    _simulate(load_scenario(scenario, settings or []), Wanted(out, json_file, timeline, quiet, uncertainty))
+    _simulate(load_experiment(scenario, settings or []), Wanted(out, json_file, timeline, quiet, uncertainty))
 
 
 def _run_both(path: Path, settings: list[str], wanted: Wanted) -> None:
@@ -144,27 +145,28 @@ class Wanted(NamedTuple):
     uncertainty: int
 
 
-def _simulate(scenario: Scenario, wanted: Wanted) -> None:
-    from simulator.experiment import run
+def _simulate(scenario: Experiment, wanted: Wanted) -> None:
+    from simulator.kinds import run_experiment
     from simulator.report import files
 
     folder = None if wanted.out is None else files.output_folder(wanted.out)
     with progress() as on_progress:
-        result = run(scenario, on_progress=on_progress, keep_iterations=True)
+        result = run_experiment(scenario, on_progress=on_progress)
     summary = result.summary
     if wanted.uncertainty:
+        from simulator.kinds import only_serving
         from simulator.uncertainty import intervals
 
-        summary["intervals"] = intervals(scenario, wanted.uncertainty)
+        summary["intervals"] = intervals(only_serving(scenario, "--uncertainty"), wanted.uncertainty)
     if folder is not None:
         from simulator.report.html import write_report
 
         files.write_requests(folder / "requests.parquet", result)
         write_report(folder / "report.html", result)
+        if result.calls is not None:
+            files.write_table(folder / "calls.parquet", result.calls.table())
         if wanted.timeline:
-            from simulator.report.timeline import write_timeline
-
-            write_timeline(folder / "timeline.json", result)
+            _write_timelines(folder, result)
         files.write_json(folder / "summary.json", summary)
     if wanted.json_file is not None:
         files.write_json(wanted.json_file, summary)
@@ -172,6 +174,18 @@ def _simulate(scenario: Scenario, wanted: Wanted) -> None:
         from simulator.report.table import print_summary
 
         print_summary(summary)
+
+
+def _write_timelines(folder: Path, result: Result) -> None:
+    """`timeline.json`, or one a pool where requests are calls to several."""
+    from simulator.report.timeline import write_timeline
+
+    if result.calls is None:
+        write_timeline(folder / "timeline.json", result)
+        return
+    for name, pool in result.calls.pools.items():
+        if len(pool.request_columns["index"]):
+            write_timeline(folder / f"timeline-{name}.json", pool)
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from simulator.comparison.model_error import difference_intervals
 from simulator.comparison.verdict import Difference
 from simulator.comparison.winners import Group, Shares, groups, shares
 from simulator.errors import InputError
-from simulator.experiment import Result, run
+from simulator.experiment import Result
+from simulator.kinds import run_experiment
 from simulator.uncertainty import refuse_count
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def compare(
 
 def _run(contender: Contender, on_progress: Callable[[int], None] | None) -> Result:
     try:
-        return run(contender.scenario, on_progress=on_progress)
+        return run_experiment(contender.scenario, on_progress=on_progress)
     except InputError as error:
         raise InputError(f"{contender.label}: {error}") from None
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.scenario import Scenario, apply_overrides, load_scenario, scenario_from
+from simulator.kinds import Experiment, experiment_from, load_experiment, override
 from simulator.specs.load import LoadSpec
 from simulator.workloads.catalogue import load_generator
 
-Given = str | Path | Scenario
+Given = str | Path | Experiment
 Settings = Sequence[str] | Mapping[str, Any]
 
 
@@ -21,7 +21,7 @@ class Contender:
     """A scenario under the short name that tables give it; `changes` are its fields that differ from the baseline's."""
 
     label: str
-    scenario: Scenario
+    scenario: Experiment
     changes: dict[str, tuple[Any, Any]]
 
 
@@ -62,17 +62,19 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
     return found
 
 
-def _read(given: Given, settings: Settings) -> Scenario:
-    if isinstance(given, Scenario):
-        values = given.model_dump(exclude_unset=True)
-        apply_overrides(values, settings)
-        return scenario_from(values)
-    return load_scenario(given, settings)
+def _read(given: Given, settings: Settings) -> Experiment:
+    if isinstance(given, Experiment):
+        values = given.model_dump(exclude_unset=True) | {"kind": given.kind}
+        override(values, settings)
+        return experiment_from(values)
+    return load_experiment(given, settings)
 
 
 def _labels(given: Sequence[Given]) -> list[str]:
     """File names without ending, names of scenarios, or their numbers; repeated ones are numbered."""
-    names = [(g.name or f"scenario {i + 1}") if isinstance(g, Scenario) else Path(g).stem for i, g in enumerate(given)]
+    names = [
+        (g.name or f"scenario {i + 1}") if isinstance(g, Experiment) else Path(g).stem for i, g in enumerate(given)
+    ]
     return [n if names.index(n) == i else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
 
 
@@ -101,7 +103,7 @@ def _generator(load: LoadSpec) -> dict[str, Any] | None:
     return load_generator(load.generator) if isinstance(load.generator, str) else load.generator
 
 
-def _shared(scenario: Scenario) -> dict[str, Any]:
+def _shared(scenario: Experiment) -> dict[str, Any]:
     """What all scenarios have in common in a comparison, without the requests themselves."""
     load = scenario.load.model_dump(exclude={"trace", "generator", "limit"})
     return {"load": load, "seed": scenario.seed, "objectives": scenario.objectives.model_dump()}

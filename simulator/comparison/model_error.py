@@ -18,6 +18,7 @@ from simulator.comparison.metrics import REQUEST_METRICS, RUN_FIGURES, paired, r
 from simulator.engine.deployment import Deployment
 from simulator.engine.streams import stream
 from simulator.experiment import Result, run
+from simulator.kinds import only_serving
 from simulator.uncertainty import LEVEL, formats, refuse_count, spreads
 
 # By scenario after the baseline: the figure's name (metric and statistic, or the path in the summary) to its value.
@@ -41,12 +42,13 @@ def difference_intervals(
     Raises `InputError` for fewer than 2 replications.
     """
     refuse_count(replications)
-    deployments = [deployment_of(c.scenario) for c in found]
+    scenarios = [only_serving(c.scenario, "uncertainty") for c in found]
+    deployments = [deployment_of(scenario) for scenario in scenarios]
     rows: list[dict[tuple[str, str], list[float]]] = [{} for _ in found[1:]]
     for number in range(replications):
         results = [
-            run(c.scenario, factors=kernel_factors(d, found[0].scenario.seed, number), on_progress=on_progress)
-            for c, d in zip(found, deployments, strict=True)
+            run(scenario, factors=kernel_factors(d, scenarios[0].seed, number), on_progress=on_progress)
+            for scenario, d in zip(scenarios, deployments, strict=True)
         ]
         for values, row in zip(differences_of(results), rows, strict=True):
             for key, value in values.items():

@@ -118,8 +118,7 @@ class Cluster:
         on_end: Callable[[Sequence, float], None] | None = None,
     ) -> None:
         self.clock = clock or Clock()
-        self._first_lane = first_lane
-        self._on_end = on_end
+        self._first_lane, self._on_end = first_lane, on_end
         self.recorder = recorder
         self.load = load or Load()
         self.spec = spec
@@ -128,16 +127,14 @@ class Cluster:
         self.submitted = 0
         self._skip_unservable = skip_unservable
         self._on_progress = on_progress
-        self._ingestion = spec.timer.overheads.ingestion
-        self._frontend_seconds = spec.timer.overheads.frontend
+        self._ingestion, self._frontend_seconds = spec.timer.overheads.ingestion, spec.timer.overheads.frontend
         self._control = control
         self._finetuning = finetuning
         routers = [router] if prefill is None else [router, prefill.router]
         self._tell: list[Callable[[Sequence], None]] = [
             told for r in routers if (told := getattr(r, "finished", None)) is not None
         ]
-        self._open = 0
-        self._exhausted = False
+        self._open, self._exhausted = 0, False
         self._done = self.clock.event()
         self._source: Iterator[Sequence] = iter(())
         self._busy_sessions: dict[int, deque[tuple[Sequence, float]]] = {}

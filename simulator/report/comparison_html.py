@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.comparison.compare import Comparison
 from simulator.comparison.phases import PHASES
+from simulator.kinds import plain
 from simulator.report import comparison_rows as rows
 from simulator.report.comparison_figures import difference_figures, overall_figures
 from simulator.report.files import atomic, write_text
@@ -41,7 +42,7 @@ def comparison_page(comparison: Comparison) -> str:
         time_columns=[*PHASES, *rows.KINDS],
         time_rows=rows.time_rows(comparison),
         figures=overall_figures(comparison),
-        files=[(c.label, _yaml(c.scenario.model_dump(exclude_defaults=True))) for c in comparison.contenders],
+        files=[(c.label, _yaml(plain(c.scenario))) for c in comparison.contenders],
         again=shlex.join(f"{label}.yaml" for label in comparison.labels),
         replications=comparison.replications,
     )
@@ -75,7 +76,7 @@ def write_compared_requests(path: Path, comparison: Comparison) -> None:
             columns[name] = pa.array(values, mask=np.isnan(values) if values.dtype.kind == "f" else None)
         parts.append(pa.table(columns))
     with atomic(path) as temporary:
-        pq.write_table(pa.concat_tables(parts), temporary, compression="zstd")
+        pq.write_table(pa.concat_tables(parts, promote_options="default"), temporary, compression="zstd")
 
 
 def _yaml(values: dict[str, Any]) -> str:

@@ -43,6 +43,17 @@ def all_figures(result: Result) -> list[tuple[str, str, str]]:
     return figures
 
 
+def planned_figures(result: Result) -> list[tuple[str, str, str]]:
+    """The figures of requests that are planned calls to several pools; tokens only where iterations were kept."""
+    figures = [
+        ("Latency", "Share of whole requests that took at most so long.", latency(result)),
+        ("Load", "Requests a second as they arrive and as their answers are back.", load(result)),
+    ]
+    if len(result.iteration_columns["start_s"]):
+        figures.append(("Tokens", "Prompt and output tokens a second in all pools together.", tokens(result)))
+    return figures
+
+
 def latency(result: Result) -> str:
     """Distribution functions of TTFT, TPOT and E2E with their P50 and P99."""
     figure, axes = _figure()

@@ -58,13 +58,18 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_requests(path: Path, result: Result) -> None:
     """`requests.parquet`: one row a finished request; times in seconds, TPOT null where undefined."""
+    from simulator.report.metrics import request_table
+
+    write_table(path, request_table(result))
+
+
+def write_table(path: Path, table: dict[str, Any]) -> None:
+    """Columns (arrays of equal length) as a Parquet file; NaN becomes null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from simulator.report.metrics import request_table
-
     columns: dict[str, Any] = {}
-    for name, values in request_table(result).items():
+    for name, values in table.items():
         missing = np.isnan(values) if values.dtype.kind == "f" else None
         columns[name] = pa.array(values, mask=missing)
     with atomic(path) as temporary:

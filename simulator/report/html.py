@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.report.figures import all_figures
 from simulator.report.files import write_text
-from simulator.report.table import COLUMNS, LATENCIES, deployment_title, headline, overload
+from simulator.report.table import COLUMNS, LATENCIES, deployment_title, headline, latency_rows, overload
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+    from simulator.cascade.result import Calls
     from simulator.experiment import Result
 
 BANDS = {
@@ -34,6 +35,8 @@ def report(result: Result) -> str:
     """The page of a run as text. Everything that comes from the user is escaped."""
     import yaml
 
+    if result.calls is not None:
+        return _calls_page(result, result.calls)
     summary, scenario = result.summary, result.scenario
     deployment = summary["deployment"]
     latency, between = summary["latency_ms"], summary.get("intervals", {})
@@ -62,6 +65,32 @@ def report(result: Result) -> str:
         memory=[(k.replace("_", " "), f"{v:,.3f}") for k, v in deployment["memory_per_device_gb"].items()],
         calibration=f"{deployment['calibration']}: {deployment['calibration_source']}",
         scenario=yaml.safe_dump(scenario.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True),
+    )
+
+
+def _calls_page(result: Result, calls: Calls) -> str:
+    """The page of requests that are planned calls to several pools."""
+    import yaml
+
+    from simulator.kinds import plain
+    from simulator.report.calls_table import POOL_COLUMNS, calls_headline, calls_title, pool_cells
+    from simulator.report.figures import planned_figures
+
+    summary, name = result.summary, calls.cascade.name
+    title, requests = calls_title(summary["deployment"]), summary["requests"]["finished"]
+    return page_template("cascade.html").render(
+        title=name or title,
+        subtitle=f"{title + '; ' if name else ''}{requests:,} requests in {summary['makespan_s']:,.1f} s",
+        overload=overload(summary),
+        latency_columns=list(COLUMNS.values()),
+        latency_rows=latency_rows(summary),
+        headline=calls_headline(summary),
+        pool_columns=POOL_COLUMNS,
+        pools=pool_cells(summary),
+        roles=[(role, f"{count:,}") for role, count in summary["calls"]["by_role"].items()],
+        figures=planned_figures(result),
+        calibration=f"{summary['deployment']['calibration']}: {summary['deployment']['calibration_source']}",
+        scenario=yaml.safe_dump(plain(calls.cascade), sort_keys=False, allow_unicode=True),
     )
 
 

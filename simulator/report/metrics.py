@@ -37,7 +37,7 @@ def request_table(result: Result) -> dict[str, Any]:
     times = latencies(result)
     for name in ("queue_wait", "ttft", "tpot", "e2e"):
         table[f"{name}_s"] = times[name]
-    return table
+    return table if result.calls is None else table | result.calls.of_requests(columns)
 
 
 def latencies(result: Result) -> dict[str, Floats]:
@@ -55,15 +55,15 @@ def latencies(result: Result) -> dict[str, Floats]:
     }
 
 
-def summarise(result: Result) -> dict[str, Any]:
-    """The summary that is printed and written to `summary.json`."""
+def request_figures(result: Result) -> dict[str, Any]:
+    """What came of the requests: how many ended how, throughput, latencies, goodput and backlog."""
     c = result.request_columns
     if not len(c["index"]):
         raise InputError("no request finished: the trace is empty, or every request was skipped")
     makespan = float(c["finish_s"].max() - c["arrival_s"].min())
     seconds = max(makespan, 1e-12)
     prompt, output = float(c["prompt_tokens"].sum()), float(c["output_tokens"].sum())
-    summary: dict[str, Any] = {
+    return {
         "requests": {
             "finished": len(c["index"]),
             "rejected": len(result.rejected),
@@ -78,7 +78,7 @@ def summarise(result: Result) -> dict[str, Any]:
             "output_tokens_per_s": output / seconds,
             "total_tokens_per_s": (prompt + output) / seconds,
         },
-        "latency_ms": _latency(result),
+        "latency_ms": latency_figures(result),
         "goodput": _goodput(result, seconds),
         "preemptions": int(c["preemptions"].sum()),
         "prefix_cache": {
@@ -88,6 +88,11 @@ def summarise(result: Result) -> dict[str, Any]:
         },
         "backlog": _backlog(c),
     }
+
+
+def summarise(result: Result) -> dict[str, Any]:
+    """The summary that is printed and written to `summary.json`."""
+    c, summary = result.request_columns, request_figures(result)
     if result.speculation is not None:
         summary["speculation"] = _speculation(result, result.speculation.totals)
     if result.finetuning is not None:
@@ -96,8 +101,9 @@ def summarise(result: Result) -> dict[str, Any]:
     summary |= {name: figures for name, figures in below.items() if figures}
     if len(result.iteration_columns["start_s"]):
         # Fine-tuning begins with the clock, requests with the first arrival.
-        covered = seconds if result.finetuning is None else float(c["finish_s"].max())
-        summary |= _resources(result, covered, prompt, output)
+        covered = summary["makespan_s"] if result.finetuning is None else float(c["finish_s"].max())
+        tokens = float(c["prompt_tokens"].sum()), float(c["output_tokens"].sum())
+        summary |= resources(result, max(covered, 1e-12), *tokens)
     if result.handoff is not None:
         summary["kv_transfer"] = _transfer(result)
     if result.split is not None:
@@ -112,7 +118,7 @@ def summarise(result: Result) -> dict[str, Any]:
         summary["pairing"] = result.pairs.figures()
     if result.fleet is not None:
         summary["fleet"] = fleet_figures(result, result.fleet)
-    summary["deployment"] = _deployment(result)
+    summary["deployment"] = deployment_facts(result)
     return summary
 
 
@@ -127,7 +133,8 @@ def _statistics(values: Floats) -> dict[str, float]:
     return stats | {"max": float(ordered[-1])}
 
 
-def _latency(result: Result) -> dict[str, dict[str, float]]:
+def latency_figures(result: Result) -> dict[str, dict[str, float]]:
+    """Mean, percentiles and maximum of each latency, in milliseconds."""
     found = {name: _statistics(values) for name, values in latencies(result).items()}
     histogram = result.recorder.inter_token
     itl: dict[str, float] = {}
@@ -193,13 +200,14 @@ def _speculation(result: Result, totals: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
+def resources(result: Result, seconds: float, prompt: float, output: float) -> dict[str, Any]:
+    """KV cache, utilisation, energy and cost of the devices in so many seconds; tokens are those computed."""
     found = [(pool, rows, mean_replicas(result, pool)) for pool, rows in pool_rows(result)]
-    used = [_pool_use(pool, rows, replicas, seconds) for pool, rows, replicas in found]
+    used = [pool_usage(pool, rows, replicas, seconds) for pool, rows, replicas in found]
     total = {name: sum(pool[name] for pool in used) for name in used[0]}
     if result.split is not None:
         total |= _while_either_works(result, total)
-    cost, rate = _cost(result, seconds)
+    cost, rate = device_cost(result, seconds)
     energy = total["energy"]
     apart: dict[str, Any] = {}
     if result.deployment.timer.ping_pong is not None:
@@ -241,7 +249,7 @@ def _while_either_works(result: Result, total: dict[str, float]) -> dict[str, fl
     return {f"{name}_while_busy": total[f"{name}_there"] * share for name in ("flops", "bytes")}
 
 
-def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[str, float]:
+def pool_usage(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[str, float]:
     """What the devices of a pool did, and what they could have done, in so many seconds."""
     d = pool.deployment
     durations = rows["end_s"] - rows["start_s"]
@@ -269,7 +277,7 @@ def _pool_use(pool: Pool, rows: Rows, replicas: float, seconds: float) -> dict[s
     return {name: value + apart.get(name, 0.0) for name, value in own.items()}
 
 
-def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
+def device_cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
     """USD of all devices, and of one in an hour (the mean over pools); None where a price is missing."""
     prices = []
     for pool in result.pools:
@@ -301,7 +309,8 @@ def _cost(result: Result, seconds: float) -> tuple[float | None, float | None]:
     return total, sum(price * count / sum(devices) for price, count in zip(known, devices, strict=True))
 
 
-def _deployment(result: Result) -> dict[str, Any]:
+def deployment_facts(result: Result) -> dict[str, Any]:
+    """What serves: model, devices, layout, formats, memory and calibration."""
     d, scenario = result.deployment, result.scenario
     found: dict[str, Any] = {
         "model": d.model.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from simulator.report.calls_table import calls_title, print_calls
 from simulator.report.finetuning import finetuning_lines
 from simulator.report.terminal import console as _console
 from simulator.report.terminal import table as _table
@@ -24,6 +25,9 @@ LEFT_OUT = {"rejected": "rejected", "shed": "shed", "skipped_rows": "rows skippe
 
 def print_summary(summary: dict[str, Any]) -> None:
     """The headline figures of a run, its latencies, and what the times rest on."""
+    if "calls" in summary:
+        print_calls(summary, latency_rows(summary), list(COLUMNS.values()), overload(summary))
+        return
     console = _console()
     table = _table(console, deployment_title(summary["deployment"]), ("", "left"), ("", "right"), ("", "left"))
     table.show_header = False
@@ -54,6 +58,12 @@ def _interval_table(console: Console, found: dict[str, Any]) -> Table:
         if given:
             table.add_row(label, *("{:,.2f} - {:,.2f}".format(*given[c]) if c in given else "" for c in COLUMNS))
     return table
+
+
+def latency_rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The name and the milliseconds of each latency that there is, by `COLUMNS`."""
+    found = summary["latency_ms"]
+    return [(label, *(f"{found[key][c]:,.2f}" for c in COLUMNS)) for key, label in LATENCIES.items() if found[key]]
 
 
 def headline(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -277,6 +287,8 @@ def _is_number(value: Any) -> bool:
 def deployment_title(deployment: dict[str, Any]) -> str:
     """One line that says what serves: model, devices, replicas, layout, policy."""
     d = deployment
+    if "pools" in d:
+        return calls_title(d)
     replicas = f"{d['replicas']} replica{'s' if d['replicas'] > 1 else ''}"
     if "finetuning_replicas" in d:
         replicas += f" and {d['finetuning_replicas']} that fine-tune"

@@ -40,7 +40,7 @@ def _resolve(key: str, paths: list[str], whole: type[BaseModel]) -> list[str]:
     if (
         key in paths
         or any(p.startswith(f"{key}.") for p in paths)
-        or any(key.startswith(f"{p}.") for p in paths if p.endswith(("options", "generator")))
+        or any(key.startswith(f"{p}.") for p in paths if p.endswith(("options", "generator", "pools", "groups")))
     ):
         return key.split(".")
     ends = [p for p in paths if p.rsplit(".", 1)[-1] == key]
