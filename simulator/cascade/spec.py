@@ -47,7 +47,9 @@ class PoolSpec(Scenario):
         for name in OF_THE_WHOLE:
             if name in self.model_fields_set:
                 raise ValueError(f"{name} is of the whole scenario: leave it out of the pool")
-        refuse_beside("kind cascade", {"finetuning": self.finetuning is not None})
+        refuse_beside(
+            "kind cascade", {"finetuning": self.finetuning is not None, "adapters": self.adapters is not None}
+        )
         if (self.price_per_million_input_tokens is None) != (self.price_per_million_output_tokens is None):
             raise ValueError("give both price_per_million_input_tokens and price_per_million_output_tokens, or none")
         return self

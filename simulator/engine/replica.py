@@ -103,7 +103,7 @@ class Replica:
                         policy(),
                         timer,
                         recorder,
-                        number=first_lane + number * stages + lane,
+                        number=first_lane + number * lanes + lane,
                         replica=number,
                         stage_free=stage_free,
                         on_finish=self._finished,
