@@ -66,11 +66,6 @@ class Endpoint:
         return sequence.first_token + self.network.round_trip / 2 + one
 
     @property
-    def inside(self) -> int:
-        """Calls on their way, waiting or being served."""
-        return len(self._answers)
-
-    @property
     def sent_bytes(self) -> int:
         """Bytes of text sent so far, both ways."""
         return self._up.bytes + self._down.bytes
