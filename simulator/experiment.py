@@ -60,6 +60,7 @@ class Result:
     speculation: SpeculationRecord | None = None
     handoff: Handoff | None = None
     kv_tiers: dict[str, dict[str, float]] = field(default_factory=dict)
+    swapping: dict[str, float] = field(default_factory=dict)
     shed: list[int] = field(default_factory=list)
     fleet: History | None = None
     migrations: Migrations | None = None
@@ -170,6 +171,7 @@ class Assembled:
     def result(self, skipped: dict[str, int]) -> Result:
         """What the cluster did; `skipped` counts damaged rows of the trace by reason."""
         from simulator.report.adapters import adapter_figures
+        from simulator.report.swapping import swap_figures
         from simulator.report.tiers import tier_figures
 
         cluster, speculation, split, finetuning = self.cluster, self.speculation, self.split, self.finetuning
@@ -192,6 +194,7 @@ class Assembled:
             handoff=cluster.handoff,
             speculation=speculation.record if speculation else None,
             kv_tiers=tier_figures(cluster) if cluster.tiers else {},
+            swapping=swap_figures(cluster.all_replicas),
             shed=cluster.shed,
             fleet=None if self.control is None or cluster.roles is not None else cluster.fleet.history(),
             migrations=cluster.migrations,

@@ -15,6 +15,7 @@ from simulator.engine.pairs import Pairing
 from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
+from simulator.engine.swapping import SwapSetup
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
@@ -148,6 +149,7 @@ def serve(
     transfer: KVTransfer | None = None,
     speculation: Speculation | None = None,
     tiers: TierSetup | None = None,
+    swap: SwapSetup | None = None,
     control: Control | None = None,
     pairing: Pairing | None = None,
 ) -> tuple[Cluster, Recorder]:
@@ -164,6 +166,7 @@ def serve(
             policy=policy,
             speculation=speculation,
             tiers=tiers,
+            swap=swap,
             discipline=discipline,
         )
 

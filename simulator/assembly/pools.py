@@ -14,6 +14,7 @@ from simulator.assembly.offload import attention_pool_of
 from simulator.assembly.prompt_model import prompt_model_of
 from simulator.assembly.roles import equal_caches
 from simulator.assembly.splitting import split_of
+from simulator.assembly.swapping import swap_setup
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
 from simulator.engine.finetuning import Finetuning
@@ -207,6 +208,7 @@ def replica_spec(
         policy=lambda: build_policy("batching", batching.policy, batching.options),
         speculation=speculation,
         tiers=tier_setup(pool.scenario, deployment) if admits else None,
+        swap=swap_setup(pool.scenario, deployment),
         discipline=partial(discipline_of, pool.scenario) if admits and not in_order_of_arrival else None,
         finetuning=finetuning,
         adapters=adapter_setup(pool.scenario, deployment),

@@ -29,6 +29,7 @@ from simulator.engine.replica import Replica
 from simulator.engine.roles import Roles
 from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
+from simulator.engine.swapping import SwapSetup
 from simulator.engine.tiers import Tier, Tiers
 from simulator.errors import InputError
 from simulator.policies.adapters.memory import BASE
@@ -69,6 +70,7 @@ class ReplicaSpec:
     discipline: Callable[[], Discipline] | None = None
     finetuning: Callable[[], Finetuning] | None = None
     adapters: AdapterSetup | None = None
+    swap: SwapSetup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,7 @@ class Cluster:
             on_finish=self._finished,
             on_prefilled=on_prefilled,
             speculation=spec.speculation,
+            swap=spec.swap,
             tiers=setup,
             adapters=spec.adapters,
             below=Tiers(self.tiers[place], setup.bytes_per_token) if place is not None and setup is not None else None,

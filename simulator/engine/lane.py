@@ -18,6 +18,7 @@ from simulator.engine.finetuning_progress import Portion
 from simulator.engine.kv_loading import KVLoading
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
+from simulator.engine.swapping import SwapCopies
 from simulator.policies.adapters import LaneQueue
 from simulator.policies.batching.state import Batch, BatchingPolicy, ServingState
 from simulator.policies.decode_set import kept_tokens
@@ -104,6 +105,7 @@ class Lane:
         finetuning: Finetuning | None = None,
         adapters: ReplicaAdapters | None = None,
         lanes: int = 1,
+        copies: SwapCopies | None = None,
     ) -> None:
         self.clock = clock
         self.state = state
@@ -126,6 +128,10 @@ class Lane:
         self.finetuning = finetuning
         self.adapters = adapters
         self._number = number % lanes
+        self.copies = copies
+        if copies is not None:
+            state.swapping = copies.swapping
+            state.join = self.join
         self.current: Run | None = None
         self._interrupted = False
         self._idle = 0.0
@@ -247,6 +253,8 @@ class Lane:
             self.loading.restrict(batch, self.state)
         if self.adapters is not None:
             self.adapters.restrict(batch, self.state)
+        if self.copies is not None:
+            self.copies.start()
         self.after_decision(self, batch)
         if self.finetuning is not None:
             self.finetuning.join(batch, self.state)
@@ -282,12 +290,14 @@ class Lane:
         state, start = self.state, self.clock.now
         decoding = len(state.decoding.members) if batch.decode else 0
         contexts = state.decoding.contexts() if decoding else []
+        stall = 0.0 if self.copies is None else self.copies.stall()
         if self.finetuning is not None and self.finetuning.portion is not None:
-            return self._plan_with(self.finetuning, self.finetuning.portion, batch, decoding, contexts)
+            return self._plan_with(self.finetuning, self.finetuning.portion, batch, decoding, contexts, stall)
         if not batch.chunks and self._alone:
             durations = self.timer.decode_seconds(decoding, contexts, self._steps(batch))
             if self.adapters is not None:
                 durations = durations + sum(self.adapters.stage_seconds(batch, state))
+            durations = np.concatenate(([durations[0] + stall], durations[1:])) if stall else durations
             times = np.empty(len(durations) + 1)
             times[0] = start
             times[1:] = durations
@@ -298,15 +308,16 @@ class Lane:
             chunks = self.timer.chunks(work)
         else:
             chunks = self.timer.chunks(work, [s.computed + n == s.target for s, n in batch.chunks])
+        ready = start + stall
         if self._alone:
             seconds = self.timer.step_seconds(decoding, contexts, chunks)
             if self.adapters is not None:
                 seconds += sum(self.adapters.stage_seconds(batch, state))
-            end = start + seconds
+            end = ready + seconds
             if self.loading is not None:
-                end = self.loading.finish(batch.chunks, start, end)
+                end = self.loading.finish(batch.chunks, ready, end)
         else:
-            begin = start if self.loading is None else self.loading.arrival(batch.chunks, start)
+            begin = ready if self.loading is None else self.loading.arrival(batch.chunks, ready)
             stages = self.timer.stage_seconds(decoding, contexts, chunks)
             if len(stages) == 1:
                 start, end = self._beside_copies(
@@ -320,13 +331,20 @@ class Lane:
         return Run(batch, start, [end], np.array([end - start]), decoding, contexts, chunks)
 
     def _plan_with(
-        self, finetuning: Finetuning, portion: Portion, batch: Batch, decoding: int, contexts: list[tuple[int, int]]
+        self,
+        finetuning: Finetuning,
+        portion: Portion,
+        batch: Batch,
+        decoding: int,
+        contexts: list[tuple[int, int]],
+        stall: float,
     ) -> Run:
-        """One iteration with fine-tuning tokens in it."""
+        """One iteration with fine-tuning tokens in it, which waits for `stall` seconds before."""
         start, prompts = self.clock.now, [(s.computed, n) for s, n in batch.chunks]
-        end = start + finetuning.timer.seconds(portion, decoding, contexts, prompts)
+        ready = start + stall
+        end = ready + finetuning.timer.seconds(portion, decoding, contexts, prompts)
         if self.loading is not None:
-            end = self.loading.finish(batch.chunks, start, end)
+            end = self.loading.finish(batch.chunks, ready, end)
         chunks = self.timer.chunks(prompts)
         return Run(batch, start, [end], np.array([end - start]), decoding, contexts, chunks, portion=portion)
 

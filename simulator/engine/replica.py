@@ -16,12 +16,16 @@ from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Speculation
 from simulator.engine.speculative_lane import SpeculativeLane
 from simulator.engine.step_timer import StepTimer
+from simulator.engine.swapping import SwapCopies, SwapSetup
 from simulator.engine.tiers import Tiers
 from simulator.errors import InputError
 from simulator.policies.adapters import LaneQueue
+from simulator.policies.batching.resuming import Resuming
 from simulator.policies.batching.state import Batch, BatchingPolicy, Limits, ServingState, Waiting
 from simulator.policies.decode_set import DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.kv_cache.swap_space import SwapSpace
+from simulator.policies.kv_cache.swapping import Swapping
 from simulator.policies.queueing import Discipline, Disciplined, DisciplinedQueue
 from simulator.policies.sequence import Sequence
 
@@ -63,6 +67,7 @@ class Replica:
         finetuning: Finetuning | None = None,
         adapters: AdapterSetup | None = None,
         first_lane: int = 0,
+        swap: SwapSetup | None = None,
     ) -> None:
         self.number = number
         self.kv = kv
@@ -86,6 +91,7 @@ class Replica:
         if adapters is not None:
             self.adapters = ReplicaAdapters(clock, kv, adapters, self._running, self._loaded)
             self.waiting = self.adapters.queue
+        self.copies = None if swap is None else self._swap_copies(swap)
         stages = len(timer.stages)
         self.lanes: list[Lane | SpeculativeLane] = []
         shared = _share(limits, stages)
@@ -116,11 +122,12 @@ class Replica:
             if self.adapters is not None:
                 state.waiting = LaneQueue(self.adapters.queue)
                 state.adapters = self.adapters.memory
+            chosen = policy() if self.copies is None else Resuming(policy(), self.copies.swapping)
             self.lanes.append(
                 Lane(
                     clock,
                     state,
-                    policy() if queue is None else Disciplined(policy(), queue, self._notice_at),
+                    chosen if queue is None else Disciplined(chosen, queue, self._notice_at),
                     timer,
                     recorder,
                     number=first_lane + number * lanes + lane,
@@ -136,8 +143,24 @@ class Replica:
                     finetuning=finetuning,
                     adapters=self.adapters,
                     lanes=lanes,
+                    copies=self.copies,
                 )
             )
+
+    def _swap_copies(self, setup: SwapSetup) -> SwapCopies:
+        space = SwapSpace(setup.blocks, self.kv.block_tokens, reuse=setup.reuse)
+        swapping = Swapping(self.kv, space, asynchronous=setup.asynchronous)
+        return SwapCopies(self._clock, swapping, setup, self._settle, lambda: self._notice(always=True))
+
+    def _settle(self) -> None:
+        """Bring the state of all lanes to where it is now."""
+        for lane in self.lanes:
+            lane.settle()
+
+    def _forget_copy(self, sequence: Sequence) -> None:
+        """A sequence has left this replica for good."""
+        if self.copies is not None:
+            self.copies.swapping.space.forget(sequence)
 
     @property
     def prompt_backlog(self) -> int:
@@ -168,8 +191,7 @@ class Replica:
         """Leading tokens of the sequence that the KV cache holds now."""
         if not self.kv.hit_blocks(sequence):
             return 0
-        for lane in self.lanes:
-            lane.settle()  # the steps that have ended may have overwritten what is looked for
+        self._settle()  # the steps that have ended may have overwritten what is looked for
         return self.kv.hit_blocks(sequence) * self.kv.block_tokens
 
     def has_adapter(self, adapter: int) -> bool:
@@ -284,6 +306,7 @@ class Replica:
         """Take over a running sequence of another replica, with `blocks` blocks here taken for its cache before."""
         self.lanes[0].state.adopt(sequence, blocks)
         source.outstanding -= 1
+        source._forget_copy(sequence)
         self.outstanding += 1
         sequence.replica = self.number
         self.ready.append(sequence)
@@ -326,12 +349,14 @@ class Replica:
         self.outstanding -= 1
         if self.watcher is not None:
             self.watcher.first_token(sequence)
+        self._forget_copy(sequence)
         self._on_prefilled(sequence, self)
 
     def _finished(self, sequence: Sequence, time: float) -> None:
         self.outstanding -= 1
         if self.watcher is not None:
             self.watcher.finished(sequence, time)
+        self._forget_copy(sequence)
         self._on_finish(sequence, time)
 
     def _running(self) -> int:

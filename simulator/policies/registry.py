@@ -23,6 +23,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "sjf": "simulator.policies.queueing:ShortestJobFirst",
         "srpt": "simulator.policies.queueing:ShortestRemainingFirst",
         "priority": "simulator.policies.queueing:Priority",
+        "updated-priority": "simulator.policies.queueing:UpdatedPriority",
         "mlfq": "simulator.policies.queueing:SkipJoinFeedback",
         "vtc": "simulator.policies.queueing:VirtualTokenCounter",
         "edf": "simulator.policies.queueing:EarliestDeadlineFirst",

@@ -97,7 +97,7 @@ def summarise(result: Result) -> dict[str, Any]:
         summary["speculation"] = _speculation(result, result.speculation.totals)
     if result.finetuning is not None:
         summary["finetuning"] = finetuning_figures(result, result.finetuning)
-    below = {"kv_tiers": result.kv_tiers, "adapters": result.adapters}
+    below = {"kv_tiers": result.kv_tiers, "swapping": result.swapping, "adapters": result.adapters}
     summary |= {name: figures for name, figures in below.items() if figures}
     if len(result.iteration_columns["start_s"]):
         # Fine-tuning begins with the clock, requests with the first arrival.

@@ -88,6 +88,7 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if "finetuning" in s:
         yield from finetuning_lines(s["finetuning"])
     yield "preemptions", f"{s['preemptions']:,}", ""
+    yield from _swapped(s.get("swapping"))
     cache = s["prefix_cache"]
     yield (
         "prefix-cache hit rate",
@@ -195,6 +196,17 @@ def _roles(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         pairs = s["pairing"]
         what = f"GB, {pairs['taken_over']:,} sequences taken over in {pairs['turns_at_prompts']:,} turns at prompts"
         yield "redundant KV caches", f"{pairs['redundant_gb']:,.1f}", what
+
+
+def _swapped(swap: dict[str, Any] | None) -> Iterator[tuple[str, str, str]]:
+    """What went to host memory and came back, if anything can."""
+    if swap is not None:
+        yield (
+            "swapped to host memory",
+            f"{swap['tokens_out']:,}",
+            f"tokens ({swap['out_gb']:,.2f} GB), {swap['tokens_in']:,} back ({swap['in_gb']:,.2f} GB), in "
+            f"{swap['calls_out'] + swap['calls_in']:,} calls; iterations waited {swap['stall_s']:,.3f} s",
+        )
 
 
 def overload(summary: dict[str, Any]) -> str:

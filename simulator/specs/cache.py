@@ -40,6 +40,29 @@ class TierSpec(Part):
     shared: bool | None = None
 
 
+class SwapSpec(Part):
+    """Preempted sequences are copied to host memory and back instead of being computed again.
+
+    Host memory takes `capacity_gb` of a replica's cache, by default 4 GiB a device as vLLM's `--swap-space`; when it is
+    full, sequences are recomputed. A device copies over `link` (its host link by default) in calls of up to
+    `group_blocks` consecutive blocks of one layer's keys or values: 1 is vLLM V0's one `cudaMemcpyAsync` a block
+    (`csrc/cache_kernels.cu`, `swap_blocks`). A call costs `call_us` microseconds besides the bytes, by default the
+    link's latency; DualPath (arXiv:2602.21548, section 5.2) measured 5 to 7 us.
+
+    Copies stop the engine, or go on beside it if `asynchronous`: blocks then count as used until they have left, unless
+    a running sequence needs them, for which the iteration waits, and a sequence joins when its blocks are back. With
+    `reuse` the host copy is kept until the request ends and only what is written later moves again; what a later turn
+    of a conversation may find again is the matter of `tiers`.
+    """
+
+    capacity_gb: Positive | None = None
+    link: str | None = None
+    group_blocks: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    call_us: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    asynchronous: bool = False
+    reuse: bool = False
+
+
 class KVCacheSpec(Part):
     """The paged KV cache. `blocks` fixes its size as the engine's log states it; else it fills the memory.
 
@@ -47,6 +70,7 @@ class KVCacheSpec(Part):
     `tiers`, nearest first, and is loaded again for requests that wait; with `layerwise`, while they are computed.
     `reuse` is the policy (by name or `module:Class`) that says what of a request is looked for there. With
     `keep_share`, a sequence that decodes keeps that share of its prompt's tokens, by score, and frees other blocks.
+    With `swap` preempted sequences go to host memory; without it they are recomputed.
     """
 
     block_size: Annotated[int, Field(ge=1, le=65536)] = 16
@@ -59,6 +83,7 @@ class KVCacheSpec(Part):
     reuse_options: dict[str, Any] = Field(default_factory=dict)
     layerwise: bool = False
     loading: Literal["always", "when-faster"] = "always"
+    swap: SwapSpec | None = None
 
     @model_validator(mode="after")
     def _tiers_of_use(self) -> KVCacheSpec:

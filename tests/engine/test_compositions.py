@@ -15,7 +15,7 @@ from simulator.workloads.catalogue import load_generator
 
 REQUESTS = 60
 BATCHING = ("vllm-v0", "orca", "static", "sarathi", "split-fuse", "decode-first")
-QUEUES = ("sjf", "srpt", "mlfq", "vtc", "edf", "prefix-groups")
+QUEUES = ("sjf", "srpt", "mlfq", "vtc", "edf", "prefix-groups", "updated-priority")
 ROUTERS = ("power-of-two", "prefix-affinity", "predicted-cost", "weighted", "session-affinity", "adapter-affinity")
 KINDS: dict[str, list[Any]] = {
     "batching": [{"policy": name, "max_num_seqs": 12} for name in BATCHING],
@@ -31,6 +31,10 @@ KINDS: dict[str, list[Any]] = {
         {"blocks": 300},
         {"blocks": 300, "tiers": [{"name": "host"}]},
         {"blocks": 300, "keep_share": 0.5, "prefix_caching": False},
+        {"blocks": 300, "swap": {}},
+        {"blocks": 300, "swap": {"asynchronous": True, "reuse": True, "group_blocks": 8}},
+        {"blocks": 300, "swap": {"capacity_gb": 0.05}, "prefix_caching": False},
+        {"blocks": 300, "swap": {"asynchronous": True, "capacity_gb": 0.05}, "tiers": [{"name": "host"}]},
     ],
     "shared_prefix_tokens": [16],
     "prompt_model": [{"model": "Qwen/Qwen2.5-0.5B"}],

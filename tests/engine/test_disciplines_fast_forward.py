@@ -19,6 +19,7 @@ from simulator.policies.queueing import (
     ShortestJobFirst,
     ShortestRemainingFirst,
     SkipJoinFeedback,
+    UpdatedPriority,
     VirtualTokenCounter,
 )
 from simulator.workloads.parallelism import Parallelism
@@ -41,6 +42,8 @@ DISCIPLINES: dict[str, Callable[[], Discipline]] = {
     "priority": Priority,
     "priority, waiting": lambda: Priority(preemptive=False),
     "priority, ageing": lambda: Priority(larger_first=True, ageing_s=0.002),
+    "updated": lambda: UpdatedPriority(rng(), every_s=0.004),
+    "updated, markov": lambda: UpdatedPriority(rng(), pattern="markov", every_s=0.001, classes=2),
     "mlfq": lambda: SkipJoinFeedback(levels=4, quantum=2, prompt_tokens_per_step=8),
     "mlfq, starving": lambda: SkipJoinFeedback(levels=4, quantum=1, prompt_tokens_per_step=4, starve_s=0.003),
     "vtc": VirtualTokenCounter,

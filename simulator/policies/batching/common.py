@@ -18,7 +18,9 @@ def make_room_to_decode(state: ServingState, *, keep: Callable[[ServingState], i
     `keep` free blocks are not to be touched. Returns whether any sequence was preempted.
     """
     preempted = False
-    while state.decoding.blocks_needed() > state.kv.free - keep(state):
+    while (short := state.decoding.blocks_needed() - (state.kv.free - keep(state))) > 0:
+        if state.claim(short):
+            continue
         victim = state.victim()
         assert victim is not None
         state.preempt(victim)
@@ -40,6 +42,8 @@ def continue_prefills(state: ServingState, budget: int, longest: int) -> tuple[l
             break
         tokens = min(sequence.remaining_prefill, budget, longest)
         while sequence in state.prefilling and not state.kv.grow(sequence, tokens):
+            if state.claim(1):
+                continue
             victim = state.victim()
             assert victim is not None
             state.preempt(victim)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from simulator.policies.adapters.memory import AdapterMemory
 from simulator.policies.decode_set import FOREVER, DecodeSet
 from simulator.policies.kv_cache import PagedKVCache
+from simulator.policies.kv_cache.swapping import Swapping
 from simulator.policies.sequence import Sequence
 
 
@@ -59,7 +60,8 @@ class ServingState:
     cache and the decode set stay consistent. `reserved` blocks are already taken for the next decode step;
     `prompt_backlog` counts prompt tokens submitted and not yet computed. A preemptive queue discipline sets
     `order`, the key by which running sequences keep their place (None: the order of admission). Running sequences
-    hold their adapters in `adapters`, where those are modelled.
+    hold their adapters in `adapters`, where those are modelled. With `swapping` preempted sequences go to
+    host memory. `join` lets a sequence decode; an engine may put its own in the place.
     """
 
     def __init__(self, kv: PagedKVCache, decoding: DecodeSet, limits: Limits) -> None:
@@ -77,6 +79,8 @@ class ServingState:
         self.last_decode_end = -1.0
         self.order: Callable[[Sequence], Any] | None = None
         self.adapters: AdapterMemory | None = None
+        self.swapping: Swapping | None = None
+        self.join: Callable[[Sequence], None] = decoding.join
         self._admissions = 0
 
     @property
@@ -87,8 +91,10 @@ class ServingState:
     def admit(self, sequence: Sequence, tokens: int, *, hit: int = 0, spare: int = 0, whole: bool = True) -> bool:
         """Start a waiting sequence on `hit` cached blocks and its next `tokens` tokens, if the blocks suffice.
 
-        The caller has taken it out of `waiting`, or does so after.
+        The caller has taken it out of `waiting`, or does so after. One that is in host memory comes back by itself.
         """
+        if self.swapping is not None and sequence in self.swapping:
+            return False
         if self.adapters is not None:
             idle = self.adapters.idle_blocks(sequence.adapter)
             fits = self.kv.fits(sequence, tokens, hit, spare=spare + idle, whole=whole)
@@ -136,6 +142,30 @@ class ServingState:
         if self.adapters is not None:
             self.adapters.let_go(sequence.adapter)
 
+    def resume(self, sequence: Sequence) -> None:
+        """Let a sequence run on that has come back from host memory, in blocks taken before."""
+        self.kv.grow(sequence, 0)
+        sequence.admitted = self._admissions
+        self._admissions += 1
+        if sequence.remaining_prefill:
+            self.prefilling[sequence] = None
+        else:
+            self.join(sequence)
+
+    def claim(self, blocks: int) -> bool:
+        """Free up to `blocks` blocks that are on their way to host memory; the next iteration waits for them."""
+        return self.swapping is not None and self.swapping.claim(blocks)
+
+    @property
+    def on_the_way(self) -> int:
+        """Sequences on their way back from host memory, which have their blocks."""
+        return 0 if self.swapping is None else self.swapping.on_the_way_back
+
+    @property
+    def coming_free(self) -> int:
+        """Blocks that are on their way to host memory."""
+        return 0 if self.swapping is None else self.swapping.leaving_blocks
+
     def reserve_decode_step(self) -> None:
         """Take the blocks that the decode set's next step fills; the caller has seen to it that they are free."""
         self.reserved = self.decoding.blocks_needed()
@@ -163,10 +193,13 @@ class ServingState:
         return list(self.prefilling) if self.order is None else sorted(self.prefilling, key=self.order)
 
     def preempt(self, sequence: Sequence) -> None:
-        """Give up a running sequence's blocks and put it back at the head of the queue, to be computed again."""
-        if sequence in self.prefilling:
+        """Give up a running sequence's blocks and put it back at the head of the queue.
+
+        It is computed again, unless it was swapped out.
+        """
+        decoding = sequence not in self.prefilling
+        if not decoding:
             del self.prefilling[sequence]
-            self.prompt_backlog += sequence.computed
         else:
             if self.reserved:
                 own = int(self.decoding.needs_block(sequence))
@@ -174,9 +207,11 @@ class ServingState:
                 sequence.blocks += own
             self.decoding.leave(sequence)
             sequence.last_token = max(sequence.last_token, self.last_decode_end)
-            sequence.target = sequence.prompt_tokens + sequence.generated
-            self.prompt_backlog += sequence.target
-        self.release(sequence, resumable=True)
+        if self.swapping is None or not self.swapping.swap_out(sequence):
+            if decoding:
+                sequence.target = sequence.prompt_tokens + sequence.generated
+            self.prompt_backlog += sequence.target if decoding else sequence.computed
+            self.release(sequence, resumable=True)
         sequence.preemptions += 1
         self.preemptions += 1
         self.waiting.appendleft(sequence)

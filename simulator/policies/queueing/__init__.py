@@ -13,6 +13,7 @@ from simulator.policies.queueing.feedback import SkipJoinFeedback
 from simulator.policies.queueing.prefix import PrefixGroups
 from simulator.policies.queueing.priority import Priority
 from simulator.policies.queueing.shortest import ShortestJobFirst, ShortestRemainingFirst
+from simulator.policies.queueing.updated import UpdatedPriority
 from simulator.policies.queueing.waiting import DisciplinedQueue
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "ShortestJobFirst",
     "ShortestRemainingFirst",
     "SkipJoinFeedback",
+    "UpdatedPriority",
     "VirtualTokenCounter",
 ]

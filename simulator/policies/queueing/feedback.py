@@ -30,7 +30,7 @@ class SkipJoinFeedback:
     preempted. A sequence that has waited `starve_s` seconds (0: without limit) rises to level 0.
 
     FastServe (arXiv:2305.05920, algorithm 1), with quanta in steps where the paper has measured
-    time, and preemption by recomputation where it swaps.
+    time; it swaps what it preempts, as `kv_cache.swap` does, without which it is recomputed.
     """
 
     def __init__(

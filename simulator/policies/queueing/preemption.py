@@ -16,19 +16,19 @@ def make_way(state: ServingState, queue: DisciplinedQueue, discipline: Preemptiv
     """
     for member in state.decoding:
         state.decoding.refresh(member)
-    slots = state.limits.max_num_seqs - state.running
-    blocks = state.kv.free - state.decoding.blocks_needed()
+    slots = state.limits.max_num_seqs - state.running - state.on_the_way
+    blocks = state.kv.free + state.coming_free - state.decoding.blocks_needed()
     tokens = state.limits.max_num_batched_tokens - len(state.decoding)
     leaving: dict[Sequence, None] = {}
     for candidate in queue.in_order():
-        wanted = state.kv.blocks_for(candidate.target)
+        wanted = state.kv.blocks_for(max(candidate.target, candidate.computed + 1))
         victims = _victims(state, discipline, candidate, leaving, slots=1 - slots, blocks=wanted - blocks)
         if victims is None:
             break
         leaving.update(dict.fromkeys(victims))
         slots += len(victims) - 1
         blocks += sum(_freed(state, v) for v in victims) - wanted
-        tokens -= candidate.target
+        tokens -= max(1, candidate.remaining_prefill)
         if tokens <= 0:
             break
     for victim in leaving:
