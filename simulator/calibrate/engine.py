@@ -110,6 +110,7 @@ class RealTimer:
     overheads: StepOverheads = field(default_factory=StepOverheads)
     spans: tuple[Span, ...] = (Span(),)
     stages: tuple[None, ...] = (None,)
+    prompt_pass: None = None
     state: ServingState | None = None
     iterations: int = 0
     _tables: dict[Sequence, list[int]] = field(default_factory=dict)
