@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
+from simulator.policies.batching import VllmV1
+from simulator.policies.batching.state import Batch, ServingState
 from simulator.policies.queueing import (
     Discipline,
     DisciplinedQueue,
@@ -225,6 +227,43 @@ def test_feedback_lets_newcomers_pass_and_starvation_ends_it() -> None:
     last = 0.05 * 40 + 0.5
     assert finish(0.0) == pytest.approx(last)
     assert finish(0.05) < 1.5
+
+
+def test_feedback_does_not_charge_what_is_computed_again() -> None:
+    """After it has risen for having waited, 40 tokens of prompt and answer are computed anew at level 0."""
+    levels = SkipJoinFeedback(levels=3, quantum=1, prompt_tokens_per_step=4, starve_s=1.0)
+    sequence = Sequence(0, 0.0, 30, 100)
+    levels.queued(sequence, 0.0)
+    sequence.computed, sequence.generated = 30, 1
+    levels.served(sequence, 30, 1)
+    levels.queued(sequence, 5.0)
+    assert list(levels.changed(6.0)) == [sequence]
+    for sequence.computed in range(4, 40, 4):
+        levels.served(sequence, 4, 0)
+        assert levels.key(sequence, 6.0) == (0,)
+    levels.served(sequence, 4, 1)
+    assert levels.key(sequence, 6.0) == (1,)
+
+
+def test_who_rises_for_having_waited_gets_a_token_before_it_falls() -> None:
+    """One slot, prompts in chunks that cost a quantum each: 4 requests finish in far fewer decisions than allowed."""
+
+    class Counted(VllmV1):
+        decisions = 0
+
+        def next_batch(self, state: ServingState) -> Batch:
+            Counted.decisions += 1
+            assert Counted.decisions < 20_000
+            return super().next_batch(state)
+
+    _, recorder = serve(
+        rows([0.0] * 4, [40, 30, 35, 25], [20, 15, 10, 5]),
+        timer=FixedTimer(1e-3),
+        policy=lambda: Counted(long_prefill_token_threshold=5),
+        discipline=lambda: SkipJoinFeedback(levels=4, quantum=1, prompt_tokens_per_step=4, starve_s=0.003),
+        max_num_seqs=1,
+    )
+    assert recorder.finished == 4
 
 
 @settings(max_examples=50, deadline=None)

@@ -14,11 +14,15 @@ from simulator.policies.sequence import Sequence
 
 @dataclass(slots=True)
 class _Account:
-    """Where a sequence stands, what it has used of its level's quantum, and since when it waits (-1: it runs)."""
+    """Where a sequence stands, what it has used of its level's quantum, and since when it waits (-1: it runs).
+
+    `prompt` counts the prompt tokens that were ever computed.
+    """
 
     level: int
     used: int = 0
     since: float = -1.0
+    prompt: int = 0
 
 
 class SkipJoinFeedback:
@@ -27,7 +31,8 @@ class SkipJoinFeedback:
     Level i (0 to `levels` - 1) has a quantum of `quantum` * `ratio`^i decode steps; `prompt_tokens_per_step`
     prompt tokens cost as much as one. A prompt joins at the first level whose quantum pays for it (skip-join). A
     better level takes the place of a worse one; within a level, the first to arrive goes first and none is
-    preempted. A sequence that has waited `starve_s` seconds (0: without limit) rises to level 0.
+    preempted. A sequence that has waited `starve_s` seconds (0: without limit) rises to level 0. What is computed
+    again after a preemption is not charged: whoever rises could fall again before it got a token, for ever.
 
     FastServe (arXiv:2305.05920, algorithm 1), with quanta in steps where the paper has measured
     time; it swaps what it preempts, as `kv_cache.swap` does, without which it is recomputed.
@@ -79,7 +84,10 @@ class SkipJoinFeedback:
             del self._accounts[sequence]
             return
         account = self._accounts[sequence]
-        account.used += prompt_tokens + output_tokens * self._step
+        reached = min(sequence.computed, sequence.prompt_tokens)
+        fresh = min(prompt_tokens, max(0, reached - account.prompt))
+        account.prompt = max(account.prompt, reached)
+        account.used += fresh + output_tokens * self._step
         while account.level < len(self._quanta) - 1 and account.used >= self._quanta[account.level]:
             account.used -= self._quanta[account.level]
             account.level += 1
