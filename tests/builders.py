@@ -56,6 +56,7 @@ class FixedTimer:
     stages: tuple[None, ...] = (None,)
     kernels: tuple[()] = ()
     prompt_pass: None = None
+    shared_prefix: int = 0
     chunks = StepTimer.chunks
 
     def step_seconds(self, *_: object) -> float:

@@ -392,6 +392,7 @@ class Cluster:
         self._end_with_the_last()
 
     def _of_chunk(self, chunk: Requests, first: int) -> Iterator[Sequence]:
+        self._check_shared_prefix(chunk, first)
         extents = ExtentBuilder(chunk.prefix, self.block_tokens) if chunk.prefix is not None else None
         columns = (
             chunk.arrival_s.tolist(), chunk.prompt_tokens.tolist(), chunk.output_tokens.tolist(),
@@ -409,6 +410,14 @@ class Cluster:
                 chunks=None if chunk.chunks is None else chunk.chunks.of(i),
                 session=session, priority=priority, tenant=tenant, adapter=adapter,
             )  # fmt: skip
+
+    def _check_shared_prefix(self, chunk: Requests, first: int) -> None:
+        shared = self.spec.timer.shared_prefix
+        for i in np.flatnonzero(chunk.prompt_tokens < shared)[:1].tolist():
+            raise InputError(
+                f"request {first + i} has a prompt of {chunk.prompt_tokens[i]} tokens, and the scenario says that all "
+                f"begin with the same {shared}: lower shared_prefix_tokens"
+            )
 
     def _adapters_of(self, chunk: Requests, first: int) -> list[int]:
         """The adapter of each request of a chunk; the base model where none are modelled."""

@@ -231,9 +231,8 @@ class Replica:
         lost = sorted(self.waiting, key=lambda s: s.index)
         if self.adapters is not None:
             self.adapters.clear()
-        else:
-            assert isinstance(self.waiting, deque)
-            self.waiting.clear()
+        while self.waiting:
+            self.waiting.popleft()
         self.kv.clear()
         self.lanes[0].stage_free[:] = [0.0] * len(self.lanes[0].stage_free)
         self.outstanding = 0
@@ -263,7 +262,7 @@ class Replica:
     def let_go(self, sequence: Sequence) -> None:
         """Free the blocks of a sequence that has moved on."""
         self.kv.release(sequence)
-        self._notice()
+        self._notice(always=True)
 
     def expect_no_more(self) -> list[Sequence]:
         """Give up the sequences that are expected and have no blocks here yet."""

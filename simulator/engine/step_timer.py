@@ -181,7 +181,7 @@ class StepTimer:
         self.prompt_pass = prompt_pass
         self.execution: Execution = execution or Sequential()
         self.offload = offload
-        self._shared_prefix = shared_prefix
+        self.shared_prefix = shared_prefix
         cut = self.execution.batches(1 << 60) if offload is None else offload.parts
         self.spans: tuple[Span, ...] = spans(model)
         self.overheads = overheads
@@ -388,8 +388,8 @@ class StepTimer:
             for i, (start, growth) in enumerate(contexts):
                 read = steps * start + growth * (steps * (steps - 1) // 2)
                 flops += stage.decode_flops[i] * read
-                if self._shared_prefix and self.spans[i].tokens is None:
-                    read -= steps * self._shared_prefix * max(growth - 1, 0)  # each sequence grows by one
+                if self.shared_prefix and self.spans[i].tokens is None:
+                    read -= steps * self.shared_prefix * max(growth - 1, 0)  # each sequence grows by one
                 moved += stage.decode_bytes[i] * read
             for i, pairs in enumerate(chunks.pairs):
                 flops += stage.prompt_flops[i] * pairs

@@ -18,6 +18,7 @@ from simulator.engine.recorder import Recorder
 from simulator.errors import InputError
 from simulator.experiment import Result, run
 from simulator.policies.autoscaling import QueueBased, Scheduled
+from simulator.policies.queueing import ShortestRemainingFirst
 from simulator.policies.routing import LeastOutstanding
 from simulator.scenario import scenario_from
 from simulator.specs.control import ColdStartSpec
@@ -54,6 +55,21 @@ def test_a_second_replica_starts_cold_and_drains() -> None:
     assert c["replica"].tolist() == [0, 0, 0, 1, 0]
     assert states(cluster, 1) == [("starting", 1.0, 3.5), ("serving", 3.5, 6.0), ("draining", 6.0, 8.1)]
     assert c["finish_s"][3] == pytest.approx(8.1)
+
+
+def test_a_replica_under_a_queue_discipline_drains() -> None:
+    scaling = Autoscaling(Scheduled(at=[(0.0, 2), (1.0, 1)]), 1, 2, interval_s=0.5, start_s=0.0)
+    cluster, recorder = serve(
+        rows([0.0, 0.0, 0.0, 0.0], [4] * 4, [5, 8, 20, 30]),
+        timer=FixedTimer(STEP),
+        max_num_seqs=1,
+        replicas=2,
+        router=LeastOutstanding(),
+        control=Control(autoscaling=scaling),
+        discipline=lambda: ShortestRemainingFirst(rng=np.random.default_rng(0)),
+    )
+    assert recorder.finished == 4
+    assert [state for state, _, _ in states(cluster, 1)] == ["serving", "draining"]
 
 
 def test_cost_is_the_sum_of_the_intervals() -> None:

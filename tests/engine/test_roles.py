@@ -189,6 +189,24 @@ SCENARIO: dict[str, Any] = {
 }
 
 
+def test_steps_end_where_a_transfer_frees_blocks_of_a_replica_that_decodes() -> None:
+    """Caches hold little more than a request; a sequence preempted where prompts are leaving comes back as they left."""
+    load = {
+        "arrivals": {"process": "poisson", "rate": 50.0},
+        "prompt_tokens": {"law": "fixed", "tokens": 20},
+        "output_tokens": {"law": "fixed", "tokens": 90},
+        "requests": 19,
+    }
+    roles = {"policy": "queue-and-cache", "drain": "finish", "every_s": 0.05}
+    values = SCENARIO | {
+        "disaggregation": {"replicas": 2, "roles": roles},
+        "kv_cache": {"blocks": 13},
+        "load": {"generator": load},
+    }
+    fast, slow = (run(scenario_from(values | {"fast_forward": on})).request_columns for on in (True, False))
+    assert all(fast[name].tobytes() == slow[name].tobytes() for name in fast)
+
+
 def test_roles_follow_a_drifting_mix() -> None:
     """The shipped example, shortened: more requests keep both objectives than with the split it begins with."""
     values = load_yaml(SCENARIOS / "serving" / "drifting-mix-8b.yaml")

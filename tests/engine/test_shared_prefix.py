@@ -20,7 +20,7 @@ from simulator.hardware.overheads import StepOverheads
 from simulator.scenario import scenario_from
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism, Precision
-from tests.builders import Rows, serve, tiny_model
+from tests.builders import Rows, rows, serve, tiny_model
 from tests.engine.test_fast_forward import outcome, workloads
 
 A100 = device("nvidia-a100-sxm-80gb")
@@ -78,6 +78,7 @@ TIMERS = {"full": timer(6, tiny_model()), "window": timer(6, tiny_model(window=7
 @settings(max_examples=60, deadline=None)
 @given(source=workloads(), kind=st.sampled_from(sorted(TIMERS)), blocks=st.integers(25, 60))
 def test_fast_forward_changes_no_time(source: Rows, kind: str, blocks: int) -> None:
+    source.requests.prompt_tokens[:] = np.maximum(source.requests.prompt_tokens, 6)
     found = []
     for fast_forward in (True, False):
         _, recorder = serve(source, timer=TIMERS[kind], blocks=blocks, fast_forward=fast_forward)
@@ -110,3 +111,9 @@ def test_what_cannot_be_is_named() -> None:
         scenario(shared_prefix_tokens=1024, speculation={"policy": "fixed"})
     with pytest.raises(InputError, match="latent attention"):
         timer(64, model("deepseek-ai/DeepSeek-V2-Lite"))
+
+
+def test_a_prompt_shorter_than_the_prefix_is_refused() -> None:
+    source = rows([0.0, 0.0], [9, 7], [2, 2])
+    with pytest.raises(InputError, match=r"request 1 has a prompt of 7 tokens.* lower shared_prefix_tokens"):
+        serve(source, timer=timer(8))
