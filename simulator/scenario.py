@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from simulator.errors import refuse_beside
 from simulator.specs.adapters import AdaptersSpec
 from simulator.specs.cache import KVCacheSpec
+from simulator.specs.combining import refuse_together
 from simulator.specs.control import AdmissionSpec, AutoscalingSpec, FailureSpec, MigrationSpec
 from simulator.specs.experts import ExpertsSpec
 from simulator.specs.feed_forward import FeedForwardSpec
@@ -77,18 +77,12 @@ class Scenario(Part):
 
     @model_validator(mode="after")
     def _decoding(self) -> Scenario:
-        speculates = self.speculation.policy != "none"
         if self.shared_prefix_tokens:
-            refuse_beside("shared_prefix_tokens", {"speculation": speculates})
+            refuse_together("shared_prefix_tokens", self, "speculation")
         if self.attention_offload is not None:
-            refuse_beside("attention_offload", {"partition": self.partition is not None})
+            refuse_together("attention_offload", self, "partition")
         if self.kv_cache.keep_share is not None:
-            others = {
-                "speculation": speculates,
-                "attention_offload": self.attention_offload is not None,
-                "shared_prefix_tokens": self.shared_prefix_tokens > 0,
-            }
-            refuse_beside("kv_cache.keep_share", others)
+            refuse_together("kv_cache.keep_share", self, "speculation", "attention_offload", "shared_prefix_tokens")
         return self
 
     @model_validator(mode="after")

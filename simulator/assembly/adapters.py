@@ -7,13 +7,12 @@ from math import ceil
 from simulator.engine.adapter_timer import AdapterTimer
 from simulator.engine.adapters import AdapterSetup
 from simulator.engine.deployment import Deployment
-from simulator.errors import InputError, refuse_beside
-from simulator.hardware.fabric import DEFAULT_HOST
-from simulator.hardware.links import link
+from simulator.errors import InputError
 from simulator.policies.adapters import AdapterPolicy, Form
 from simulator.policies.adapters.memory import BASE
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 from simulator.workloads.adapters import AdapterGraph
 from simulator.workloads.parallelism import Parallelism, Precision, weight_bytes
 from simulator.workloads.transformer import Transformer
@@ -34,30 +33,14 @@ def adapter_policy(scenario: Scenario) -> AdapterPolicy | None:
         raise InputError(
             f"adapters.policy {spec.policy} adds one LoRA to the weights: use it without experts, in one slot"
         )
-    _refuse_beside(scenario, policy)
+    refuse_together(
+        "adapters", scenario, "speculation", "disaggregation", "partition", "prompt_model", "pairing",
+        "attention_offload", "feed_forward", "finetuning", "shared_prefix_tokens", "kv_cache.tiers", "power",
+        "experts.offload", "queue", "migration", "parallel.data above 1",
+    )  # fmt: skip
+    if policy.form is not Form.FACTORS:
+        refuse_together("adapters", scenario, "parallel.pipeline above 1")
     return policy
-
-
-def _refuse_beside(scenario: Scenario, policy: AdapterPolicy) -> None:
-    others = {
-        "speculation": scenario.speculation.policy != "none",
-        "disaggregation": scenario.disaggregation is not None,
-        "partition": scenario.partition is not None,
-        "prompt_model": scenario.prompt_model is not None,
-        "pairing": scenario.pairing is not None,
-        "attention_offload": scenario.attention_offload is not None,
-        "feed_forward": scenario.feed_forward is not None,
-        "finetuning": scenario.finetuning is not None,
-        "shared_prefix_tokens": scenario.shared_prefix_tokens > 0,
-        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-        "power": scenario.power is not None,
-        "experts.offload": scenario.experts.offload is not None,
-        f"queue {scenario.queue.policy}": scenario.queue.policy != "fcfs",
-        f"migration {scenario.migration.policy}": scenario.migration.policy != "none",
-        "parallel.data above 1": scenario.parallel.data > 1,
-        "parallel.pipeline above 1": scenario.parallel.pipeline > 1 and policy.form is not Form.FACTORS,
-    }
-    refuse_beside("adapters", others)
 
 
 def reserved_bytes(scenario: Scenario, model: Transformer, parallel: Parallelism, precision: Precision) -> float:
@@ -101,7 +84,7 @@ def adapter_setup(scenario: Scenario, deployment: Deployment) -> AdapterSetup | 
             f"adapters: one of {_largest(graph) / 1e9:.3g} GB does not fit into the "
             f"{memory.kv_bytes / 1e9:.3g} GB of the KV pool: use larger devices or smaller adapters"
         )
-    over = d.fabric.host or link(DEFAULT_HOST)
+    over = d.fabric.host
     timer = AdapterTimer(graph, d.law, d.timer.overheads)
     return AdapterSetup(
         policy, scenario.adapters.count, timer, moved, blocks, most, over.bandwidth * over.efficiency, over.latency

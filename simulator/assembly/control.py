@@ -9,14 +9,13 @@ from simulator.engine.deployment import Deployment, kv_transfer
 from simulator.engine.failures import Failures, Outage
 from simulator.engine.migration import Migration
 from simulator.engine.power import PowerCapping
-from simulator.errors import InputError, refuse_beside
-from simulator.hardware.links import Link, link
-from simulator.hardware.node import node
+from simulator.errors import InputError
 from simulator.policies.admission import Admission, All
 from simulator.policies.autoscaling import Autoscaler, Fixed
 from simulator.policies.migration import MigrationPolicy, NoMigration
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 from simulator.specs.control import ColdStartSpec
 
 # Sequential reads of a PCIe 4.0 data-centre drive: Samsung PM9A3 datasheet, 6,900 MB/s.
@@ -29,8 +28,7 @@ def control_of(scenario: Scenario, deployment: Deployment, power: PowerCapping |
     autoscaling = _autoscaling(scenario, deployment)
     failures = _failures(scenario)
     if failures is not None:
-        others = {"speculation": scenario.speculation.policy != "none", "kv_cache.tiers": bool(scenario.kv_cache.tiers)}
-        refuse_beside("failures", others)
+        refuse_together("failures", scenario, "speculation", "kv_cache.tiers")
     migration = _migration(scenario, deployment)
     control = Control(admission, autoscaling, failures, migration, power, roles_of(scenario))
     return None if control == Control() else control
@@ -72,14 +70,8 @@ def cold_start_seconds(spec: ColdStartSpec, deployment: Deployment) -> float:
         return spec.fixed_s + whole / (spec.gb_per_s * 1e9)
     if spec.weights_from == "disk":
         return spec.fixed_s + whole / DISK_BYTES_PER_S
-    over = deployment.fabric.between if spec.weights_from == "network" else _host_link(deployment)
+    over = deployment.fabric.between if spec.weights_from == "network" else deployment.fabric.host
     return spec.fixed_s + over.latency + share / (over.bandwidth * over.efficiency)
-
-
-def _host_link(deployment: Deployment) -> Link:
-    """The link from host memory to one device."""
-    device = deployment.device
-    return link(node(device.node).host.link if device.node else device.links.get("host", "pcie-gen4-x16"))
 
 
 def _migration(scenario: Scenario, deployment: Deployment) -> Migration | None:
@@ -87,26 +79,14 @@ def _migration(scenario: Scenario, deployment: Deployment) -> Migration | None:
     policy: MigrationPolicy = build_policy("migration", spec.policy, spec.options)
     if isinstance(policy, NoMigration):
         return None
-    _refuse_beside_migration(scenario)
+    refuse_together(
+        f"migration {scenario.migration.policy}", scenario, "speculation", "disaggregation", "partition",
+        "kv_cache.tiers", "queue", "failures", "autoscaling", "batching static", "parallel.pipeline above 1",
+    )  # fmt: skip
     transfer = kv_transfer(deployment, deployment, over=spec.link)
     if not transfer.latency:
         raise InputError("migration.link has no latency: name a link that takes time, as every real one does")
     return Migration(policy, spec.every_s, transfer)
-
-
-def _refuse_beside_migration(scenario: Scenario) -> None:
-    others = {
-        "speculation": scenario.speculation.policy != "none",
-        "disaggregation": scenario.disaggregation is not None,
-        "partition": scenario.partition is not None,
-        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-        f"queue {scenario.queue.policy}": scenario.queue.policy != "fcfs",
-        "failures": scenario.failures.any,
-        f"autoscaling {scenario.autoscaling.policy}": scenario.autoscaling.policy != "fixed",
-        f"batching {scenario.batching.policy}": scenario.batching.policy == "static",
-        "parallel.pipeline above 1": scenario.parallel.pipeline > 1,
-    }
-    refuse_beside(f"migration {scenario.migration.policy}", others)
 
 
 def _failures(scenario: Scenario) -> Failures | None:

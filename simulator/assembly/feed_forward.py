@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulator.engine.feed_forward import FeedForwardPool
-from simulator.errors import refuse_beside
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
@@ -14,6 +13,7 @@ from simulator.hardware.links import link
 from simulator.hardware.node import node
 from simulator.hardware.overheads import overheads
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 from simulator.workloads.dtypes import dtype
 
 
@@ -25,7 +25,10 @@ def feed_forward_pool_of(scenario: Scenario, factors: Mapping[str, float] | None
     spec = scenario.feed_forward
     if spec is None:
         return None
-    _refuse_beside(scenario)
+    refuse_together(
+        "feed_forward", scenario, "attention_offload", "partition", "speculation", "execution", "shared_prefix_tokens",
+        "kv_cache.keep_share", "experts.offload", "experts.local_share",
+    )  # fmt: skip
     alike = spec.device is None
     on = device(spec.device or scenario.device)
     engine = overheads(scenario.engine)
@@ -51,17 +54,3 @@ def feed_forward_pool_of(scenario: Scenario, factors: Mapping[str, float] | None
         spec.memory_utilization,
         on.price if price is None else price,
     )
-
-
-def _refuse_beside(scenario: Scenario) -> None:
-    others = {
-        "attention_offload": scenario.attention_offload is not None,
-        "partition": scenario.partition is not None,
-        "speculation": scenario.speculation.policy != "none",
-        "execution": scenario.execution.policy != "sequential",
-        "shared_prefix_tokens": scenario.shared_prefix_tokens > 0,
-        "kv_cache.keep_share": scenario.kv_cache.keep_share is not None,
-        "experts.offload": scenario.experts.offload is not None,
-        "experts.local_share": scenario.experts.local_share > 0,
-    }
-    refuse_beside("feed_forward", others)

@@ -11,13 +11,13 @@ from simulator.engine.deployment import Deployment
 from simulator.engine.finetuning import Finetuning, FinetuningPool, FinetuningRecord
 from simulator.engine.finetuning_progress import FinetuningProgress
 from simulator.engine.finetuning_timer import FinetuningTimer
-from simulator.errors import refuse_beside
 from simulator.hardware.device import device
 from simulator.hardware.overheads import StepOverheads
 from simulator.hardware.partition import split
 from simulator.policies.finetuning import FinetuningPolicy, Idle, NoFinetuning
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 from simulator.specs.finetuning import FinetuningSpec
 
 LEAST_BLOCKS = 2  # the fewest that a cache may have: one is a placeholder
@@ -48,7 +48,10 @@ def finetuning_of(scenario: Scenario, serving: Deployment, apart: Pool | None) -
     spec = scenario.finetuning
     if spec is None:
         return None
-    _refuse_beside(scenario)
+    refuse_together(
+        "finetuning", scenario, "speculation", "partition", "attention_offload", "feed_forward", "power", "failures",
+        "autoscaling",
+    )  # fmt: skip
     record = FinetuningRecord()
 
     def builder(deployment: Deployment, policy: Callable[[], FinetuningPolicy]) -> Callable[[], Finetuning]:
@@ -70,19 +73,6 @@ def finetuning_of(scenario: Scenario, serving: Deployment, apart: Pool | None) -
     beside = None if isinstance(policy(), NoFinetuning) else builder(serving, policy)
     pool = None if apart is None else FinetuningPool(builder(apart.deployment, Idle), apart.replicas, apart.first)
     return FinetuningSetup(record, beside, pool)
-
-
-def _refuse_beside(scenario: Scenario) -> None:
-    others = {
-        "speculation": scenario.speculation.policy != "none",
-        "partition": scenario.partition is not None,
-        "attention_offload": scenario.attention_offload is not None,
-        "feed_forward": scenario.feed_forward is not None,
-        "power": scenario.power is not None,
-        "failures": scenario.failures.any,
-        f"autoscaling {scenario.autoscaling.policy}": scenario.autoscaling.policy != "fixed",
-    }
-    refuse_beside("finetuning", others)
 
 
 def finetuning_pool(

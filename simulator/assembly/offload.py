@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from simulator.engine.attention_offload import AttentionPool
 from simulator.engine.memory import RUNTIME_BYTES
-from simulator.errors import refuse_beside
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
@@ -12,6 +11,7 @@ from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import link
 from simulator.hardware.overheads import overheads
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 
 
 def attention_pool_of(scenario: Scenario) -> AttentionPool | None:
@@ -22,7 +22,10 @@ def attention_pool_of(scenario: Scenario) -> AttentionPool | None:
     spec = scenario.attention_offload
     if spec is None:
         return None
-    _refuse_beside(scenario)
+    refuse_together(
+        "attention_offload", scenario, "speculation", "kv_cache.tiers", "kv_cache.blocks", "shared_prefix_tokens",
+        "execution",
+    )  # fmt: skip
     over = link(spec.link)
     if spec.device is None:
         assert spec.capacity_gb is not None
@@ -40,14 +43,3 @@ def attention_pool_of(scenario: Scenario) -> AttentionPool | None:
     capacity = free if spec.capacity_gb is None else min(free, spec.capacity_gb * 1e9)
     price = on.price if spec.price_per_device_hour is None else spec.price_per_device_hour
     return AttentionPool(spec.devices, capacity, over, law, overlap=spec.overlap, price=price)
-
-
-def _refuse_beside(scenario: Scenario) -> None:
-    others = {
-        "speculation": scenario.speculation.policy != "none",
-        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-        "kv_cache.blocks": scenario.kv_cache.blocks is not None,
-        "shared_prefix_tokens": scenario.shared_prefix_tokens > 0,
-        "execution": scenario.execution.policy != "sequential",
-    }
-    refuse_beside("attention_offload", others)

@@ -6,9 +6,10 @@ from functools import partial
 
 from simulator.engine.deployment import Deployment, kv_transfer
 from simulator.engine.pairs import Pairing
-from simulator.errors import InputError, refuse_beside
+from simulator.errors import InputError
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 
 
 def pairing_of(scenario: Scenario, deployment: Deployment) -> Pairing | None:
@@ -20,26 +21,11 @@ def pairing_of(scenario: Scenario, deployment: Deployment) -> Pairing | None:
         raise InputError(
             f"pairing takes replicas two and two, and replicas is {scenario.replicas}: give an even number"
         )
-    _refuse_beside_pairing(scenario)
+    refuse_together(
+        "pairing", scenario, "disaggregation", "partition", "finetuning", "attention_offload", "speculation",
+        "kv_cache.tiers", "kv_cache.keep_share", "queue", "failures", "autoscaling", "migration", "batching static",
+        "parallel.pipeline above 1",
+    )  # fmt: skip
     policy = partial(build_policy, "pairing", spec.policy, spec.options)
     policy()
     return Pairing(policy, kv_transfer(deployment, deployment, over=spec.link, layerwise=spec.layerwise))
-
-
-def _refuse_beside_pairing(scenario: Scenario) -> None:
-    others = {
-        "disaggregation": scenario.disaggregation is not None,
-        "partition": scenario.partition is not None,
-        "finetuning": scenario.finetuning is not None,
-        "attention_offload": scenario.attention_offload is not None,
-        "speculation": scenario.speculation.policy != "none",
-        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-        "kv_cache.keep_share": scenario.kv_cache.keep_share is not None,
-        f"queue {scenario.queue.policy}": scenario.queue.policy != "fcfs",
-        "failures": scenario.failures.any,
-        f"autoscaling {scenario.autoscaling.policy}": scenario.autoscaling.policy != "fixed",
-        f"migration {scenario.migration.policy}": scenario.migration.policy != "none",
-        f"batching {scenario.batching.policy}": scenario.batching.policy == "static",
-        "parallel.pipeline above 1": scenario.parallel.pipeline > 1,
-    }
-    refuse_beside("pairing", others)

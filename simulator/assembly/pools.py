@@ -22,7 +22,6 @@ from simulator.engine.handoff import WireEncoding
 from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.streams import stream
-from simulator.errors import refuse_beside
 from simulator.hardware.device import Device, device
 from simulator.hardware.overheads import StepOverheads
 from simulator.hardware.partition import part_of, split
@@ -35,6 +34,7 @@ from simulator.policies.speculation.drafters import DraftSource
 from simulator.policies.speculation.draws import PositionDraws
 from simulator.policies.speculation.plan import SpeculationPolicy
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 from simulator.specs.phases import PartitionSpec, TransferSpec
 from simulator.specs.policies import RouterSpec
 from simulator.specs.speculation import SpeculationSpec
@@ -75,7 +75,7 @@ def deployment_of(
     """The deployment that a scenario describes, with `factors` and `host` as in `run`, `on` a part of its device."""
     p = scenario.precision
     if scenario.experts.offload is not None:
-        refuse_beside("experts.offload", {"an execution policy": scenario.execution.policy != "sequential"})
+        refuse_together("experts.offload", scenario, "execution")
     loaded = model(scenario.model)
     parallel = Parallelism(**scenario.parallel.model_dump(), experts=scenario.experts.serving())
     precision = native_precision(loaded, p.weights, p.activations, p.kv_cache, p.experts)
@@ -194,7 +194,9 @@ def replica_spec(
     build_policy("batching", batching.policy, batching.options)
     in_order_of_arrival = isinstance(discipline_of(pool.scenario), FirstComeFirstServed)
     if not in_order_of_arrival:
-        _refuse_beside_discipline(pool.scenario)
+        refuse_together(
+            f"queue {pool.scenario.queue.policy}", pool.scenario, "speculation", "kv_cache.tiers", "failures"
+        )
     admits = not pool.scenario.apart
     return ReplicaSpec(
         timer=deployment.timer,
@@ -225,15 +227,6 @@ def discipline_of(scenario: Scenario) -> Discipline:
         objectives=scenario.objectives,
     )
     return found
-
-
-def _refuse_beside_discipline(scenario: Scenario) -> None:
-    others = {
-        "speculation": scenario.speculation.policy != "none",
-        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-        "failures": scenario.failures != type(scenario.failures)(),
-    }
-    refuse_beside(f"queue {scenario.queue.policy}", others)
 
 
 def router_of(spec: RouterSpec, seed: int, name: str) -> Router:
@@ -282,13 +275,7 @@ def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iteration
     spec, drafter = scenario.speculation, deployment.drafter
     if drafter is None:
         return None
-    others = {
-        "disaggregation": scenario.disaggregation is not None,
-        "partition": scenario.partition is not None,
-        "nano-batches": scenario.execution.policy != "sequential",
-        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-    }
-    refuse_beside("speculation", others)
+    refuse_together("speculation", scenario, "disaggregation", "partition", "execution", "kv_cache.tiers")
     streams = partial(stream, scenario.seed)
 
     def policy() -> SpeculationPolicy:

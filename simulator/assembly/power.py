@@ -8,12 +8,13 @@ from functools import cache
 from simulator.assembly.pools import Pool, deployment_of
 from simulator.engine.power import PowerCapping, PoweredPool
 from simulator.engine.step_timer import StepTimer
-from simulator.errors import InputError, refuse_beside
+from simulator.errors import InputError
 from simulator.hardware.clocks import at_clock
 from simulator.hardware.overheads import StepOverheads
 from simulator.policies.power import PowerPolicy, gives_way
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 
 
 def power_of(
@@ -26,7 +27,9 @@ def power_of(
     spec = scenario.power
     if spec is None:
         return None
-    _refuse_beside_power(scenario)
+    refuse_together(
+        "power", scenario, "speculation", "attention_offload", "feed_forward", "partition.split", "autoscaling"
+    )
     for pool in pools:
         if not pool.deployment.device.tdp:
             raise InputError(f"power: the power of {pool.deployment.device.id} is not known: give it in a device file")
@@ -79,14 +82,3 @@ def _timer_by_clock(
         return deployment_of(pool.scenario, factors, host, at_clock(pool.deployment.device, clock)).timer
 
     return timer
-
-
-def _refuse_beside_power(scenario: Scenario) -> None:
-    others = {
-        "speculation": scenario.speculation.policy != "none",
-        "attention_offload": scenario.attention_offload is not None,
-        "feed_forward": scenario.feed_forward is not None,
-        "partition.split": scenario.partition is not None and scenario.partition.split is not None,
-        f"autoscaling {scenario.autoscaling.policy}": scenario.autoscaling.policy != "fixed",
-    }
-    refuse_beside("power", others)

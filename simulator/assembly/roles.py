@@ -7,11 +7,12 @@ from functools import partial
 
 from simulator.engine.deployment import Deployment
 from simulator.engine.roles import Batching, RoleSwitching
-from simulator.errors import InputError, refuse_beside
+from simulator.errors import InputError
 from simulator.policies.batching.state import Limits
 from simulator.policies.registry import build_policy
 from simulator.policies.roles import Fixed, Role, RolePolicy
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 from simulator.specs.policies import BatchingSpec
 
 # What prefill and decode replicas must have in common to play either role.
@@ -67,12 +68,7 @@ def _refuse_beside_roles(scenario: Scenario) -> None:
             raise InputError(
                 f"{what} moves replicas between the pools, so they must be alike: leave out disaggregation.{name}"
             )
-    others = {
-        "feed_forward": scenario.feed_forward is not None,
-        "finetuning": scenario.finetuning is not None,
-        "attention_offload": scenario.attention_offload is not None,
-        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-        f"queue {scenario.queue.policy}": scenario.queue.policy != "fcfs",
-        "parallel.pipeline above 1": scenario.parallel.pipeline > 1,
-    }
-    refuse_beside(what, others)
+    refuse_together(
+        what, scenario, "feed_forward", "finetuning", "attention_offload", "kv_cache.tiers", "queue",
+        "parallel.pipeline above 1",
+    )  # fmt: skip

@@ -8,10 +8,10 @@ from functools import partial
 from simulator.engine.device_split import Split, SplitRecord
 from simulator.engine.part_timing import PartTiming
 from simulator.engine.step_timer import StepTimer
-from simulator.errors import refuse_beside
 from simulator.hardware.law import TimingLaw
 from simulator.policies.registry import build_policy
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 from simulator.workloads.operators import Elementwise
 
 STREAMED = 1 << 30  # numbers, enough for a stream to reach its full rate
@@ -27,7 +27,7 @@ def split_of(
     assert scenario.partition is not None
     spec = scenario.partition.split
     assert spec is not None
-    _refuse_beside(scenario, spec.policy)
+    refuse_together(f"partition.split {spec.policy}", scenario, "parallel.pipeline above 1", "kv_cache.tiers")
     policy = partial(build_policy, "split", spec.policy, spec.options, objectives=scenario.objectives)
     policy()
     wanted = scenario.objectives
@@ -47,11 +47,3 @@ def attainable_bandwidth(law: TimingLaw) -> float:
     """Bytes/s that a long stream reads and writes on a device."""
     stream = Elementwise(float(STREAMED), 1, 1)
     return float(stream.bytes()) / float(law.seconds(stream))
-
-
-def _refuse_beside(scenario: Scenario, policy: str) -> None:
-    others = {
-        "parallel.pipeline above 1": scenario.parallel.pipeline > 1,
-        "kv_cache.tiers": bool(scenario.kv_cache.tiers),
-    }
-    refuse_beside(f"partition.split {policy}", others)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from simulator.engine.deployment import Deployment
 from simulator.engine.swapping import SwapSetup
-from simulator.errors import InputError, refuse_beside
-from simulator.hardware.links import Link, link
-from simulator.hardware.node import node
+from simulator.errors import InputError
+from simulator.hardware.links import link
 from simulator.scenario import Scenario
+from simulator.specs.combining import refuse_together
 from simulator.workloads.parallelism import kv_bytes_per_token, stage_layers
 
 # vLLM's default `--swap-space`, bytes a device.
@@ -22,7 +22,10 @@ def swap_setup(scenario: Scenario, deployment: Deployment) -> SwapSetup | None:
     spec = scenario.kv_cache.swap
     if spec is None:
         return None
-    _refuse_beside_swap(scenario)
+    refuse_together(
+        "kv_cache.swap", scenario, "speculation", "partition", "adapters", "pairing", "disaggregation.roles",
+        "attention_offload", "experts.offload", "kv_cache.keep_share", "failures", "parallel.data above 1",
+    )  # fmt: skip
     parallel, size = deployment.parallel, scenario.kv_cache.block_size
     stages = range(parallel.pipeline)
     each = [kv_bytes_per_token(deployment.model, parallel, deployment.precision, s) * size for s in stages]
@@ -30,7 +33,7 @@ def swap_setup(scenario: Scenario, deployment: Deployment) -> SwapSetup | None:
     capacity = SWAP_SPACE * parallel.devices if spec.capacity_gb is None else spec.capacity_gb * 1e9
     if capacity < whole:
         raise InputError(f"kv_cache.swap.capacity_gb: a block takes {whole / 1e9:.3g} GB: raise it")
-    over = link(spec.link) if spec.link is not None else _host_link(scenario, deployment)
+    over = link(spec.link) if spec.link is not None else deployment.fabric.host
     return SwapSetup(
         blocks=int(capacity // whole),
         block_bytes=max(each),
@@ -48,28 +51,3 @@ def _tensors(deployment: Deployment, stage: int) -> int:
     """Tensors that the layers of a stage keep their cache in: keys and values, or one of latents."""
     layers = stage_layers(deployment.model, deployment.parallel, stage)
     return sum(2 if layer.attention.latent is None else 1 for layer in layers)
-
-
-def _host_link(scenario: Scenario, deployment: Deployment) -> Link:
-    """The link from one device to host memory, as the host tier has it."""
-    on = deployment.device
-    found = scenario.node or on.node
-    found = (scenario.node if on.id == deployment.device.id else None) or on.node
-    return link(node(found).host.link if found else on.links.get("host", "pcie-gen4-x16"))
-
-
-def _refuse_beside_swap(scenario: Scenario) -> None:
-    apart = scenario.disaggregation
-    others = {
-        "speculation": scenario.speculation.policy != "none",
-        "partition": scenario.partition is not None,
-        "adapters": scenario.adapters is not None,
-        "pairing": scenario.pairing is not None,
-        "disaggregation.roles": apart is not None and apart.roles.policy != "fixed",
-        "attention_offload": scenario.attention_offload is not None,
-        "experts.offload": scenario.experts.offload is not None,
-        "kv_cache.keep_share": scenario.kv_cache.keep_share is not None,
-        "failures": scenario.failures.any,
-        "parallel.data above 1": scenario.parallel.data > 1,
-    }
-    refuse_beside("kv_cache.swap", others)

@@ -25,7 +25,7 @@ class Fabric:
     between: Link
     devices_per_node: int
     one_shot: bool
-    host: Link | None = None
+    host: Link
 
     def spanning(self, world: int) -> Link:
         """The slowest link that a group of `world` neighbouring devices has to use."""

@@ -17,10 +17,9 @@ from simulator.errors import InputError
 from simulator.hardware.calibration import Calibrations
 from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
-from simulator.hardware.fabric import DEFAULT_HOST, Fabric
+from simulator.hardware.fabric import Fabric
 from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
-from simulator.hardware.links import link
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import (
     AnyOperator,
@@ -168,7 +167,7 @@ class TimingLaw:
     def _over_links(self, op: Collective | HostCopy) -> Roofs:
         """Between devices by the collective's own time; from the host by bytes, and the latency of each transfer."""
         if isinstance(op, HostCopy):
-            host = self.fabric.host or link(DEFAULT_HOST)
+            host = self.fabric.host
             return Roofs(0.0, op.message / (host.bandwidth * host.efficiency), op.transfers * host.latency)
         seconds = self._collective(op) * self.factors.get("collective", 1.0)
         return Roofs(0.0 * op.message, seconds, 0.0 * op.message)

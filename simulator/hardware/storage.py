@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
-from simulator.hardware.links import Link, link
+from simulator.hardware.links import Link
 from simulator.hardware.node import node
 
 # One data-centre drive a device. Samsung PM9A3 (PCIe 4.0 x4, U.2) as announced in 2020: sequential read 6.5 GB/s,
@@ -36,7 +36,7 @@ def default_storage(name: str, on: Device, fabric: Fabric, node_name: str | None
     host = node(found) if found else None
     if name == "host":
         memory = None if host is None else host.host.memory / host.devices_per_node * devices * HOST_SHARE
-        return _over(link(host.host.link if host else on.links.get("host", "pcie-gen4-x16")), devices, memory)
+        return _over(fabric.host, devices, memory)
     if name == "nvme":
         read, write, latency = NVME
         return Storage(None, read * devices, write * devices, latency)

@@ -210,7 +210,7 @@ def test_a_scenario_serves_a_model_that_would_not_fit() -> None:
         ({"experts": {"offload": {"cached_share": 0}}}, "experts.offload.cached_share"),
         ({"experts": {"offload": {"cached_share": 0.5, "accuracy": 2}}}, "experts.offload.accuracy"),
         ({"experts": {"offload": {"cached_share": 0.5, "eviction": "lfu"}}}, "experts.offload.eviction"),
-        ({"execution": {"policy": "nano-batches"}}, "experts.offload beside an execution policy"),
+        ({"execution": {"policy": "nano-batches"}}, "experts.offload beside execution nano-batches"),
         ({"model": "meta-llama/Llama-3.1-8B"}, "leave the field out"),
     ],
 )

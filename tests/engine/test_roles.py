@@ -190,7 +190,7 @@ SCENARIO: dict[str, Any] = {
 
 
 def test_steps_end_where_a_transfer_frees_blocks_of_a_replica_that_decodes() -> None:
-    """Caches hold little more than a request; a sequence preempted where prompts are leaving comes back as they left."""
+    """Caches hold little more than a request: one preempted where prompts are leaving comes back as they have left."""
     load = {
         "arrivals": {"process": "poisson", "rate": 50.0},
         "prompt_tokens": {"law": "fixed", "tokens": 20},

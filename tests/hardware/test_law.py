@@ -31,7 +31,7 @@ from simulator.workloads.span import Span
 
 LINK = Link("test", 100e9, 1e-6, 1.0, "made up")
 SLOW = Link("slow", 10e9, 5e-6, 1.0, "made up")
-FABRIC = Fabric(LINK, SLOW, 8, False)
+FABRIC = Fabric(LINK, SLOW, 8, False, SLOW)
 
 
 def law(name: str = "nvidia-h100-sxm-80gb") -> TimingLaw:
@@ -52,7 +52,7 @@ def test_all_to_all_keeps_one_share() -> None:
 
 
 def test_small_messages_take_the_quick_algorithm_and_large_ones_the_ring() -> None:
-    switch = Fabric(LINK, SLOW, 8, True)
+    switch = Fabric(LINK, SLOW, 8, True, SLOW)
     small, large = 8e3, 1e9
     assert collective_seconds(Collective("all_reduce", small, 8), switch) == one_shot_all_reduce(small, 8, LINK)
     assert collective_seconds(Collective("all_reduce", large, 8), switch) == ring_all_reduce(large, 8, LINK)
