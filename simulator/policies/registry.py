@@ -165,7 +165,14 @@ def build_policy(kind: str, name: str, options: dict[str, Any], **given: Any) ->
     for option in options:
         if option not in accepted or option in given:
             raise unknown_name(f"option of {kind} policy {name}", option, set(accepted) - set(given))
+    needed = [n for n, p in accepted.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    for option in needed:
+        if option not in options and option not in given:
+            raise InputError(f"{kind} policy {name}: its option {option} is missing: add it")
     try:
         return found(**options, **{k: v for k, v in given.items() if k in accepted})
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
+        shown = ", ".join(f"{option} {value!r}" for option, value in options.items())
+        raise InputError(f"{kind} policy {name}: an option is not of its kind ({shown}): {error}") from None
+    except ValueError as error:
         raise InputError(f"{kind} policy {name}: {error}") from None

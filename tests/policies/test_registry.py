@@ -1,0 +1,25 @@
+"""Policies by name: what is wrong with their options is said in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.policies.registry import build_policy
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "options", "message"),
+    [
+        ("roles", "scheduled", {}, r"^roles policy scheduled: its option at is missing: add it$"),
+        ("roles", "scheduled", {"at": 5}, r"^roles policy scheduled: an option is not of its kind \(at 5\): "),
+        ("finetuning", "temporal", {"iterations": "x"}, r"an option is not of its kind \(iterations 'x'\): "),
+        ("queue", "mlfq", {"level": 3}, r"^unknown option of queue policy mlfq 'level': did you mean levels\?$"),
+        ("queue", "mlfq", {"levels": 0}, r"^queue policy mlfq: levels, .* must be 1 or more"),
+    ],
+)
+def test_options_are_refused_in_one_line(kind: str, name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_policy(kind, name, options)
