@@ -111,6 +111,7 @@ class RealTimer:
     spans: tuple[Span, ...] = (Span(),)
     stages: tuple[None, ...] = (None,)
     prompt_pass: None = None
+    shared_prefix: int = 0
     state: ServingState | None = None
     iterations: int = 0
     _tables: dict[Sequence, list[int]] = field(default_factory=dict)
