@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from simulator.assembly.control import control_of
 from simulator.assembly.finetuning import FinetuningSetup, finetuning_of, finetuning_pool
 from simulator.assembly.pairing import pairing_of
-from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec, router_of, speculation_of
+from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec, router_of
 from simulator.assembly.power import power_of
+from simulator.assembly.speculation import speculation_of
 from simulator.engine.clock import Clock
 from simulator.engine.cluster import Cluster, Load
 from simulator.engine.control import Control
@@ -93,7 +94,7 @@ class Result:
         """One row a finished request, in the order of the trace; times in seconds."""
         import pandas as pd
 
-        from simulator.report.metrics import request_table
+        from simulator.report.requests import request_table
 
         return pd.DataFrame(request_table(self))
 

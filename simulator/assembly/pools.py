@@ -13,13 +13,14 @@ from simulator.assembly.finetuning_memory import memory_of
 from simulator.assembly.offload import attention_pool_of
 from simulator.assembly.prompt_model import prompt_model_of
 from simulator.assembly.roles import equal_caches
+from simulator.assembly.speculation import draft_source
 from simulator.assembly.splitting import split_of
 from simulator.assembly.swapping import swap_setup
 from simulator.engine.cluster import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
 from simulator.engine.finetuning import Finetuning
 from simulator.engine.handoff import WireEncoding
-from simulator.engine.speculation import Speculation, SpeculationRecord, check_speculation
+from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.streams import stream
 from simulator.hardware.device import Device, device
@@ -30,14 +31,10 @@ from simulator.policies.kv_cache import PagedKVCache
 from simulator.policies.queueing import Discipline, FirstComeFirstServed
 from simulator.policies.registry import build_policy
 from simulator.policies.routing import Router
-from simulator.policies.speculation.drafters import DraftSource
-from simulator.policies.speculation.draws import PositionDraws
-from simulator.policies.speculation.plan import SpeculationPolicy
 from simulator.scenario import Scenario
 from simulator.specs.combining import refuse_together
 from simulator.specs.phases import PartitionSpec, TransferSpec
 from simulator.specs.policies import RouterSpec
-from simulator.specs.speculation import SpeculationSpec
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism
 
@@ -94,7 +91,7 @@ def deployment_of(
         factors=factors,
         host=host,
         execution=build_policy("execution", scenario.execution.policy, scenario.execution.options),
-        draft=_draft_source(scenario.speculation),
+        draft=draft_source(scenario.speculation),
         pool=attention_pool_of(scenario),
         shared_prefix=scenario.shared_prefix_tokens,
         scored=scenario.kv_cache.keep_share is not None,
@@ -260,37 +257,3 @@ def _wire_encoding(spec: TransferSpec) -> WireEncoding | None:
     if spec.encoding is None:
         return None
     return WireEncoding(spec.encoding.ratio, spec.encode_gb_s * 1e9, spec.encoding.decode_gb_s * 1e9)
-
-
-def _draft_source(spec: SpeculationSpec) -> DraftSource | None:
-    """What writes drafts, or None without speculation."""
-    if spec.policy == "none":
-        return None
-    source: DraftSource = build_policy("draft", spec.draft.source, spec.draft.options)
-    return source
-
-
-def speculation_of(scenario: Scenario, deployment: Deployment, *, keep_iterations: bool = True) -> Speculation | None:
-    """Speculation as a scenario describes it, None where it is off. Raises `InputError` if it cannot be so."""
-    spec, drafter = scenario.speculation, deployment.drafter
-    if drafter is None:
-        return None
-    refuse_together("speculation", scenario, "disaggregation", "partition", "execution", "kv_cache.tiers")
-    streams = partial(stream, scenario.seed)
-
-    def policy() -> SpeculationPolicy:
-        built: SpeculationPolicy = build_policy("speculation", spec.policy, spec.options, streams=streams)
-        return built
-
-    law = build_policy("acceptance", spec.acceptance.law, spec.acceptance.options, streams=streams)
-    check_speculation(
-        policy(),
-        drafter,
-        deployment.parallel,
-        asynchronous=spec.asynchronous,
-        in_flight=spec.in_flight,
-        max_num_seqs=scenario.batching.max_num_seqs,
-    )
-    draws = PositionDraws(streams, "acceptance")
-    record = SpeculationRecord(iterations=keep_iterations)
-    return Speculation(policy, drafter, law, draws, record, spec.asynchronous, spec.in_flight)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.calibrate import numpy_kernels as kernels
-from simulator.engine.step_timer import Chunks
+from simulator.engine.chunks import Chunks
 from simulator.hardware.overheads import StepOverheads
 from simulator.policies.batching.state import ServingState
 from simulator.policies.sequence import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.engine.cluster import ExtentBuilder
+from simulator.engine.sequences import ExtentBuilder
 from simulator.policies.plans.plan import Call, Query
 from simulator.policies.sequence import Extent
 from simulator.workloads.requests import Requests

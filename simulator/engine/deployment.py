@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from simulator.engine.attention_offload import AttentionOffload, AttentionPool
+from simulator.engine.chunks import PromptPass
 from simulator.engine.drafter import Drafter
 from simulator.engine.drafter_layout import drafter_of
 from simulator.engine.feed_forward import FeedForwardPool, PoolMemory
 from simulator.engine.handoff import KVTransfer, WireEncoding
 from simulator.engine.memory import NO_DRAFTER, FinetuningMemory, MemoryPlan, plan_memory
 from simulator.engine.prompt_pass import PromptModel, prompt_pass
-from simulator.engine.step_timer import PromptPass, StepTimer
+from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.hardware.calibration import Calibrations, calibrations_for
 from simulator.hardware.device import Device, device

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simulator.engine.chunks import Chunks
 from simulator.engine.finetuning_progress import Portion
-from simulator.engine.step_timer import Chunks, Floats, StepTimer
+from simulator.engine.step_timer import Floats, StepTimer
 from simulator.engine.table import Table
 from simulator.hardware.law import AttentionKernel, TimingLaw
 from simulator.workloads.backward import ATTENTION_BACKWARD, backward_calls, loss_gradient_calls, recomputed_calls

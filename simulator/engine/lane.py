@@ -12,12 +12,13 @@ from simpy.events import Event, Process
 from simpy.exceptions import Interrupt
 
 from simulator.engine.adapters import ReplicaAdapters
+from simulator.engine.chunks import NO_CHUNKS, Chunks
 from simulator.engine.clock import ENGINE, Clock
 from simulator.engine.finetuning import Finetuning
 from simulator.engine.finetuning_progress import Portion
 from simulator.engine.kv_loading import KVLoading
 from simulator.engine.recorder import Recorder
-from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
+from simulator.engine.step_timer import StepTimer
 from simulator.engine.swapping import SwapCopies
 from simulator.policies.adapters import LaneQueue
 from simulator.policies.batching.state import Batch, BatchingPolicy, ServingState

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from simulator.engine.step_timer import Chunks, StepTimer
+from simulator.engine.chunks import Chunks
+from simulator.engine.step_timer import StepTimer
 
 
 class StepWork(Protocol):

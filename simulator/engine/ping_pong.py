@@ -31,7 +31,7 @@ from simulator.workloads.sides import (
 from simulator.workloads.transformer import Layer, Transformer
 
 if TYPE_CHECKING:
-    from simulator.engine.step_timer import Chunks
+    from simulator.engine.chunks import Chunks
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.engine.chunks import Chunks, PromptPass
 from simulator.engine.memory import DraftMemory
-from simulator.engine.step_timer import Chunks, Floats, PromptPass, StepTimer
+from simulator.engine.step_timer import Floats, StepTimer
 from simulator.engine.table import Table
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.overheads import StepOverheads

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.attention_timer import AttentionPiece
-from simulator.engine.step_timer import NO_CHUNKS, Chunks, StepTimer
+from simulator.engine.chunks import NO_CHUNKS, Chunks
+from simulator.engine.step_timer import StepTimer
 from simulator.hardware.law import AttentionKernel
 from simulator.workloads.span import Span
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.report.facts import deployment_facts
 from simulator.report.fleet import mean_replicas
-from simulator.report.metrics import deployment_facts, device_cost, latency_figures, pool_usage, request_figures
+from simulator.report.requests import latency_figures, request_figures
+from simulator.report.resources import device_cost, pool_usage
 from simulator.report.usage import pool_rows
 
 if TYPE_CHECKING:

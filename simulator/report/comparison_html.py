@@ -13,7 +13,7 @@ from simulator.report import comparison_rows as rows
 from simulator.report.comparison_figures import difference_figures, overall_figures
 from simulator.report.files import atomic, write_text
 from simulator.report.html import page_template
-from simulator.report.metrics import request_table
+from simulator.report.requests import request_table
 from simulator.report.table import overload
 
 

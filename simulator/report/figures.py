@@ -8,8 +8,8 @@ import numpy as np
 
 from simulator.engine.recorder import Floats
 from simulator.report import series
-from simulator.report.metrics import latencies
 from simulator.report.power import row_power
+from simulator.report.requests import latencies
 from simulator.report.svg import INK, PALETTE
 from simulator.report.svg import drawing as _figure
 from simulator.report.svg import svg as _svg

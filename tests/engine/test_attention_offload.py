@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from simulator.assembly.pools import deployment_of
 from simulator.engine.attention_offload import AttentionOffload, AttentionPool
-from simulator.engine.step_timer import NO_CHUNKS, StepTimer
+from simulator.engine.chunks import NO_CHUNKS
+from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.hardware.calibration import calibrations_for

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from simulator.assembly.pools import pools_of
 from simulator.assembly.splitting import attainable_bandwidth
+from simulator.engine.chunks import NO_CHUNKS, Chunks
 from simulator.engine.cluster import Cluster, PrefillPool, ReplicaSpec
 from simulator.engine.device_split import Split, SplitDevice, SplitRecord
 from simulator.engine.part_timing import PartTiming, StepWork
 from simulator.engine.recorder import Recorder
-from simulator.engine.step_timer import NO_CHUNKS, Chunks
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.hardware.device import device

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from simulator.assembly.control import cold_start_seconds
 from simulator.assembly.pools import deployment_of
 from simulator.engine.breakdown import iteration_parts
+from simulator.engine.chunks import NO_CHUNKS
 from simulator.engine.feed_forward import FeedForwardPool
 from simulator.engine.ping_pong import LayerSeconds, pipeline_seconds
-from simulator.engine.step_timer import NO_CHUNKS, StepTimer
+from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.hardware.calibration import calibrations_for

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.step_timer import NO_CHUNKS, StepTimer
+from simulator.engine.chunks import NO_CHUNKS
+from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.hardware.calibration import calibrations_for
