@@ -62,7 +62,7 @@ def collective_seconds(op: Collective, fabric: Fabric) -> Size:
     """
     if op.world <= 1:
         return 0.0 * op.message
-    link = fabric.spanning(op.world)
+    link = fabric.spanning(op.world, op.stride)
     if op.pattern == "all_reduce":
         return _all_reduce(op, fabric)
     if op.pattern in ("all_gather", "reduce_scatter"):
@@ -75,10 +75,10 @@ def collective_seconds(op: Collective, fabric: Fabric) -> Size:
 
 
 def _all_reduce(op: Collective, fabric: Fabric) -> Size:
-    if op.world > fabric.devices_per_node:
-        local = fabric.devices_per_node
+    local = fabric.inside_ranks(op.stride)
+    if op.world > local:
         nodes = math.ceil(op.world / local)
-        gather = ring_all_gather(op.message, local, fabric.inside)
+        gather = ring_all_gather(op.message, local, fabric.inside) if local > 1 else 0.0
         return 2 * gather + _flat_all_reduce(op.message / local, nodes, fabric.between, False)
     return _flat_all_reduce(op.message, op.world, fabric.inside, fabric.one_shot)
 

@@ -27,9 +27,13 @@ class Fabric:
     one_shot: bool
     host: Link | None = None
 
-    def spanning(self, world: int) -> Link:
-        """The slowest link that a group of `world` neighbouring devices has to use."""
-        return self.inside if world <= self.devices_per_node else self.between
+    def inside_ranks(self, stride: int) -> int:
+        """Ranks of a group that share a node, if its ranks are `stride` devices apart."""
+        return max(1, self.devices_per_node // stride)
+
+    def spanning(self, world: int, stride: int = 1) -> Link:
+        """The slowest link that a group of `world` devices, `stride` apart, has to use."""
+        return self.inside if world <= self.inside_ranks(stride) else self.between
 
 
 def fabric_of(device: Device, node: Node | None) -> Fabric:

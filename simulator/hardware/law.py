@@ -130,7 +130,7 @@ class TimingLaw:
         if isinstance(op, Convolution):
             (m, n, k), count, moved = op.product, op.groups, op.bytes()
         else:
-            m, n, k = op.m, op.n, op.k
+            m, n, k, count = op.m, op.n, op.k, op.batch
         found: Roofs = known.curve.roofs(
             m,
             n,
@@ -177,7 +177,7 @@ class TimingLaw:
         """By the curve of collectives measured over such links inside a node, else by the closed forms."""
         busy = np.asarray(op.message) > 0
         curve = self.calibrations.collective(op.pattern, self.fabric.inside.name)
-        if curve is None or not 1 < op.world <= self.fabric.devices_per_node:
+        if curve is None or not 1 < op.world <= self.fabric.inside_ranks(op.stride):
             return collective_seconds(op, self.fabric) * busy
         return curve.seconds(op.pattern, op.message, op.world, self.fabric.inside.bandwidth) * busy
 

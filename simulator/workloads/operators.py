@@ -38,7 +38,7 @@ class Operator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gemm:
-    """y[m, n] = x[m, k] @ w[k, n]."""
+    """y[m, n] = x[m, k] @ w[k, n], for each of `batch` pairs of matrices in one call."""
 
     kind: ClassVar[str] = "gemm"
     m: Size
@@ -46,16 +46,18 @@ class Gemm:
     k: Size
     weight: DType = BF16
     activation: DType = BF16
+    batch: Size = 1.0
 
     @property
     def compute(self) -> str:
         return self.weight.compute
 
     def flops(self) -> Size:
-        return 2.0 * self.m * self.n * self.k
+        return 2.0 * self.m * self.n * self.k * self.batch
 
     def bytes(self) -> Size:
-        return self.n * self.k * self.weight.bytes + self.m * (self.n + self.k) * self.activation.bytes
+        each = self.n * self.k * self.weight.bytes + self.m * (self.n + self.k) * self.activation.bytes
+        return each * self.batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,12 +289,15 @@ class Gather:
 class Collective:
     """A collective operation of `world` ranks; `message` is the bytes of one rank's full input or output.
 
+    The ranks are `stride` devices apart, so that only every so many share a node.
+
     `pattern` is "all_reduce", "all_gather", "reduce_scatter", "all_to_all" or "send_recv" (world 2).
     """
 
     pattern: str
     message: Size
     world: int
+    stride: int = 1
     kind: ClassVar[str] = "collective"
 
     @property

@@ -1,0 +1,135 @@
+"""One training step: the pipeline's passes, the gradients' reduction, the optimiser, and the memory that it takes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
+from simulator.hardware.law import TimingLaw
+from simulator.policies.pipeline.schedule import Schedule
+from simulator.workloads.dtypes import DTYPES
+from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise
+from simulator.workloads.training.job import Job
+from simulator.workloads.training.passes import Passes, passes_of
+from simulator.workloads.training.states import States, chunk_parameters, stage_states
+
+FP32 = DTYPES["fp32"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of `job` on devices that `law` times, its passes ordered by `schedule`."""
+
+    job: Job
+    law: TimingLaw
+    schedule: Schedule
+    _timed: dict[AnyOperator, float] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def passes(self) -> tuple[Passes, ...]:
+        """Of each chunk of the model."""
+        return tuple(passes_of(self.job, c) for c in range(self.job.layout.model_chunks))
+
+    @cached_property
+    def pass_seconds(self) -> PassSeconds:
+        """Seconds of each chunk's passes; recomputation counts to the backward pass."""
+        forward = [self.seconds(p.forward) for p in self.passes]
+        inputs = [self.seconds(p.recompute) + self.seconds(p.inputs) for p in self.passes]
+        weights = [self.seconds(p.weights) for p in self.passes]
+        if not self.schedule.splits:
+            inputs = [a + b for a, b in zip(inputs, weights, strict=True)]
+        return PassSeconds(forward, inputs, weights, self.send_seconds, not self.job.overlap_sends)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """When each pass of each stage runs."""
+        layout = self.job.layout
+        orders = [
+            self.schedule.order(s, layout.pipeline, self.job.micro_batches, layout.chunks)
+            for s in range(layout.pipeline)
+        ]
+        return run_pipeline(orders, self.pass_seconds)
+
+    @cached_property
+    def send_seconds(self) -> float:
+        """Seconds in which one micro-batch's activations pass from one stage to the next.
+
+        Each of the tensor-parallel devices sends its share, which the next stage gathers inside the node
+        (scatter/gather: arXiv:2104.04473, section 4.1).
+        """
+        job, tensor = self.job, self.job.layout.tensor
+        if job.layout.pipeline == 1:
+            return 0.0
+        whole = job.micro_batch * job.sequence * job.model.hidden * job.formats.activations.bytes
+        send = self.of(Collective("send_recv", whole / tensor, 2, tensor * job.layout.data))
+        if job.layout.sequence_parallel or tensor == 1:
+            return send
+        return send + self.of(Collective("all_gather", whole, tensor))
+
+    def reduce_seconds(self, stage: int) -> float:
+        """Seconds of the gradients' reduction over the replicas, and of gathering updated weights that are sharded."""
+        job, layout = self.job, self.job.layout
+        if layout.data == 1:
+            return 0.0
+        own = self.states(stage).parameters
+        gradients = own * job.formats.gradients.bytes
+        if not layout.zero:
+            return self.of(Collective("all_reduce", gradients, layout.data, layout.tensor))
+        scatter = self.of(Collective("reduce_scatter", gradients, layout.data, layout.tensor))
+        weights = own * job.formats.compute.bytes
+        return scatter + self.of(Collective("all_gather", weights, layout.data, layout.tensor))
+
+    def tied_seconds(self) -> float:
+        """Seconds of summing the gradients of an embedding that the first and the last stage share."""
+        job, layout = self.job, self.job.layout
+        if layout.pipeline == 1 or not job.model.tied_embedding:
+            return 0.0
+        gradients = job.model.vocab * job.model.hidden / layout.tensor * job.formats.gradients.bytes
+        return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.data))
+
+    def update_seconds(self, stage: int) -> float:
+        """Seconds of the optimiser on one device."""
+        moved = self.job.optimizer.moved / FP32.bytes
+        return self.of(Elementwise(self.states(stage).updated, moved, 0.0, self.job.optimizer.flops, FP32))
+
+    @cached_property
+    def end_seconds(self) -> float:
+        """Seconds after the last pass of the slowest stage: reduction and update."""
+        stages = range(self.job.layout.pipeline)
+        return max(self.reduce_seconds(s) + self.update_seconds(s) for s in stages) + self.tied_seconds()
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds of the whole step."""
+        return self.timeline.seconds + self.end_seconds
+
+    def states(self, stage: int) -> States:
+        return stage_states(self.job, stage)
+
+    def seconds(self, calls: Iterable[Call]) -> float:
+        """Seconds of calls one after the other."""
+        return sum(self.of(call.op) * call.count for call in calls)
+
+    def by_name(self, calls: Iterable[Call]) -> dict[str, float]:
+        """Seconds of calls by name."""
+        found: dict[str, float] = defaultdict(float)
+        for call in calls:
+            found[call.name] += self.of(call.op) * call.count
+        return dict(found)
+
+    def of(self, op: AnyOperator) -> float:
+        """Seconds of one call; layers repeat the same operators, so that each is timed once."""
+        known = self._timed.get(op)
+        if known is None:
+            known = self._timed[op] = float(np.asarray(self.law.seconds(op)))
+        return known
+
+    def parameters(self) -> float:
+        """Parameters of the model as the devices hold them."""
+        layout = self.job.layout
+        return layout.tensor * sum(chunk_parameters(self.job, c) for c in range(layout.model_chunks))
