@@ -134,6 +134,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "lfu": "simulator.policies.kv_cache.eviction:Lfu",
         "cost-aware": "simulator.policies.kv_cache.eviction:CostAware",
     },
+    "schedule": {
+        "gpipe": "simulator.policies.pipeline:GPipe",
+        "1f1b": "simulator.policies.pipeline:OneForwardOneBackward",
+        "interleaved": "simulator.policies.pipeline:Interleaved",
+        "zero-bubble": "simulator.policies.pipeline:ZeroBubble",
+    },
     "reuse": {
         "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",
         "chunk-reuse": "simulator.policies.kv_cache.reuse:ChunkReuse",

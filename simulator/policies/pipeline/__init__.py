@@ -3,5 +3,6 @@
 from simulator.policies.pipeline.interleaved import Interleaved
 from simulator.policies.pipeline.one_forward_one_backward import GPipe, OneForwardOneBackward
 from simulator.policies.pipeline.schedule import Kind, Pass, Schedule
+from simulator.policies.pipeline.zero_bubble import ZeroBubble
 
-__all__ = ["GPipe", "Interleaved", "Kind", "OneForwardOneBackward", "Pass", "Schedule"]
+__all__ = ["GPipe", "Interleaved", "Kind", "OneForwardOneBackward", "Pass", "Schedule", "ZeroBubble"]

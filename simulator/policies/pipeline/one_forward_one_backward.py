@@ -11,7 +11,7 @@ class GPipe:
     splits = False
 
     def order(self, stage: int, stages: int, micro_batches: int, chunks: int) -> list[Pass]:
-        _one_chunk("gpipe", chunks)
+        one_chunk("gpipe", chunks)
         forward = [Pass("forward", m, 0) for m in range(micro_batches)]
         return forward + [Pass("backward", m, 0) for m in range(micro_batches)]
 
@@ -25,7 +25,7 @@ class OneForwardOneBackward:
     splits = False
 
     def order(self, stage: int, stages: int, micro_batches: int, chunks: int) -> list[Pass]:
-        _one_chunk("1f1b", chunks)
+        one_chunk("1f1b", chunks)
         ahead = min(stages - stage - 1, micro_batches)
         found = [Pass("forward", m, 0) for m in range(ahead)]
         for m in range(ahead, micro_batches):
@@ -33,6 +33,7 @@ class OneForwardOneBackward:
         return found + [Pass("backward", m, 0) for m in range(micro_batches - ahead, micro_batches)]
 
 
-def _one_chunk(name: str, chunks: int) -> None:
+def one_chunk(name: str, chunks: int) -> None:
+    """Raise `ValueError` where a stage holds several chunks."""
     if chunks != 1:
         raise ValueError(f"{name} runs one chunk a stage: set chunks to 1, or choose interleaved")

@@ -1,0 +1,87 @@
+"""What one device of each stage holds over a step: states, and activations from forward to backward passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine.training.pipeline import Timeline
+from simulator.engine.training.step import Step
+from simulator.errors import InputError
+from simulator.workloads.training.states import States
+
+Floats = NDArray[np.float64]
+# Context, communication buffers and fragments beside tensors: NCCL and CUDA contexts take 2 to 4 GB on 80 GB cards
+# (Korthikanti et al., arXiv:2205.05198, leave them out; PyTorch reserves 3 to 5 % more than is allocated).
+RESERVED = 2.0e9
+
+
+@dataclass(frozen=True, slots=True)
+class StageMemory:
+    """Bytes of one device of a stage: states, activations at their peak, what recomputation adds, and the reserve."""
+
+    states: States
+    activations: float
+    working: float
+
+    @property
+    def total(self) -> float:
+        return self.states.total + self.activations + self.working + RESERVED
+
+
+def stage_memory(step: Step, stage: int) -> StageMemory:
+    """Memory of a stage under the step's schedule."""
+    pieces = [c * step.job.layout.pipeline + stage for c in range(step.job.layout.chunks)]
+    kept, _ = activations_over_time(step, stage)
+    working = max(step.passes[p].working for p in pieces)
+    return StageMemory(step.states(stage), float(kept.max()), working)
+
+
+def activations_over_time(step: Step, stage: int) -> tuple[Floats, Floats]:
+    """Bytes that a stage keeps after each change, and the times of the changes in seconds."""
+    timeline, layout = step.timeline, step.job.layout
+    last = "weights" if step.schedule.splits else "backward"
+    saved = [step.passes[c * layout.pipeline + stage].saved for c in range(layout.chunks)]
+    times, changes = _changes(timeline, stage, saved, last)
+    order = np.lexsort((changes, times))
+    return np.cumsum(changes[order]), times[order]
+
+
+def _changes(timeline: Timeline, stage: int, saved: list[float], last: str) -> tuple[Floats, Floats]:
+    """Memory is taken when a forward pass begins and given back when the last pass that needs it ends."""
+    times: list[float] = []
+    changes: list[float] = []
+    for each, start, end in zip(
+        timeline.passes[stage], timeline.starts[stage].tolist(), timeline.ends[stage].tolist(), strict=True
+    ):
+        if each.kind == "forward":
+            times.append(start)
+            changes.append(saved[each.chunk])
+        elif each.kind == last:
+            times.append(end)
+            changes.append(-saved[each.chunk])
+    return np.array(times), np.array(changes)
+
+
+def check_memory(step: Step) -> None:
+    """Raise `InputError` with the missing bytes and a change that helps, if a stage does not fit."""
+    capacity = step.law.device.memory_capacity
+    worst = max((stage_memory(step, s) for s in range(step.job.layout.pipeline)), key=lambda m: m.total)
+    if worst.total <= capacity:
+        return
+    job = step.job
+    remedies = []
+    if job.recompute != "full":
+        remedies.append("recompute full")
+    if job.layout.zero == 0 and job.layout.data > 1:
+        remedies.append("zero 1")
+    if job.micro_batch > 1:
+        remedies.append("a smaller micro_batch")
+    remedies.append("more tensor or pipeline parallelism")
+    raise InputError(
+        f"{job.model.name} does not fit on {step.law.device.id}: a device needs {worst.total / 1e9:.4g} GB "
+        f"({worst.states.total / 1e9:.4g} GB of weights, gradients and optimiser states, "
+        f"{worst.activations / 1e9:.4g} GB of activations) and has {capacity / 1e9:.4g} GB: use {' or '.join(remedies)}"
+    )

@@ -1,0 +1,160 @@
+"""Figures of a training step: its time by part, the share of peak, memory by stage, energy and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.engine.training.memory import RESERVED, stage_memory
+from simulator.engine.training.step import Step
+from simulator.hardware.power import device_power
+from simulator.workloads.operators import Call
+
+if TYPE_CHECKING:
+    from simulator.training import TrainingResult
+
+
+def summarise(result: TrainingResult) -> dict[str, Any]:
+    """Plain data; times in seconds a step."""
+    step, job = result.step, result.step.job
+    layout, device = job.layout, step.law.device
+    seconds, tokens = step.step_seconds, job.global_batch * job.sequence
+    peak = step.law.peak(job.formats.compute.compute) * layout.devices
+    price = result.scenario.price_per_device_hour
+    price = device.price if price is None else price
+    cost = None if price is None else price * layout.devices * seconds / 3600.0
+    energy = step_energy(step)
+    return {
+        "model": {"name": job.model.name, "parameters": job.model.parameters()},
+        "layout": {"device": device.id, "devices": layout.devices, **asdict(layout)},
+        "step_s": seconds,
+        "tokens_per_s": tokens / seconds,
+        "tokens_per_s_and_device": tokens / seconds / layout.devices,
+        "model_flops": model_flops(step),
+        "mfu": model_flops(step) / (seconds * peak),
+        "hfu": hardware_flops(step) / (seconds * peak),
+        "breakdown_s": breakdown(step),
+        "bubble_share": bubble_share(step),
+        "memory_gb": [_memory(step, s) for s in range(layout.pipeline)],
+        "energy_kwh": energy / 3.6e6,
+        "cost_usd": cost,
+        "cost_per_million_tokens_usd": None if cost is None else cost / tokens * 1e6,
+        "calibration": {"kernels": step.law.calibrations.name, "stack": result.scenario.stack},
+    }
+
+
+def model_flops(step: Step) -> float:
+    """FLOPs that the model needs for a step, three times its forward pass, recomputation not counted."""
+    return 3.0 * _flops(step, lambda p: p.forward)
+
+
+def hardware_flops(step: Step) -> float:
+    """FLOPs that the devices do in a step, recomputation counted."""
+    return _flops(step, lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights))
+
+
+def _flops(step: Step, part: Any) -> float:
+    layout = step.job.layout
+    each = sum(float(np.asarray(c.op.flops())) * c.count for p in step.passes for c in _products(part(p)))
+    return each * layout.tensor * layout.data * step.job.micro_batches
+
+
+def _products(calls: Iterable[Call]) -> Iterable[Call]:
+    return (c for c in calls if c.op.kind in ("gemm", "attention"))
+
+
+def breakdown(step: Step) -> dict[str, float]:
+    """Seconds of a step on the stage that computes longest, by part; `wait` is what it waits for other stages."""
+    layout, n = step.job.layout, step.job.micro_batches
+    stage = max(range(layout.pipeline), key=step.timeline.busy)
+    own = [step.passes[c * layout.pipeline + stage] for c in range(layout.chunks)]
+
+    def total(part: Any, *, links: bool) -> float:
+        calls = [c for p in own for c in part(p) if (c.op.kind == "collective") == links]
+        return n * step.seconds(calls)
+
+    busy = {
+        "forward": total(lambda p: p.forward, links=False),
+        "recompute": total(lambda p: p.recompute, links=False),
+        "backward": total(lambda p: (*p.inputs, *p.weights), links=False),
+        "tensor_parallel": total(lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights), links=True),
+    }
+    return busy | {
+        "wait": step.timeline.seconds - sum(busy.values()),
+        "gradient_reduction": step.reduce_seconds(stage),
+        "optimizer": step.update_seconds(stage),
+        "other": step.end_seconds - step.reduce_seconds(stage) - step.update_seconds(stage),
+    }
+
+
+def bubble_share(step: Step) -> float:
+    """Share of the pipeline's time in which its stages wait, the mean over the stages."""
+    busy = [step.timeline.busy(s) for s in range(step.job.layout.pipeline)]
+    return 1.0 - float(np.mean(busy)) / step.timeline.seconds
+
+
+def step_energy(step: Step) -> float:
+    """Joules of all devices: at the power of the work while a stage computes, idle else."""
+    layout, device = step.job.layout, step.law.device
+    peak = step.law.peak(step.job.formats.compute.compute)
+    total = 0.0
+    for stage in range(layout.pipeline):
+        calls = [
+            c
+            for k in range(layout.chunks)
+            for p in (step.passes[k * layout.pipeline + stage],)
+            for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)
+        ]
+        flops = step.job.micro_batches * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
+        local = [c for c in calls if c.op.kind != "collective"]
+        moved = step.job.micro_batches * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
+        busy = step.timeline.busy(stage)
+        compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
+        watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]
+        total += float(watts) * busy + device.idle_power * (step.step_seconds - busy)
+    return total * layout.tensor * layout.data
+
+
+def _memory(step: Step, stage: int) -> dict[str, float]:
+    found = stage_memory(step, stage)
+    parts = {
+        "weights": found.states.weights,
+        "gradients": found.states.gradients,
+        "optimizer": found.states.optimizer,
+        "activations": found.activations,
+        "recomputation": found.working,
+        "reserved": RESERVED,
+        "total": found.total,
+    }
+    return {name: value / 1e9 for name, value in parts.items()}
+
+
+def print_training(summary: dict[str, Any]) -> None:
+    """The headline figures, the step's time by part, and memory by stage."""
+    from simulator.report.table import print_rows
+
+    layout = summary["layout"]
+    title = f"{summary['model']['name']} on {layout['devices']:,} x {layout['device']}"
+    rows = [
+        {"figure": "step", "value": f"{summary['step_s']:,.3f} s"},
+        {"figure": "tokens", "value": f"{summary['tokens_per_s']:,.0f} /s"},
+        {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
+        {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
+        {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:.1%}"},
+        {"figure": "energy", "value": f"{summary['energy_kwh']:,.3f} kWh a step"},
+    ]
+    if summary["cost_usd"] is not None:
+        rows.append({"figure": "cost", "value": f"{summary['cost_per_million_tokens_usd']:,.3f} USD a million tokens"})
+    print_rows(title, rows)
+    total = summary["step_s"]
+    parts = [
+        {"part": name.replace("_", " "), "seconds": f"{value:,.3f}", "share": f"{value / total:.1%}"}
+        for name, value in summary["breakdown_s"].items()
+    ]
+    print_rows("a step of the stage that computes longest", parts)
+    stages = summary["memory_gb"]
+    shown = sorted({0, len(stages) // 2, len(stages) - 1})
+    print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])

@@ -1,0 +1,87 @@
+"""A training experiment: the model, the batch, the layout over devices, and how they are trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from simulator.specs.part import Count, Part
+from simulator.workloads.dtypes import dtype
+
+
+class GptSpec(Part):
+    """A GPT by its sizes, in place of a model's name."""
+
+    layers: Count
+    hidden: Count
+    heads: Count
+    vocab: Count = 51200
+    ffn: Count | None = None
+    head_dim: Count | None = None
+    name: str = "gpt"
+
+
+class BatchSpec(Part):
+    """Sequences a step (`global_size`), of `sequence` tokens, `micro` of them at a time on a replica."""
+
+    sequence: Count
+    micro: Count = 1
+    global_size: Count
+
+
+class LayoutSpec(Part):
+    """Degrees of parallelism; devices are tensor x pipeline x data. `chunks` are pieces of the model a stage.
+
+    `sequence_parallel` also splits over the tensor-parallel devices what lies between the matrix products. `zero`
+    shards over the replicas optimiser states (1), gradients (2), weights (3).
+    """
+
+    tensor: Annotated[int, Field(ge=1, le=1024)] = 1
+    pipeline: Annotated[int, Field(ge=1, le=1024)] = 1
+    data: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    chunks: Annotated[int, Field(ge=1, le=64)] = 1
+    sequence_parallel: bool = False
+    zero: Annotated[int, Field(ge=0, le=3)] = 0
+
+
+class TrainingFormatsSpec(Part):
+    """Number formats: of matrix products, of activations kept and passed on, of gradients accumulated and reduced."""
+
+    compute: str = "bf16"
+    activations: str = "bf16"
+    gradients: str = "fp32"
+
+    @model_validator(mode="after")
+    def _known(self) -> TrainingFormatsSpec:
+        for name in ("compute", "activations", "gradients"):
+            dtype(getattr(self, name))
+        return self
+
+
+class ScheduleSpec(Part):
+    """The pipeline schedule by name or `module:Class`, and its options; none given: 1F1B, interleaved with chunks."""
+
+    policy: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainingScenario(Part):
+    """A training run. `stack` says whose kernels run it; `fused_attention` keeps no scores in memory."""
+
+    kind: Literal["training"]
+    name: str = ""
+    model: str | GptSpec
+    device: str
+    node: str | None = None
+    batch: BatchSpec
+    layout: LayoutSpec = LayoutSpec()
+    formats: TrainingFormatsSpec = TrainingFormatsSpec()
+    optimizer: str = "adam"
+    recompute: Literal["none", "selective", "full"] = "none"
+    fused_attention: bool = True
+    dropout: bool = False
+    overlap_sends: bool = True
+    schedule: ScheduleSpec = ScheduleSpec()
+    stack: str = "megatron"
+    price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

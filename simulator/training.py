@@ -1,0 +1,93 @@
+"""Run a training scenario: one validated object in, one result out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from simulator.engine.training.laying_out import step_of
+from simulator.engine.training.memory import check_memory
+from simulator.engine.training.step import Step
+from simulator.policies.pipeline import Schedule
+from simulator.policies.registry import build_policy
+from simulator.specs.settings import lay_over
+from simulator.specs.training import GptSpec, ScheduleSpec, TrainingScenario
+from simulator.specs.validating import validated
+from simulator.workloads.dtypes import dtype
+from simulator.workloads.models import model
+from simulator.workloads.training.gpt import gpt
+from simulator.workloads.training.job import Formats, Job, Layout
+from simulator.workloads.training.optimizers import optimizer
+from simulator.workloads.transformer import Transformer
+from simulator.yaml_io import loads_yaml, read_text
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a step of a training scenario takes."""
+
+    scenario: TrainingScenario
+    step: Step
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Headline figures as nested plain data; names carry their units."""
+        from simulator.report.training import summarise
+
+        return summarise(self)
+
+
+def train(scenario: TrainingScenario) -> TrainingResult:
+    """Lay out and time one step. Raises `InputError` for what cannot be laid out or does not fit."""
+    step = step_of(
+        job_of(scenario),
+        scenario.device,
+        node=scenario.node,
+        stack=scenario.stack,
+        schedule=_schedule(scenario.schedule),
+    )
+    check_memory(step)
+    return TrainingResult(scenario, step)
+
+
+def job_of(scenario: TrainingScenario) -> Job:
+    """The job that a scenario describes."""
+    f = scenario.formats
+    return Job(
+        _model(scenario.model, scenario.batch.sequence),
+        scenario.batch.sequence,
+        scenario.batch.micro,
+        scenario.batch.global_size,
+        Layout(**scenario.layout.model_dump()),
+        Formats(dtype(f.compute), dtype(f.activations), dtype(f.gradients)),
+        optimizer(scenario.optimizer),
+        scenario.recompute,
+        scenario.fused_attention,
+        scenario.dropout,
+        scenario.overlap_sends,
+    )
+
+
+def load_training(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> TrainingScenario:
+    """Read a YAML training scenario, with settings laid over it as for `load_scenario`."""
+    text = read_text(path)
+    values = loads_yaml(text, file=path)
+    if isinstance(values, dict):
+        lay_over(values, overrides, TrainingScenario)
+    return validated(TrainingScenario, values, "a training scenario", file=path, text=text)
+
+
+def _model(given: str | GptSpec, sequence: int) -> Transformer:
+    if isinstance(given, str):
+        return model(given)
+    return gpt(sequence=sequence, **given.model_dump())
+
+
+def _schedule(spec: ScheduleSpec) -> Schedule | None:
+    if spec.policy is None:
+        return None
+    built: Schedule = build_policy("schedule", spec.policy, spec.options)
+    return built
