@@ -101,6 +101,21 @@ def training(
     _show(check_training(file), "training", json_file, out)
 
 
+@app.command("models")
+def models(
+    file: Annotated[Path, typer.Argument(help="CSV file of latencies of whole models.")],
+    json_file: Json = None,
+    out: Out = None,
+) -> None:
+    """Latencies of whole transformers on one device, in inference and in training.
+
+    Example: simulator validate models transformers_single_gpu.csv
+    """
+    from simulator.calibrate.check_models import check_models
+
+    _show(check_models(file), "models", json_file, out)
+
+
 @app.command("scenarios")
 def scenarios(
     names: Annotated[list[str] | None, typer.Argument(help="Systems to run, by scenario name; all without.")] = None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -16,13 +17,19 @@ STACKS = Path(__file__).with_name("stacks")
 class TrainingStack:
     """A training framework: whose `kernels` it runs, and how.
 
-    `sustained` is the share of their speed in short benchmarks that matrix products keep over hours.
+    `sustained` is the share of the timing law's speed that matrix products keep in it, on `devices` that are listed
+    their own.
     """
 
     name: str
     kernels: str
     sustained: float
     source: str
+    devices: Mapping[str, float] = field(default_factory=dict)
+
+    def share(self, device: str) -> float:
+        """The share that matrix products keep on a device."""
+        return self.devices.get(device, self.sustained)
 
 
 def stack_names() -> list[str]:
@@ -37,5 +44,7 @@ def training_stack(name: str) -> TrainingStack:
     if not path.exists():
         raise unknown_name("training stack", name, stack_names(), remedy="(or give a path to a .yaml file)")
     fields = Fields.load(path)
-    fields.only(("kernels", "sustained", "source"))
-    return TrainingStack(path.stem, fields.text("kernels"), fields.number("sustained"), fields.text("source"))
+    fields.only(("kernels", "sustained", "source"), ("devices",))
+    listed = fields.fields("devices")
+    devices = {name: listed.number(name) for name in listed.names()}
+    return TrainingStack(path.stem, fields.text("kernels"), fields.number("sustained"), fields.text("source"), devices)

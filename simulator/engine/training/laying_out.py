@@ -32,7 +32,7 @@ def step_of(
         found,
         calibrations_for(found, backend=framework.kernels),
         fabric_of(found, inside),
-        factors={"gemm": 1.0 / framework.sustained},
+        factors={"gemm": 1.0 / framework.share(found.id)},
     )
     usual_schedule = Interleaved() if job.layout.chunks > 1 else OneForwardOneBackward()
     return Step(job, law, schedule or usual_schedule)

@@ -147,6 +147,10 @@ class Blocks:
         values = a.v_head_dim / (2 * a.head_dim + a.v_head_dim)
         yield self.streaming("query, key and value transposes", qkv / self.act, 1, 1, saved=0.0)
         yield batched("attention scores", a.head_dim, s, saved=qkv * (1.0 - values))
+        if self.job.eager is not None:
+            for _ in range(self.job.eager.scores):
+                mask = self.streaming("score scaling and mask", scores, 1, 1, saved=0.0)
+                yield Block(mask.name, mask.forward, mask.inputs, (), mask.saved, core=True)
         soft = self.streaming("softmax", scores, 1, 1, saved=scores * self.act)
         yield Block(soft.name, soft.forward, soft.inputs, (), soft.saved, core=True)
         if self.job.dropout:
@@ -160,7 +164,11 @@ class Blocks:
         gates = 2.0 if ffn.gated else 1.0
         wide = self.tokens * width
         yield self.product("ffn up projection", gates * width, hidden, saved=self.between * hidden * self.act)
-        yield self.streaming("ffn activation", wide, gates, 1, saved=gates * wide * self.act, kernel="activation")
+        kernels = ((gates, 1.0),) if self.job.eager is None else self.job.eager.activation
+        for reads, writes in kernels:
+            yield self.streaming(
+                "ffn activation", wide, reads, writes, saved=reads * wide * self.act, kernel="activation"
+            )
         yield self.product("ffn down projection", hidden, width, saved=wide * self.act)
 
     def gather_sequence(self, name: str) -> Iterator[Block]:

@@ -53,11 +53,24 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Eager:
+    """What PyTorch's eager mode launches between matrix products, where nothing is fused.
+
+    `scores` counts the passes over attention's scores besides the softmax (scaling, mask), `activation` lists the
+    kernels of the activation as (reads, writes) of each element.
+    """
+
+    scores: int = 2
+    activation: tuple[tuple[int, int], ...] = ((1, 1),)
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A training job; a step trains on `global_batch` sequences of `sequence` tokens, `micro_batch` at a time.
 
     `fused_attention` keeps no scores in memory (FlashAttention, arXiv:2205.14135). `dropout` says that the model is
-    trained with it, `overlap_sends` that stages compute while they receive.
+    trained with it, `overlap_sends` that stages compute while they receive. With `eager`, kernels are those of
+    PyTorch's eager mode. Without a `head` the model ends with its last layer.
     """
 
     model: Transformer
@@ -71,6 +84,8 @@ class Job:
     fused_attention: bool = True
     dropout: bool = False
     overlap_sends: bool = False
+    eager: Eager | None = None
+    head: bool = True
 
     @property
     def micro_batches(self) -> int:

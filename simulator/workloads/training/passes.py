@@ -36,7 +36,7 @@ def passes_of(job: Job, chunk: int) -> Passes:
     ends: list[Block] = []
     if chunk == 0:
         ends += builder.embedding()
-    if chunk == job.layout.model_chunks - 1:
+    if chunk == job.layout.model_chunks - 1 and job.head:
         ends += builder.head()
     every = [*inside, *((block, 1) for block in ends)]
     layer_input = builder.between * job.model.hidden * builder.act
