@@ -8,19 +8,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import check_memory
 from simulator.engine.training.step import Step
+from simulator.engine.training.varied import VariedStep
+from simulator.errors import refuse_beside
+from simulator.policies.context import ContextParallel
+from simulator.policies.packing import Packing
 from simulator.policies.pipeline import Schedule
 from simulator.policies.registry import build_policy
 from simulator.specs.settings import lay_over
-from simulator.specs.training import GptSpec, ScheduleSpec, TrainingScenario
+from simulator.specs.training import BatchSpec, GptSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
 from simulator.workloads.dtypes import dtype
+from simulator.workloads.generators.building import length_law
 from simulator.workloads.models import model
 from simulator.workloads.training.gpt import gpt
 from simulator.workloads.training.job import Formats, Job, Layout
 from simulator.workloads.training.optimizers import optimizer
+from simulator.workloads.training.routing import Routing
 from simulator.workloads.transformer import Transformer
 from simulator.yaml_io import loads_yaml, read_text
 
@@ -31,36 +40,57 @@ class TrainingResult:
 
     scenario: TrainingScenario
     step: Step
+    varied: VariedStep | None = None
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
         from simulator.report.training import summarise
+        from simulator.report.varied import summarise_varied
 
-        return summarise(self)
+        return summarise(self) if self.varied is None else summarise_varied(self, self.varied)
 
 
 def train(scenario: TrainingScenario) -> TrainingResult:
     """Lay out and time one step. Raises `InputError` for what cannot be laid out or does not fit."""
+    context: ContextParallel = build_policy("context", scenario.context.policy, scenario.context.options)
     step = step_of(
         job_of(scenario),
         scenario.device,
         node=scenario.node,
         stack=scenario.stack,
         schedule=_schedule(scenario.schedule),
+        context=context,
     )
+    if scenario.batch.lengths is not None:
+        packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
+        varied = VariedStep(step, lengths_of(scenario.batch), packing, context)
+        return TrainingResult(scenario, step, varied)
     check_memory(step)
     return TrainingResult(scenario, step)
+
+
+def lengths_of(batch: BatchSpec) -> tuple[int, ...]:
+    """Lengths of the sequences of one step, drawn by the batch's own seed."""
+    drawn = length_law("batch.lengths", batch.lengths).quantiles(
+        stream(batch.seed, "training-lengths").standard_normal(batch.global_size)
+    )
+    return tuple(np.minimum(drawn, batch.sequence).tolist())
 
 
 def job_of(scenario: TrainingScenario) -> Job:
     """The job that a scenario describes."""
     f = scenario.formats
+    packed = scenario.batch.lengths is not None
+    if packed:
+        refuse_beside("sequences of different lengths", {
+            "micro above 1": scenario.batch.micro > 1, "attention that is not fused": not scenario.fused_attention,
+        })  # fmt: skip
     return Job(
         _model(scenario.model, scenario.batch.sequence),
         scenario.batch.sequence,
         scenario.batch.micro,
-        scenario.batch.global_size,
+        scenario.layout.data if packed else scenario.batch.global_size,
         Layout(**scenario.layout.model_dump()),
         Formats(dtype(f.compute), dtype(f.activations), dtype(f.gradients)),
         optimizer(scenario.optimizer),
@@ -68,6 +98,8 @@ def job_of(scenario: TrainingScenario) -> Job:
         scenario.fused_attention,
         scenario.dropout,
         scenario.overlap_sends,
+        keep_attention=scenario.keep_attention,
+        routing=_routing(scenario.routing),
     )
 
 
@@ -84,6 +116,10 @@ def _model(given: str | GptSpec, sequence: int) -> Transformer:
     if isinstance(given, str):
         return model(given)
     return gpt(sequence=sequence, **given.model_dump())
+
+
+def _routing(spec: RoutingSpec) -> Routing:
+    return Routing(spec.skew, spec.capacity, spec.dispatch, None if spec.parts == "adaptive" else spec.parts)
 
 
 def _schedule(spec: ScheduleSpec) -> Schedule | None:

@@ -21,6 +21,7 @@ from simulator.hardware.fabric import DEFAULT_HOST, Fabric
 from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
 from simulator.hardware.links import link
+from simulator.hardware.rounds import rounds_seconds
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import (
     AnyOperator,
@@ -31,6 +32,7 @@ from simulator.workloads.operators import (
     Gemm,
     HeadShape,
     HostCopy,
+    Rounds,
     Size,
 )
 
@@ -79,7 +81,7 @@ class TimingLaw:
             return self._gemm(op)
         if isinstance(op, Experts):
             return self._experts(op)
-        if isinstance(op, Collective | HostCopy):
+        if isinstance(op, Collective | HostCopy | Rounds):
             return self._over_links(op)
         if isinstance(op, Attention):
             parts = [roofs for _, roofs in self.attention_parts(op)]
@@ -165,8 +167,10 @@ class TimingLaw:
         )
         return found.overlapped(known.hidden(self.overlap), self.factors.get("experts", 1.0))
 
-    def _over_links(self, op: Collective | HostCopy) -> Roofs:
+    def _over_links(self, op: Collective | HostCopy | Rounds) -> Roofs:
         """Between devices by the collective's own time; from the host by bytes, and the latency of each transfer."""
+        if isinstance(op, Rounds):
+            return Roofs(0.0, 0.0, rounds_seconds(op, self.fabric, self.seconds))
         if isinstance(op, HostCopy):
             host = self.fabric.host or link(DEFAULT_HOST)
             return Roofs(0.0, op.message / (host.bandwidth * host.efficiency), op.transfers * host.latency)

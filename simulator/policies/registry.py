@@ -140,6 +140,19 @@ POLICIES: dict[str, dict[str, str]] = {
         "interleaved": "simulator.policies.pipeline:Interleaved",
         "zero-bubble": "simulator.policies.pipeline:ZeroBubble",
     },
+    "context": {
+        "ring": "simulator.policies.context:Ring",
+        "ulysses": "simulator.policies.context:Ulysses",
+        "head-context": "simulator.policies.context:HeadContext",
+        "token-ring": "simulator.policies.context:TokenRing",
+        "rsa": "simulator.policies.context:SelfAttentionRing",
+    },
+    "packing": {
+        "in-order": "simulator.policies.packing:InOrder",
+        "balanced": "simulator.policies.packing:Balanced",
+        "flexible-groups": "simulator.policies.packing:FlexibleGroups",
+        "dynamic-mesh": "simulator.policies.packing:DynamicMesh",
+    },
     "reuse": {
         "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",
         "chunk-reuse": "simulator.policies.kv_cache.reuse:ChunkReuse",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
+from simulator.report.sequences import attention_seconds, computed, exchanged, exposed_seconds, useful_share
 from simulator.workloads.operators import Call
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "hfu": hardware_flops(step) / (seconds * peak),
         "breakdown_s": breakdown(step),
         "bubble_share": bubble_share(step),
+        "attention_share": attention_share(step),
         "memory_gb": [_memory(step, s) for s in range(layout.pipeline)],
         "energy_kwh": energy / 3.6e6,
         "cost_usd": cost,
@@ -48,7 +50,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
 
 def model_flops(step: Step) -> float:
     """FLOPs that the model needs for a step, three times its forward pass, recomputation not counted."""
-    return 3.0 * _flops(step, lambda p: p.forward)
+    return 3.0 * _flops(step, lambda p: p.forward, lambda name: useful_share(step.job, name))
 
 
 def hardware_flops(step: Step) -> float:
@@ -56,14 +58,15 @@ def hardware_flops(step: Step) -> float:
     return _flops(step, lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights))
 
 
-def _flops(step: Step, part: Any) -> float:
+def _flops(step: Step, part: Any, share: Callable[[str], float] = lambda _: 1.0) -> float:
     layout = step.job.layout
-    each = sum(float(np.asarray(c.op.flops())) * c.count for p in step.passes for c in _products(part(p)))
-    return each * layout.tensor * layout.data * step.job.micro_batches
+    calls = (c for p in step.passes for c in _products(part(p)))
+    each = sum(float(np.asarray(c.op.flops())) * c.count * share(c.name) for c in calls)
+    return each * layout.tensor * layout.copies * step.job.micro_batches
 
 
 def _products(calls: Iterable[Call]) -> Iterable[Call]:
-    return (c for c in calls if c.op.kind in ("gemm", "attention"))
+    return (c for c in computed(calls) if c.op.kind in ("gemm", "attention"))
 
 
 def breakdown(step: Step) -> dict[str, float]:
@@ -73,15 +76,17 @@ def breakdown(step: Step) -> dict[str, float]:
     own = [step.passes[c * layout.pipeline + stage] for c in range(layout.chunks)]
 
     def total(part: Any, *, links: bool) -> float:
-        calls = [c for p in own for c in part(p) if (c.op.kind == "collective") == links]
-        return n * step.seconds(calls)
+        calls = [c for p in own for c in computed(part(p)) if (c.op.kind == "collective") == links]
+        return n * step.seconds(c for c in calls if not exchanged(c))
 
+    everything = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
     busy = {
         "forward": total(lambda p: p.forward, links=False),
         "recompute": total(lambda p: p.recompute, links=False),
         "backward": total(lambda p: (*p.inputs, *p.weights), links=False),
         "tensor_parallel": total(lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights), links=True),
     }
+    busy |= {name: n * value for name, value in exposed_seconds(step, everything).items()}
     return busy | {
         "wait": step.timeline.seconds - sum(busy.values()),
         "gradient_reduction": step.reduce_seconds(stage),
@@ -94,6 +99,13 @@ def bubble_share(step: Step) -> float:
     """Share of the pipeline's time in which its stages wait, the mean over the stages."""
     busy = [step.timeline.busy(s) for s in range(step.job.layout.pipeline)]
     return 1.0 - float(np.mean(busy)) / step.timeline.seconds
+
+
+def attention_share(step: Step) -> float:
+    """Share of the time in which the stages compute that goes to attention proper."""
+    calls = [c for p in step.passes for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
+    busy = sum(step.timeline.busy(s) for s in range(step.job.layout.pipeline))
+    return step.job.micro_batches * attention_seconds(step, calls) / busy
 
 
 def step_energy(step: Step) -> float:
@@ -109,13 +121,13 @@ def step_energy(step: Step) -> float:
             for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)
         ]
         flops = step.job.micro_batches * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
-        local = [c for c in calls if c.op.kind != "collective"]
+        local = [c for c in computed(calls) if c.op.kind != "collective"]
         moved = step.job.micro_batches * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
         busy = step.timeline.busy(stage)
         compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
         watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]
         total += float(watts) * busy + device.idle_power * (step.step_seconds - busy)
-    return total * layout.tensor * layout.data
+    return total * layout.tensor * layout.copies
 
 
 def _memory(step: Step, stage: int) -> dict[str, float]:
@@ -144,6 +156,7 @@ def print_training(summary: dict[str, Any]) -> None:
         {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
         {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
         {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:.1%}"},
+        {"figure": "attention in computing", "value": f"{summary['attention_share']:.1%}"},
         {"figure": "energy", "value": f"{summary['energy_kwh']:,.3f} kWh a step"},
     ]
     if summary["cost_usd"] is not None:

@@ -23,18 +23,25 @@ class GptSpec(Part):
 
 
 class BatchSpec(Part):
-    """Sequences a step (`global_size`), of `sequence` tokens, `micro` of them at a time on a replica."""
+    """Sequences a step (`global_size`), of `sequence` tokens, `micro` of them at a time on a replica.
+
+    With `lengths`, a law of token counts as in a load's generator, they are drawn by `seed`, cut to `sequence` tokens
+    at most, and packed.
+    """
 
     sequence: Count
     micro: Count = 1
     global_size: Count
+    lengths: dict[str, Any] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class LayoutSpec(Part):
-    """Degrees of parallelism; devices are tensor x pipeline x data. `chunks` are pieces of the model a stage.
+    """Degrees of parallelism; devices are tensor x context x pipeline x data. `chunks` are pieces of the model a stage.
 
     `sequence_parallel` also splits over the tensor-parallel devices what lies between the matrix products. `zero`
-    shards over the replicas optimiser states (1), gradients (2), weights (3).
+    shards over the replicas optimiser states (1), gradients (2), weights (3). `context` ranks share each sequence, and
+    `expert` of the data x context ranks the experts of a layer.
     """
 
     tensor: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -43,6 +50,8 @@ class LayoutSpec(Part):
     chunks: Annotated[int, Field(ge=1, le=64)] = 1
     sequence_parallel: bool = False
     zero: Annotated[int, Field(ge=0, le=3)] = 0
+    context: Annotated[int, Field(ge=1, le=65_536)] = 1
+    expert: Annotated[int, Field(ge=1, le=65_536)] = 1
 
 
 class TrainingFormatsSpec(Part):
@@ -66,6 +75,33 @@ class ScheduleSpec(Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class ContextSpec(Part):
+    """How the ranks that share a sequence do attention, by name or `module:Class`, and the policy's options."""
+
+    policy: str = "ring"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PackingSpec(Part):
+    """Which sequences of different lengths run together on which ranks, by name or `module:Class`, and its options."""
+
+    policy: str = "in-order"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class RoutingSpec(Part):
+    """How tokens get to experts. They choose with chances that fall as rank^-`skew`.
+
+    With a `capacity` each expert takes so many times the mean, padded and cut off; `dispatch` by copying rows or by a
+    product with a mask; exchange and products go in `parts`, or in as many as are quickest ("adaptive").
+    """
+
+    skew: Annotated[float, Field(ge=0, le=4)] = 0.0
+    capacity: Annotated[float, Field(gt=0, le=64)] | None = None
+    dispatch: Literal["permute", "einsum"] = "permute"
+    parts: Annotated[int, Field(ge=1, le=64)] | Literal["adaptive"] = 1
+
+
 class TrainingScenario(Part):
     """A training run. `stack` says whose kernels run it; `fused_attention` keeps no scores in memory."""
 
@@ -83,5 +119,9 @@ class TrainingScenario(Part):
     dropout: bool = False
     overlap_sends: bool = True
     schedule: ScheduleSpec = ScheduleSpec()
+    context: ContextSpec = ContextSpec()
+    packing: PackingSpec = PackingSpec()
+    keep_attention: bool = False
+    routing: RoutingSpec = RoutingSpec()
     stack: str = "megatron"
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -7,6 +7,7 @@ read, results written, scales included. Operators know no device and no time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -291,7 +292,8 @@ class Collective:
 
     The ranks are `stride` devices apart, so that only every so many share a node.
 
-    `pattern` is "all_reduce", "all_gather", "reduce_scatter", "all_to_all" or "send_recv" (world 2).
+    `pattern` is "all_reduce", "all_gather", "reduce_scatter", "all_to_all" or "send_recv", which passes the message
+    to a neighbour (world 2), or one place on in a ring of `world` ranks.
     """
 
     pattern: str
@@ -360,7 +362,57 @@ class LowRank:
         return (self.ranks * self.width + rows + self.token_ranks) * self.activation.bytes
 
 
-AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective | HostCopy | LowRank
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A transfer in one direction of a device's links; transfers of different `lane`s may use different links."""
+
+    transfer: Collective
+    lane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """`work`, one operator after the other, beside which `sends` are under way; run `times` times in a row."""
+
+    work: tuple[AnyOperator, ...] = ()
+    sends: tuple[Send, ...] = ()
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Work in rounds that each take as long as the longer of computing and sending, as in ring attention."""
+
+    rounds: tuple[Round, ...]
+    kind: ClassVar[str] = "rounds"
+
+    @property
+    def compute(self) -> str:
+        return "fp32"
+
+    def leaves(self) -> Iterator[tuple[AnyOperator, int]]:
+        """The operators computed in all rounds, and how often each."""
+        for each in self.rounds:
+            for op in each.work:
+                inner = op.leaves() if isinstance(op, Rounds) else [(op, 1)]
+                yield from ((leaf, count * each.times) for leaf, count in inner)
+
+    def transfers(self) -> Iterator[tuple[Collective, int]]:
+        """What a device sends in all rounds, and how often."""
+        for each in self.rounds:
+            yield from ((send.transfer, each.times) for send in each.sends)
+            for op in each.work:
+                if isinstance(op, Rounds):
+                    yield from ((inner, count * each.times) for inner, count in op.transfers())
+
+    def flops(self) -> Size:
+        return sum((op.flops() * count for op, count in self.leaves()), 0.0)
+
+    def bytes(self) -> Size:
+        return sum((op.bytes() * count for op, count in self.leaves()), 0.0)
+
+
+AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective | HostCopy | LowRank | Rounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class PassSeconds:
     """Seconds of one micro-batch in each model chunk (shape (stages x chunks,)), and of a send between stages.
 
     Chunk `c` of stage `s` is piece `c * stages + s` of the model. A stage can compute while it receives unless it
-    `waits` for what is sent.
+    `waits` for what is sent. Where micro-batches differ, `each` has the seconds of every one.
     """
 
     forward: Sequence[float]
@@ -32,6 +32,7 @@ class PassSeconds:
     weights: Sequence[float]
     send: float
     waits: bool = False
+    each: Sequence[PassSeconds] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class _Run:
             start = ready if ready > free else free
             if waits and self._comes(kind, piece):
                 start += self.seconds.send
-            free = start + self._length(kind, piece)
+            free = start + self._length(kind, piece, micro_batch)
             starts.append(start)
             ends.append(free)
             if kind == "forward":
@@ -109,8 +110,8 @@ class _Run:
                 self.backward_end[piece][micro_batch] = free
         return len(ends) > before
 
-    def _length(self, kind: str, piece: int) -> float:
-        seconds = self.seconds
+    def _length(self, kind: str, piece: int, micro_batch: int) -> float:
+        seconds = self.seconds.each[micro_batch] if self.seconds.each else self.seconds
         if kind == "forward":
             return seconds.forward[piece]
         return seconds.backward[piece] if kind == "backward" else seconds.weights[piece]

@@ -16,7 +16,7 @@ from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.passes import Passes, passes_of
-from simulator.workloads.training.states import States, chunk_parameters, stage_states
+from simulator.workloads.training.states import States, chunk_parameters, routed_parameters, stage_states
 
 FP32 = DTYPES["fp32"]
 
@@ -65,24 +65,33 @@ class Step:
         job, tensor = self.job, self.job.layout.tensor
         if job.layout.pipeline == 1:
             return 0.0
-        whole = job.micro_batch * job.sequence * job.model.hidden * job.formats.activations.bytes
-        send = self.of(Collective("send_recv", whole / tensor, 2, tensor * job.layout.data))
+        tokens = job.micro_batch * job.sequence / job.layout.context
+        whole = tokens * job.model.hidden * job.formats.activations.bytes
+        send = self.of(Collective("send_recv", whole / tensor, 2, tensor * job.layout.copies))
         if job.layout.sequence_parallel or tensor == 1:
             return send
         return send + self.of(Collective("all_gather", whole, tensor))
 
     def reduce_seconds(self, stage: int) -> float:
         """Seconds of the gradients' reduction over the replicas, and of gathering updated weights that are sharded."""
-        job, layout = self.job, self.job.layout
-        if layout.data == 1:
+        layout = self.job.layout
+        if layout.copies == 1:
             return 0.0
-        own = self.states(stage).parameters
+        states = self.states(stage)
+        found = self._reduced(states.parameters - states.routed, layout.copies, layout.tensor)
+        if states.routed:
+            found += self._reduced(states.routed, layout.copies // layout.expert, layout.tensor * layout.expert)
+        return found
+
+    def _reduced(self, own: float, copies: int, stride: int) -> float:
+        """Seconds of reducing the gradients of `own` parameters over their copies, and of gathering sharded weights."""
+        job = self.job
         gradients = own * job.formats.gradients.bytes
-        if not layout.zero:
-            return self.of(Collective("all_reduce", gradients, layout.data, layout.tensor))
-        scatter = self.of(Collective("reduce_scatter", gradients, layout.data, layout.tensor))
+        if not job.layout.zero:
+            return self.of(Collective("all_reduce", gradients, copies, stride))
+        scatter = self.of(Collective("reduce_scatter", gradients, copies, stride))
         weights = own * job.formats.compute.bytes
-        return scatter + self.of(Collective("all_gather", weights, layout.data, layout.tensor))
+        return scatter + self.of(Collective("all_gather", weights, copies, stride))
 
     def tied_seconds(self) -> float:
         """Seconds of summing the gradients of an embedding that the first and the last stage share."""
@@ -90,7 +99,7 @@ class Step:
         if layout.pipeline == 1 or not job.model.tied_embedding:
             return 0.0
         gradients = job.model.vocab * job.model.hidden / layout.tensor * job.formats.gradients.bytes
-        return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.data))
+        return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.copies))
 
     def update_seconds(self, stage: int) -> float:
         """Seconds of the optimiser on one device."""
@@ -132,4 +141,6 @@ class Step:
     def parameters(self) -> float:
         """Parameters of the model as the devices hold them."""
         layout = self.job.layout
-        return layout.tensor * sum(chunk_parameters(self.job, c) for c in range(layout.model_chunks))
+        pieces = range(layout.model_chunks)
+        own = sum(chunk_parameters(self.job, c) for c in pieces)
+        return layout.tensor * (own + (layout.expert - 1) * sum(routed_parameters(self.job, c) for c in pieces))

@@ -11,43 +11,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.operators import AnyOperator, Collective, Elementwise, Gather, Gemm, HeadShape
 from simulator.workloads.operators import Attention as AttentionOp
+from simulator.workloads.operators import Collective, Elementwise, Gather, Gemm, HeadShape
 from simulator.workloads.span import Span
+from simulator.workloads.training.block import MASK, Block
+from simulator.workloads.training.expert_blocks import ExpertBlocks
 from simulator.workloads.training.job import Job
-from simulator.workloads.transformer import Attention, FeedForward, Layer
+from simulator.workloads.training.rank_attention import RankAttention
+from simulator.workloads.training.shared_attention import shared_attention
+from simulator.workloads.transformer import Attention, Experts, FeedForward, Latent, Layer
 
 FP32 = DTYPES["fp32"].bytes
-MASK = 1.0  # bytes of a dropout mask's element
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One operator of the forward pass on one device.
-
-    `inputs` are what its backward pass does for the gradient of its inputs, `weights` for that of its weights, `saved`
-    the bytes kept for them. `core` marks the parts of attention that selective recomputation runs again, from
-    `entering` bytes of what they keep.
-    """
-
-    name: str
-    forward: tuple[AnyOperator, ...]
-    inputs: tuple[AnyOperator, ...] = ()
-    weights: tuple[AnyOperator, ...] = ()
-    saved: float = 0.0
-    core: bool = False
-    entering: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Builds the blocks of one micro-batch on one device."""
+    """Builds the blocks of one micro-batch on one device; its sequences are of `lengths` tokens, or all alike."""
 
     job: Job
+    lengths: tuple[int, ...] = ()
+
+    @property
+    def sequences(self) -> tuple[int, ...]:
+        return self.lengths or (self.job.sequence,) * self.job.micro_batch
 
     @property
     def tokens(self) -> float:
-        return float(self.job.micro_batch * self.job.sequence)
+        return sum(self.sequences) / self.job.layout.context
 
     @property
     def between(self) -> float:
@@ -81,17 +71,34 @@ class Blocks:
 
     def layer(self, layer: Layer) -> Iterator[Block]:
         """One layer: attention and feed-forward part, each behind a norm and before a residual sum."""
-        assert isinstance(layer.ffn, FeedForward)
         yield self.norm("attention norm")
         yield from self.gather_sequence("attention")
         yield from self.attention(layer.attention)
         yield from self.reduce("attention")
         yield self.residual("attention residual")
         yield self.norm("ffn norm")
-        yield from self.gather_sequence("ffn")
-        yield from self.feed_forward(layer.ffn)
-        yield from self.reduce("ffn")
+        if isinstance(layer.ffn, Experts):
+            yield from self.experts(layer.ffn)
+        else:
+            yield from self.dense(layer.ffn)
         yield self.residual("ffn residual")
+
+    def dense(self, ffn: FeedForward) -> Iterator[Block]:
+        """A feed-forward part that all tokens go through."""
+        yield from self.gather_sequence("ffn")
+        yield from self.feed_forward(ffn)
+        yield from self.reduce("ffn")
+
+    def experts(self, ffn: Experts) -> Iterator[Block]:
+        """Routed experts, and the shared ones beside them."""
+        parallel = self.job.layout.sequence_parallel
+        if not parallel:
+            yield from self.gather_sequence("ffn")
+        yield from ExpertBlocks(self.job, ffn, self.between).blocks()
+        if not parallel:
+            yield from self.reduce("ffn")
+        if ffn.shared is not None:
+            yield from self.dense(ffn.shared)
 
     def norm(self, name: str) -> Block:
         elements = self.between * self.job.model.hidden
@@ -108,16 +115,45 @@ class Blocks:
         q_heads, kv_heads = a.q_heads / tensor, max(1.0, a.kv_heads / tensor)
         q, kv = q_heads * a.head_dim, kv_heads * (a.head_dim + a.v_head_dim)
         kept = self.between * hidden * self.act
-        yield self.product("qkv projection", q + kv, hidden, saved=kept)
+        if a.latent is None:
+            yield self.product("qkv projection", q + kv, hidden, saved=kept)
+        else:
+            yield from self.latent_projections(a, a.latent, kept)
         if a.rope:
             yield self.streaming("rotary embedding", self.tokens * (q + kv / 2), 1, 1, saved=0.0, kernel="rotary")
         qkv = self.tokens * (q + kv) * self.act
-        if self.job.fused_attention:
+        if self.job.context is not None:
+            yield from shared_attention(
+                RankAttention(
+                    self.job.context, a, q_heads, a.kv_heads / tensor, self.sequences, self.job.formats.activations,
+                    tensor,
+                ),
+                fused=self.job.fused_attention,
+                dropout=self.job.dropout,
+            )  # fmt: skip
+        elif self.job.fused_attention:
             yield self.fused_attention(a, q_heads, kv_heads, qkv)
         else:
             yield from self.plain_attention(a, q_heads, qkv)
         out = q_heads * a.v_head_dim
         yield self.product("output projection", hidden, out, saved=self.tokens * out * self.act)
+
+    def latent_projections(self, a: Attention, latent: Latent, kept: float) -> Iterator[Block]:
+        """Queries, keys and values by way of small vectors, which every tensor-parallel device forms whole."""
+        hidden, heads, act = self.job.model.hidden, a.q_heads / self.job.layout.tensor, self.act
+        down, inner = latent.kv_rank + latent.rope_dim, latent.q_rank
+        yield self.product("latent down projection", down + (inner or 0), hidden, saved=kept)
+        elements = self.tokens * (latent.kv_rank + (inner or 0))
+        yield self.streaming("latent norm", elements, 1, 1, saved=elements * act, kernel="norm")
+        query_input = self.tokens * inner * act if inner else 0.0
+        yield self.product("query projection", heads * a.head_dim, inner or hidden, saved=query_input)
+        width = heads * (latent.nope_dim + a.v_head_dim)
+        yield self.product("key and value projection", width, latent.kv_rank, saved=self.tokens * latent.kv_rank * act)
+
+    def attention_output(self, a: Attention) -> float:
+        """Bytes of attention's output and of its softmax's statistics."""
+        q_heads = a.q_heads / self.job.layout.tensor
+        return self.tokens * q_heads * (a.v_head_dim * self.act + FP32)
 
     def fused_attention(self, a: Attention, q_heads: float, kv_heads: float, qkv: float) -> Block:
         """FlashAttention: queries, keys and values are kept, scores are formed again in the backward pass.
@@ -128,7 +164,7 @@ class Blocks:
         shape = HeadShape(
             q_heads, kv_heads, a.head_dim, a.v_head_dim, kv_heads * (a.head_dim + a.v_head_dim), act, act
         )  # fmt: skip
-        chunks = ((0, self.job.sequence),) * self.job.micro_batch
+        chunks = tuple((0, length) for length in self.sequences)
         forward = AttentionOp(Span(a.window), shape, shape, chunks)
         backward = AttentionOp(Span(a.window), shape, shape, chunks, share=2.5)
         return Block("attention", (forward,), (backward,), (), qkv, core=True, entering=qkv)

@@ -7,7 +7,9 @@ from typing import Literal
 
 from simulator.errors import InputError
 from simulator.workloads.dtypes import DTYPES, DType
+from simulator.workloads.training.context import ContextPlan
 from simulator.workloads.training.optimizers import ADAM, Optimizer
+from simulator.workloads.training.routing import EVEN, Routing
 from simulator.workloads.transformer import Experts, Layer, Transformer
 
 Recompute = Literal["none", "selective", "full"]
@@ -31,8 +33,10 @@ class Layout:
     """Degrees of parallelism of a job.
 
     `tensor` devices split each layer (with `sequence_parallel` also what lies between the products), `pipeline` stages
-    hold `chunks` pieces of the layers each, `data` replicas share the batch. `zero` shards optimiser states (1), also
-    gradients (2), also weights (3) over the replicas. Ranks are dealt to devices in the order tensor, data, pipeline.
+    hold `chunks` pieces of the layers each, `data` replicas share the batch, and `context` ranks of each share its
+    sequences. `expert` consecutive ones of these ranks share out the experts of a layer. `zero` shards optimiser states
+    (1), also gradients (2), also weights (3) over all that hold the same weights. Ranks are dealt to devices in the
+    order tensor, context, data, pipeline.
     """
 
     tensor: int = 1
@@ -41,10 +45,17 @@ class Layout:
     chunks: int = 1
     sequence_parallel: bool = False
     zero: int = 0
+    context: int = 1
+    expert: int = 1
 
     @property
     def devices(self) -> int:
-        return self.tensor * self.pipeline * self.data
+        return self.tensor * self.context * self.pipeline * self.data
+
+    @property
+    def copies(self) -> int:
+        """Devices that hold the same weights: replicas times the ranks that share their sequences."""
+        return self.data * self.context
 
     @property
     def model_chunks(self) -> int:
@@ -70,7 +81,9 @@ class Job:
 
     `fused_attention` keeps no scores in memory (FlashAttention, arXiv:2205.14135). `dropout` says that the model is
     trained with it, `overlap_sends` that stages compute while they receive. With `eager`, kernels are those of
-    PyTorch's eager mode. Without a `head` the model ends with its last layer.
+    PyTorch's eager mode. Without a `head` the model ends with its last layer. `context` plans attention over the
+    ranks that share a sequence. With `keep_attention` full recomputation leaves out attention, whose outputs are kept
+    (LoongTrain's selective checkpointing, arXiv:2406.18485, section 5.2). `routing` says how tokens get to experts.
     """
 
     model: Transformer
@@ -86,6 +99,9 @@ class Job:
     overlap_sends: bool = False
     eager: Eager | None = None
     head: bool = True
+    context: ContextPlan | None = None
+    keep_attention: bool = False
+    routing: Routing = EVEN
 
     @property
     def micro_batches(self) -> int:
@@ -115,11 +131,25 @@ class Job:
                 f"interleaving needs micro-batches in multiples of the {layout.pipeline} stages, and there are "
                 f"{self.micro_batches}: change global_batch, or set chunks to 1"
             )
+        if self.sequence % layout.context:
+            raise InputError(f"context {layout.context} does not divide sequences of {self.sequence} tokens")
         for layer in set(model.layers):
             if layer.attention.q_heads % layout.tensor:
                 raise InputError(
                     f"tensor_parallel {layout.tensor} does not divide the {layer.attention.q_heads} heads "
                     f"of {model.name}"
                 )
-            if isinstance(layer.ffn, Experts):
-                raise InputError(f"training {model.name} is not modelled: it has experts")
+        self._check_experts()
+
+    def _check_experts(self) -> None:
+        layout, found = self.layout, {x.ffn.experts for x in self.model.layers if isinstance(x.ffn, Experts)}
+        if layout.expert == 1:
+            return
+        if not found:
+            raise InputError(f"expert {layout.expert}: {self.model.name} has no experts to share out, leave it out")
+        if layout.copies % layout.expert or min(found) % layout.expert:
+            raise InputError(
+                f"expert {layout.expert} must divide data x context = {layout.copies} and the {min(found)} experts"
+            )
+        if layout.tensor > 1 and not layout.sequence_parallel:
+            raise InputError("expert beside tensor needs every device to have its own tokens: set sequence_parallel")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from simulator.workloads.operators import AnyOperator, Call
-from simulator.workloads.training.blocks import Block, Blocks
+from simulator.workloads.training.block import Block
+from simulator.workloads.training.blocks import Blocks
 from simulator.workloads.training.job import Job
 
 
@@ -28,9 +29,12 @@ class Passes:
     working: float
 
 
-def passes_of(job: Job, chunk: int) -> Passes:
-    """The passes of chunk number `chunk` of the model's layers; the first embeds, the last has head and loss."""
-    builder = Blocks(job)
+def passes_of(job: Job, chunk: int, lengths: tuple[int, ...] = ()) -> Passes:
+    """The passes of chunk number `chunk` of the model's layers; the first embeds, the last has head and loss.
+
+    The micro-batch's sequences are of `lengths` tokens; all of the job's own where none are given.
+    """
+    builder = Blocks(job, lengths)
     layers = Counter(job.chunk_layers(chunk))
     inside = [(block, count) for layer, count in layers.items() for block in builder.layer(layer)]
     ends: list[Block] = []
@@ -41,10 +45,13 @@ def passes_of(job: Job, chunk: int) -> Passes:
     every = [*inside, *((block, 1) for block in ends)]
     layer_input = builder.between * job.model.hidden * builder.act
     kept = [(b, n) for b, n in inside if job.recompute == "none" or (job.recompute == "selective" and not b.core)]
-    again = {"none": [], "selective": [(b, n) for b, n in inside if b.core], "full": inside}[job.recompute]
+    outside = [(b, n) for b, n in inside if not (b.core and job.keep_attention)]
+    again = {"none": [], "selective": [(b, n) for b, n in inside if b.core], "full": outside}[job.recompute]
     saved = sum(b.saved * n for b, n in kept) + sum(b.saved for b in ends)
     if job.recompute == "full":
         saved += layer_input * sum(layers.values())
+        if job.keep_attention:
+            saved += sum(builder.attention_output(layer.attention) * n for layer, n in layers.items())
     if job.recompute == "selective":
         saved += sum(_entering(inside))
     return Passes(
@@ -53,7 +60,8 @@ def passes_of(job: Job, chunk: int) -> Passes:
         tuple(_calls(every, "inputs")),
         tuple(_calls(every, "weights")),
         saved,
-        max((sum(b.saved for b in builder.layer(layer)) for layer in layers), default=0.0) if again else 0.0,
+        (max((sum(b.saved for b in builder.layer(layer)) for layer in layers), default=0.0) if again else 0.0)
+        + max((b.working for b, _ in inside), default=0.0),
     )
 
 

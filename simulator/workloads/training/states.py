@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.workloads.training.job import Job
+from simulator.workloads.transformer import Experts
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Bytes of one device's share of a stage, and the parameters that it computes with and that it updates."""
+    """Bytes of one device's share of a stage, and the parameters that it computes with and that it updates.
+
+    `routed` of the parameters are those of its experts, which fewer devices have copies of.
+    """
 
     weights: float
     gradients: float
     optimizer: float
     parameters: float
     updated: float
+    routed: float = 0.0
 
     @property
     def total(self) -> float:
@@ -34,21 +39,37 @@ def chunk_parameters(job: Job, chunk: int) -> float:
     if chunk == job.layout.model_chunks - 1:
         tied = model.vocab * model.hidden if model.tied_embedding and chunk else 0
         total += (model.head_parameters() + tied) / tensor
-    return total
+    return total - (job.layout.expert - 1) * routed_parameters(job, chunk)
+
+
+def routed_parameters(job: Job, chunk: int) -> float:
+    """Parameters of the experts that one device has of a chunk."""
+    routed = sum(
+        layer.ffn.experts * layer.ffn.expert.parameters(job.model.hidden)
+        for layer in job.chunk_layers(chunk)
+        if isinstance(layer.ffn, Experts)
+    )
+    return routed / job.layout.tensor / job.layout.expert
 
 
 def stage_states(job: Job, stage: int) -> States:
     """States of one device of a stage under the job's ZeRO level (Rajbhandari et al., arXiv:1910.02054)."""
     layout = job.layout
-    own = sum(chunk_parameters(job, c * layout.pipeline + stage) for c in range(layout.chunks))
+    pieces = [c * layout.pipeline + stage for c in range(layout.chunks)]
+    own = sum(chunk_parameters(job, piece) for piece in pieces)
+    routed = sum(routed_parameters(job, piece) for piece in pieces)
 
-    def shard(level: int) -> float:
-        return layout.data if layout.zero >= level else 1
+    def share(each: float, level: int) -> float:
+        """What a device keeps at `each` a parameter, shared out if the level says so; experts have fewer copies."""
+        if layout.zero < level:
+            return own * each
+        return (own - routed) * each / layout.copies + routed * each / (layout.copies // layout.expert)
 
     return States(
-        own * job.formats.compute.bytes / shard(3),
-        own * job.formats.gradients.bytes / shard(2),
-        own * job.optimizer.states / shard(1),
+        share(job.formats.compute.bytes, 3),
+        share(job.formats.gradients.bytes, 2),
+        share(job.optimizer.states, 1),
         own,
-        own / shard(1),
+        share(1.0, 1),
+        routed,
     )

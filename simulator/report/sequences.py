@@ -1,0 +1,67 @@
+"""Where the time of long sequences and of experts goes: attention, waiting for rings, all-to-all exchanges."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from simulator.workloads.operators import Call, Collective, Round, Rounds
+from simulator.workloads.training.job import Job
+from simulator.workloads.transformer import Experts
+
+if TYPE_CHECKING:
+    from simulator.engine.training.step import Step
+
+SCORES = ("attention scores", "softmax", "attention dropout", "attention over values")
+SUM = "context gradient sum"
+
+
+def computed(calls: Iterable[Call]) -> Iterator[Call]:
+    """Calls with the operators of rounds in place of the rounds."""
+    for call in calls:
+        if isinstance(call.op, Rounds):
+            yield from (Call(call.name, op, count * call.count) for op, count in call.op.leaves())
+        else:
+            yield call
+
+
+def exchanged(call: Call) -> bool:
+    """Whether a call is a collective over ranks that share a sequence or experts."""
+    return isinstance(call.op, Collective) and (call.op.pattern == "all_to_all" or call.name == SUM)
+
+
+def exposed_seconds(step: Step, calls: Iterable[Call]) -> dict[str, float]:
+    """Seconds in which a device only waits for exchanges: `ring_wait` and `all_to_all`, where there are such."""
+    found: dict[str, float] = defaultdict(float)
+    for call in calls:
+        if isinstance(call.op, Rounds):
+            work = sum(step.of(op) * count for op, count in call.op.leaves())
+            found[_kind(call.op)] += (step.of(call.op) - work) * call.count
+        elif exchanged(call):
+            found["ring_wait" if call.name == SUM else "all_to_all"] += step.of(call.op) * call.count
+    return dict(found)
+
+
+def attention_seconds(step: Step, calls: Iterable[Call]) -> float:
+    """Seconds of computing attention proper, projections left out."""
+    parts = (c for c in computed(calls) if c.op.kind == "attention" or c.name in SCORES)
+    return sum(step.of(c.op) * c.count for c in parts)
+
+
+def useful_share(job: Job, name: str) -> float:
+    """Share of a call's products that the model needs: none of a routing mask's, of experts' rows the mean load."""
+    if name.endswith("einsum"):
+        return 0.0
+    experts = next((x.ffn for x in job.model.layers if isinstance(x.ffn, Experts)), None)
+    if experts is None or not name.startswith("expert"):
+        return 1.0
+    return experts.top_k / job.routing.rows(experts, job.layout.expert)
+
+
+def _kind(op: Rounds) -> str:
+    return "all_to_all" if any(_exchanges(each) for each in op.rounds) else "ring_wait"
+
+
+def _exchanges(each: Round) -> bool:
+    return any(s.transfer.pattern == "all_to_all" for s in each.sends)
