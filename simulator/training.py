@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,18 @@ import numpy as np
 from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import check_memory
+from simulator.engine.training.offloading.running import offloaded
 from simulator.engine.training.step import Step
 from simulator.engine.training.varied import VariedStep
-from simulator.errors import refuse_beside
+from simulator.errors import InputError, refuse_beside
+from simulator.hardware.host import Drives, host_share
+from simulator.hardware.node import node
 from simulator.policies.context import ContextParallel
 from simulator.policies.packing import Packing
 from simulator.policies.pipeline import Schedule
 from simulator.policies.registry import build_policy
 from simulator.specs.settings import lay_over
-from simulator.specs.training import BatchSpec, GptSpec, RoutingSpec, ScheduleSpec, TrainingScenario
+from simulator.specs.training import BatchSpec, GptSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
 from simulator.workloads.dtypes import dtype
 from simulator.workloads.generators.building import length_law
@@ -63,9 +66,12 @@ def train(scenario: TrainingScenario) -> TrainingResult:
         context=context,
     )
     if scenario.batch.lengths is not None:
+        refuse_beside("sequences of different lengths", {"offload": scenario.offload is not None})
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
         varied = VariedStep(step, lengths_of(scenario.batch), packing, context)
         return TrainingResult(scenario, step, varied)
+    if scenario.offload is not None:
+        step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)
     return TrainingResult(scenario, step)
 
@@ -110,6 +116,22 @@ def load_training(path: str | Path, overrides: Sequence[str] | Mapping[str, Any]
     if isinstance(values, dict):
         lay_over(values, overrides, TrainingScenario)
     return validated(TrainingScenario, values, "a training scenario", file=path, text=text)
+
+
+def _offloaded(step: Step, spec: OffloadSpec, node_name: str | None) -> Step:
+    """The step with what leaves the device, in the scenario's host."""
+    usual = node_name or step.law.device.node
+    if usual is None:
+        raise InputError(f"offload needs a host, and {step.law.device.id} has no usual node: name a node")
+    of, h = node(usual), spec.host
+    drives = Drives(
+        h.drives or of.devices_per_node, h.drive_read_gb_per_s * 1e9, h.drive_write_gb_per_s * 1e9, h.drive_tb * 1e12
+    )
+    memory = None if h.memory_gb is None else h.memory_gb * 1e9
+    devices = min(step.job.layout.devices, of.devices_per_node)
+    host = host_share(of, devices, drives=drives, memory=memory, sockets=h.sockets, cpu=h.cpu)
+    policy = build_policy("offload", spec.policy, spec.options)
+    return replace(step, offloaded=offloaded(step, host, policy))
 
 
 def _model(given: str | GptSpec, sequence: int) -> Transformer:

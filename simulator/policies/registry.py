@@ -134,6 +134,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "lfu": "simulator.policies.kv_cache.eviction:Lfu",
         "cost-aware": "simulator.policies.kv_cache.eviction:CostAware",
     },
+    "offload": {
+        "zero-offload": "simulator.policies.offload:ZeroOffload",
+        "zero-infinity": "simulator.policies.offload:ZeroInfinity",
+        "fuyou": "simulator.policies.offload:Fuyou",
+        "deep-optimizer-states": "simulator.policies.offload:DeepOptimizerStates",
+    },
     "schedule": {
         "gpipe": "simulator.policies.pipeline:GPipe",
         "1f1b": "simulator.policies.pipeline:OneForwardOneBackward",

@@ -11,6 +11,7 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
+from simulator.report.offload import offload_breakdown, offload_figures, offload_memory, print_offload
 from simulator.report.sequences import attention_seconds, computed, exchanged, exposed_seconds, useful_share
 from simulator.workloads.operators import Call
 
@@ -28,6 +29,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     price = device.price if price is None else price
     cost = None if price is None else price * layout.devices * seconds / 3600.0
     energy = step_energy(step)
+    extra = {} if step.offloaded is None else {"offload": offload_figures(step.offloaded)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
         "layout": {"device": device.id, "devices": layout.devices, **asdict(layout)},
@@ -40,11 +42,12 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "breakdown_s": breakdown(step),
         "bubble_share": bubble_share(step),
         "attention_share": attention_share(step),
-        "memory_gb": [_memory(step, s) for s in range(layout.pipeline)],
+        "memory_gb": memory_of(step),
         "energy_kwh": energy / 3.6e6,
         "cost_usd": cost,
         "cost_per_million_tokens_usd": None if cost is None else cost / tokens * 1e6,
         "calibration": {"kernels": step.law.calibrations.name, "stack": result.scenario.stack},
+        **extra,
     }
 
 
@@ -55,6 +58,8 @@ def model_flops(step: Step) -> float:
 
 def hardware_flops(step: Step) -> float:
     """FLOPs that the devices do in a step, recomputation counted."""
+    if step.offloaded is not None:
+        return step.offloaded.flops * step.job.layout.devices
     return _flops(step, lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights))
 
 
@@ -71,6 +76,8 @@ def _products(calls: Iterable[Call]) -> Iterable[Call]:
 
 def breakdown(step: Step) -> dict[str, float]:
     """Seconds of a step on the stage that computes longest, by part; `wait` is what it waits for other stages."""
+    if step.offloaded is not None:
+        return offload_breakdown(step.offloaded)
     layout, n = step.job.layout, step.job.micro_batches
     stage = max(range(layout.pipeline), key=step.timeline.busy)
     own = [step.passes[c * layout.pipeline + stage] for c in range(layout.chunks)]
@@ -97,6 +104,8 @@ def breakdown(step: Step) -> dict[str, float]:
 
 def bubble_share(step: Step) -> float:
     """Share of the pipeline's time in which its stages wait, the mean over the stages."""
+    if step.offloaded is not None:
+        return 0.0
     busy = [step.timeline.busy(s) for s in range(step.job.layout.pipeline)]
     return 1.0 - float(np.mean(busy)) / step.timeline.seconds
 
@@ -123,11 +132,18 @@ def step_energy(step: Step) -> float:
         flops = step.job.micro_batches * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
         local = [c for c in computed(calls) if c.op.kind != "collective"]
         moved = step.job.micro_batches * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
-        busy = step.timeline.busy(stage)
+        busy = step.busy(stage)
         compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
         watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]
         total += float(watts) * busy + device.idle_power * (step.step_seconds - busy)
     return total * layout.tensor * layout.copies
+
+
+def memory_of(step: Step) -> list[dict[str, float]]:
+    """GB of one device of each stage, by what takes them."""
+    if step.offloaded is not None:
+        return [offload_memory(step.offloaded)]
+    return [_memory(step, s) for s in range(step.job.layout.pipeline)]
 
 
 def _memory(step: Step, stage: int) -> dict[str, float]:
@@ -168,6 +184,8 @@ def print_training(summary: dict[str, Any]) -> None:
         for name, value in summary["breakdown_s"].items()
     ]
     print_rows("a step of the stage that computes longest", parts)
+    if "offload" in summary:
+        print_offload(summary["offload"])
     stages = summary["memory_gb"]
     shown = sorted({0, len(stages) // 2, len(stages) - 1})
     print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from simulator.specs.part import Count, Part
+from simulator.hardware.host import DRIVE
+from simulator.hardware.storage import NVME
+from simulator.specs.part import Count, Part, Positive
 from simulator.workloads.dtypes import dtype
 
 
@@ -102,6 +104,30 @@ class RoutingSpec(Part):
     parts: Annotated[int, Field(ge=1, le=64)] | Literal["adaptive"] = 1
 
 
+class TrainingHostSpec(Part):
+    """The host of a node where it is not the node's usual one; None keeps that.
+
+    `cpu` is a device id, `drives` how many NVMe drives the node has (None: one a device) and what one reads, writes
+    and holds.
+    """
+
+    cpu: str | None = None
+    sockets: Count | None = None
+    memory_gb: Positive | None = None
+    drives: Count | None = None
+    drive_read_gb_per_s: Positive = NVME[0] / 1e9
+    drive_write_gb_per_s: Positive = NVME[1] / 1e9
+    drive_tb: Positive = DRIVE / 1e12
+
+
+class OffloadSpec(Part):
+    """What leaves the device, by a policy's name or `module:Class`, and its options."""
+
+    policy: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    host: TrainingHostSpec = TrainingHostSpec()
+
+
 class TrainingScenario(Part):
     """A training run. `stack` says whose kernels run it; `fused_attention` keeps no scores in memory."""
 
@@ -124,4 +150,5 @@ class TrainingScenario(Part):
     keep_attention: bool = False
     routing: RoutingSpec = RoutingSpec()
     stack: str = "megatron"
+    offload: OffloadSpec | None = None
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -67,6 +67,9 @@ def _changes(timeline: Timeline, stage: int, saved: list[float], last: str) -> t
 
 def check_memory(step: Step) -> None:
     """Raise `InputError` with the missing bytes and a change that helps, if a stage does not fit."""
+    if step.offloaded is not None:
+        step.offloaded.check_memory()
+        return
     capacity = step.law.device.memory_capacity
     worst = max((stage_memory(step, s) for s in range(step.job.layout.pipeline)), key=lambda m: m.total)
     if worst.total <= capacity:

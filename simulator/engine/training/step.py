@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,16 +19,23 @@ from simulator.workloads.training.job import Job
 from simulator.workloads.training.passes import Passes, passes_of
 from simulator.workloads.training.states import States, chunk_parameters, routed_parameters, stage_states
 
+if TYPE_CHECKING:
+    from simulator.engine.training.offloading.running import OffloadedStep
+
 FP32 = DTYPES["fp32"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step of `job` on devices that `law` times, its passes ordered by `schedule`."""
+    """A step of `job` on devices that `law` times, its passes ordered by `schedule`.
+
+    `offloaded` is the step as it runs where tensors leave the device between the moments that need them.
+    """
 
     job: Job
     law: TimingLaw
     schedule: Schedule
+    offloaded: OffloadedStep | None = field(default=None, repr=False, compare=False)
     _timed: dict[AnyOperator, float] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -115,7 +123,13 @@ class Step:
     @property
     def step_seconds(self) -> float:
         """Seconds of the whole step."""
+        if self.offloaded is not None:
+            return self.offloaded.seconds
         return self.timeline.seconds + self.end_seconds
+
+    def busy(self, stage: int) -> float:
+        """Seconds in which a stage computes passes."""
+        return self.timeline.busy(stage) if self.offloaded is None else self.offloaded.computing
 
     def states(self, stage: int) -> States:
         return stage_states(self.job, stage)
