@@ -25,7 +25,7 @@ def offload_figures(found: OffloadedStep) -> dict[str, Any]:
     """Plain data; gigabytes of one device a step."""
     after = found.seconds - found.passes_seconds
     return {
-        "policy_plan": plan_of(found),
+        "plan": plan_of(found),
         "passes_s": found.passes_seconds,
         "after_passes_s": after,
         "moved_gb": {name: value / 1e9 for name, value in found.moved().items()},
