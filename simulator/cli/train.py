@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from simulator.specs.training import TrainingScenario
 
 
 def train(
@@ -13,22 +16,36 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the scenario.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for summary.json.")] = None,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Also write timeline.json, which opens in Perfetto.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for summary.json and report.html.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
     """Step time, share of peak, memory and breakdown of a training run.
 
     Example: simulator train simulator/scenarios/training/gpt-1t.yaml --set batch.micro=1
     """
+    from simulator.training import load_training
+
+    step(load_training(scenario, settings or []), out=out, json_file=json_file, timeline=timeline, quiet=quiet)
+
+
+def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
+    """Simulate a step, write what was asked for and print the headline figures."""
     from simulator.report.files import output_folder, write_json
     from simulator.report.training import print_training
-    from simulator.training import load_training
     from simulator.training import train as run
 
     folder = None if out is None else output_folder(out)
-    summary = run(load_training(scenario, settings or [])).summary
+    result = run(scenario)
+    summary = result.summary
     if folder is not None:
+        if timeline:
+            from simulator.report.training_timeline import write_step_timeline
+
+            write_step_timeline(folder / "timeline.json", result.step)
         write_json(folder / "summary.json", summary)
     if json_file is not None:
         write_json(json_file, summary)

@@ -1,0 +1,96 @@
+"""A training step as a Chrome trace, one row a stream a stage: open `timeline.json` at https://ui.perfetto.dev."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from simulator.engine.training.step import Step
+from simulator.policies.pipeline import Pass
+from simulator.report.timeline import Event, write_trace
+
+MOST_PASSES = 100_000
+STREAMS = ("compute", "sends", "reduction", "optimizer")
+
+
+class Span(NamedTuple):
+    """What a stream of a stage does from `start` to `end` (seconds from the step's beginning)."""
+
+    stage: int
+    stream: str
+    name: str
+    start: float
+    end: float
+
+
+def write_step_timeline(path: Path, step: Step, *, most_passes: int = MOST_PASSES) -> None:
+    """Write the trace: a process a stage, its streams as rows.
+
+    Where a step has more than `most_passes`, stages at even distances are shown, the first and the last among them;
+    the file's metadata says which.
+    """
+    stages = shown_stages(step, most_passes // max(len(p) for p in step.timeline.passes))
+    note = {"stages": step.job.layout.pipeline, "stages_shown": stages}
+    write_trace(path, note, _events(step, stages))
+
+
+def shown_stages(step: Step, most: int) -> list[int]:
+    """At most so many stages (2 or more) at even distances, the first and the last among them."""
+    stages = step.job.layout.pipeline
+    if stages <= max(2, most):
+        return list(range(stages))
+    count = max(2, most) - 1
+    return [round(i * (stages - 1) / count) for i in range(count + 1)]
+
+
+def spans(step: Step, stages: list[int]) -> Iterator[Span]:
+    """What the streams of these stages do, stage by stage."""
+    for stage in stages:
+        yield from _passes(step, stage)
+        yield from _end(step, stage)
+
+
+def pass_name(each: Pass) -> str:
+    """A pass with its micro-batch and chunk, counted from 0."""
+    return f"{each.kind} m{each.micro_batch} c{each.chunk}"
+
+
+def _passes(step: Step, stage: int) -> Iterator[Span]:
+    found, last = step.timeline, len(step.passes) - 1
+    pieces = [c * step.job.layout.pipeline + stage for c in range(step.job.layout.chunks)]
+    columns = (found.passes[stage], found.starts[stage].tolist(), found.ends[stage].tolist())
+    for each, start, end in zip(*columns, strict=True):
+        yield Span(stage, "compute", pass_name(each), start, end)
+        piece = pieces[each.chunk]
+        leaves = piece < last if each.kind == "forward" else each.kind == "backward" and piece > 0
+        if leaves and step.send_seconds:
+            yield Span(stage, "sends", f"send {pass_name(each)}", end, end + step.send_seconds)
+
+
+def _end(step: Step, stage: int) -> Iterator[Span]:
+    """After the last pass of any stage: sums of shared embeddings, the gradients' reduction, the update."""
+    now, tied = step.timeline.seconds, step.tied_seconds()
+    if tied and stage in (0, step.job.layout.pipeline - 1):
+        yield Span(stage, "reduction", "shared embedding", now, now + tied)
+    reduced = now + tied + step.reduce_seconds(stage)
+    if reduced > now + tied:
+        yield Span(stage, "reduction", "gradients", now + tied, reduced)
+    yield Span(stage, "optimizer", "update", reduced, reduced + step.update_seconds(stage))
+
+
+def _events(step: Step, stages: list[int]) -> Iterator[Event]:
+    for stage in stages:
+        yield {"ph": "M", "pid": stage, "name": "process_name", "args": {"name": f"stage {stage}"}}
+        yield {"ph": "M", "pid": stage, "name": "process_sort_index", "args": {"sort_index": stage}}
+        for row, stream in enumerate(STREAMS):
+            yield {"ph": "M", "pid": stage, "tid": row, "name": "thread_name", "args": {"name": stream}}
+    for span in spans(step, stages):
+        yield {
+            "ph": "X",
+            "pid": span.stage,
+            "tid": STREAMS.index(span.stream),
+            "ts": span.start * 1e6,
+            "dur": (span.end - span.start) * 1e6,
+            "name": span.name,
+        }
