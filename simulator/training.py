@@ -33,7 +33,7 @@ from simulator.workloads.training.gpt import gpt
 from simulator.workloads.training.job import Formats, Job, Layout
 from simulator.workloads.training.optimizers import optimizer
 from simulator.workloads.training.routing import Routing
-from simulator.workloads.transformer import Transformer
+from simulator.workloads.transformer import Experts, FeedForward, Transformer
 from simulator.yaml_io import loads_yaml, read_text
 
 
@@ -137,7 +137,13 @@ def _offloaded(step: Step, spec: OffloadSpec, node_name: str | None) -> Step:
 def _model(given: str | GptSpec, sequence: int) -> Transformer:
     if isinstance(given, str):
         return model(given)
-    return gpt(sequence=sequence, **given.model_dump())
+    found = gpt(sequence=sequence, **given.model_dump(exclude={"experts"}))
+    if given.experts is None:
+        return found
+    layer = found.layers[0]
+    assert isinstance(layer.ffn, FeedForward)
+    routed = replace(layer, ffn=Experts(given.experts.count, given.experts.top_k, layer.ffn))
+    return replace(found, layers=(routed,) * len(found.layers))
 
 
 def _routing(spec: RoutingSpec) -> Routing:

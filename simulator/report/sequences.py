@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from simulator.workloads.operators import Call, Collective, Round, Rounds
+from simulator.workloads.training.blocks import Blocks
+from simulator.workloads.training.expert_blocks import ExpertBlocks
 from simulator.workloads.training.job import Job
 from simulator.workloads.transformer import Experts
 
@@ -47,6 +49,30 @@ def attention_seconds(step: Step, calls: Iterable[Call]) -> float:
     """Seconds of computing attention proper, projections left out."""
     parts = (c for c in computed(calls) if c.op.kind == "attention" or c.name in SCORES)
     return sum(step.of(c.op) * c.count for c in parts)
+
+
+def experts_figures(step: Step) -> dict[str, float | int] | None:
+    """How a layer's experts fare in one micro-batch's passes, None for a model without.
+
+    `layer_s` are the seconds of one layer from router to combination, forward and backward, of which `all_to_all_share`
+    is waiting for exchanges; `imbalance` is the busiest rank's load over the mean and `dropped_share` of the visits
+    finds no room.
+    """
+    job = step.job
+    kinds = {x.ffn for x in job.model.layers if isinstance(x.ffn, Experts)}
+    if not kinds:
+        return None
+    experts, routing = next(iter(kinds)), job.routing
+    blocks = list(ExpertBlocks(job, experts, Blocks(job).between).blocks())
+    calls = [Call(b.name, op) for b in blocks for op in (*b.forward, *b.inputs, *b.weights)]
+    seconds = step.seconds(calls)
+    return {
+        "layer_s": seconds,
+        "all_to_all_share": exposed_seconds(step, calls).get("all_to_all", 0.0) / seconds,
+        "parts": routing.parts or 1,
+        "imbalance": routing.rows(experts, job.layout.expert) / routing.rows(experts, 1),
+        "dropped_share": routing.dropped(experts),
+    }
 
 
 def useful_share(job: Job, name: str) -> float:

@@ -12,7 +12,14 @@ from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
 from simulator.report.offload import offload_breakdown, offload_figures, offload_memory, print_offload
-from simulator.report.sequences import attention_seconds, computed, exchanged, exposed_seconds, useful_share
+from simulator.report.sequences import (
+    attention_seconds,
+    computed,
+    exchanged,
+    experts_figures,
+    exposed_seconds,
+    useful_share,
+)
 from simulator.workloads.operators import Call
 
 if TYPE_CHECKING:
@@ -27,6 +34,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     peak = step.law.peak(job.formats.compute.compute) * layout.devices
     price = result.scenario.price_per_device_hour
     price = device.price if price is None else price
+    experts = experts_figures(step)
     cost = None if price is None else price * layout.devices * seconds / 3600.0
     energy = step_energy(step)
     extra = {} if step.offloaded is None else {"offload": offload_figures(step.offloaded)}
@@ -42,6 +50,8 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "breakdown_s": breakdown(step),
         "bubble_share": bubble_share(step),
         "attention_share": attention_share(step),
+        "largest_micro_batch": largest_micro_batch(step),
+        **({} if experts is None else {"experts": experts}),
         "memory_gb": memory_of(step),
         "energy_kwh": energy / 3.6e6,
         "cost_usd": cost,
@@ -117,6 +127,13 @@ def attention_share(step: Step) -> float:
     return step.job.micro_batches * attention_seconds(step, calls) / busy
 
 
+def largest_micro_batch(step: Step) -> int:
+    """Sequences of a micro-batch that every stage has memory for, activations growing with their number."""
+    capacity, micro = step.law.device.memory_capacity, step.job.micro_batch
+    found = [stage_memory(step, s) for s in range(step.job.layout.pipeline)]
+    return min(int((capacity - RESERVED - m.states.total) * micro / (m.activations + m.working)) for m in found)
+
+
 def step_energy(step: Step) -> float:
     """Joules of all devices: at the power of the work while a stage computes, idle else."""
     layout, device = step.job.layout, step.law.device
@@ -173,6 +190,8 @@ def print_training(summary: dict[str, Any]) -> None:
         {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
         {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:.1%}"},
         {"figure": "attention in computing", "value": f"{summary['attention_share']:.1%}"},
+        *_expert_rows(summary.get("experts")),
+        *_sequence_rows(summary.get("sequences")),
         {"figure": "energy", "value": f"{summary['energy_kwh']:,.3f} kWh a step"},
     ]
     if summary["cost_usd"] is not None:
@@ -189,3 +208,24 @@ def print_training(summary: dict[str, Any]) -> None:
     stages = summary["memory_gb"]
     shown = sorted({0, len(stages) // 2, len(stages) - 1})
     print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])
+
+
+def _expert_rows(experts: dict[str, Any] | None) -> list[dict[str, str]]:
+    if experts is None:
+        return []
+    return [
+        {"figure": "experts of a layer, both passes", "value": f"{experts['layer_s'] * 1e3:,.3f} ms"},
+        {"figure": "waiting for all-to-all in it", "value": f"{experts['all_to_all_share']:.1%}"},
+        {"figure": "busiest rank's load over the mean", "value": f"{experts['imbalance']:.2f}"},
+        {"figure": "visits dropped", "value": f"{experts['dropped_share']:.1%}"},
+    ]
+
+
+def _sequence_rows(sequences: dict[str, Any] | None) -> list[dict[str, str]]:
+    if sequences is None:
+        return []
+    ranks = ", ".join(f"{count} on {ranks}" for ranks, count in sequences["micro_batches_by_ranks"].items())
+    return [
+        {"figure": "micro-batches by ranks that share them", "value": ranks},
+        {"figure": "busiest rank over the mean", "value": f"{sequences['imbalance_of_ranks']:.2f}"},
+    ]

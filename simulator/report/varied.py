@@ -12,7 +12,14 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED
 from simulator.engine.training.varied import VariedStep, every
 from simulator.hardware.power import device_power
-from simulator.report.sequences import attention_seconds, computed, exchanged, exposed_seconds, useful_share
+from simulator.report.sequences import (
+    attention_seconds,
+    computed,
+    exchanged,
+    experts_figures,
+    exposed_seconds,
+    useful_share,
+)
 from simulator.workloads.operators import Call
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ def summarise_varied(result: TrainingResult, varied: VariedStep) -> dict[str, An
     price = device.price if price is None else price
     cost = None if price is None else price * layout.devices * seconds / 3600.0
     ends, busy = varied.ends
+    experts = experts_figures(step)
     wanted = 3.0 * _flops(varied, lambda p: p.forward, useful=True)
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
@@ -42,6 +50,7 @@ def summarise_varied(result: TrainingResult, varied: VariedStep) -> dict[str, An
         "bubble_share": 1.0 - float(busy.mean() / ends.max()),
         "attention_share": _attention_share(varied),
         "sequences": _sequences(varied),
+        **({} if experts is None else {"experts": experts}),
         "memory_gb": [_memory(varied, s) for s in range(layout.pipeline)],
         "energy_kwh": _energy(varied) / 3.6e6,
         "cost_usd": cost,

@@ -12,8 +12,15 @@ from simulator.specs.part import Count, Part, Positive
 from simulator.workloads.dtypes import dtype
 
 
+class GptExpertsSpec(Part):
+    """Experts in place of the feed-forward part of every layer: how many, and how many of them a token visits."""
+
+    count: Count
+    top_k: Count = 2
+
+
 class GptSpec(Part):
-    """A GPT by its sizes, in place of a model's name."""
+    """A GPT by its sizes, in place of a model's name; with `experts` if it has any."""
 
     layers: Count
     hidden: Count
@@ -21,6 +28,7 @@ class GptSpec(Part):
     vocab: Count = 51200
     ffn: Count | None = None
     head_dim: Count | None = None
+    experts: GptExpertsSpec | None = None
     name: str = "gpt"
 
 

@@ -10,16 +10,16 @@ import numpy as np
 from simulator.policies.packing.mesh import Mesh, Placed
 from simulator.policies.packing.static import spread
 
-BISECTIONS = 12
+BISECTIONS, DOUBLINGS = 5, 6
 NODES = 200  # of the search tree of one program, a limit that does not depend on the machine
 
 
 class FlexibleGroups:
     """Heterogeneous groups (Wang et al., arXiv:2412.01523, section 4): long sequences on many ranks, short ones on few.
 
-    The batch, sorted by length, is cut into the fewest micro-batches that memory allows, or up to `more` more. For each
-    an integer program finds how many groups of each degree there are and how many sequences of each of `buckets`
-    lengths each degree takes, so that all are done within the shortest time (found by bisection).
+    The batch, sorted by length, is cut into the fewest micro-batches that memory allows, and into up to `more` more.
+    For each an integer program finds how many groups of each degree there are and how many sequences of each of
+    `buckets` lengths each degree takes, so that all are done within the shortest time (found by bisection).
     """
 
     def __init__(self, buckets: int = 16, more: int = 2) -> None:
@@ -29,16 +29,15 @@ class FlexibleGroups:
 
     def place(self, lengths: Sequence[int], mesh: Mesh) -> list[Placed]:
         ordered = sorted(lengths, reverse=True)
-        fewest = max(1, -(-sum(ordered) // (mesh.ranks * mesh.room)))
-        best: tuple[float, list[Placed]] | None = None
-        for count in range(fewest, fewest + self.more + 1):
-            found = self._in_micro_batches(ordered, count, mesh)
-            if found is not None and (best is None or found[0] < best[0]):
-                best = found
-        while best is None:
-            fewest += 1
-            best = self._in_micro_batches(ordered, fewest + self.more, mesh)
-        return best[1]
+        if ordered[0] > mesh.room * powers(mesh.degrees)[-1]:
+            raise ValueError(f"a sequence of {ordered[0]} tokens does not fit: a rank holds {mesh.room}")
+        count = max(1, -(-sum(ordered) // (mesh.ranks * mesh.room)))
+        found: list[tuple[float, list[Placed]]] = []
+        while len(found) <= self.more and count <= max(len(ordered), self.more + 1):
+            plan = self._in_micro_batches(ordered, count, mesh)
+            found += [] if plan is None else [plan]
+            count += 1
+        return min(found, key=lambda plan: plan[0])[1]
 
     def _in_micro_batches(self, ordered: list[int], count: int, mesh: Mesh) -> tuple[float, list[Placed]] | None:
         total, placed = 0.0, []
@@ -56,20 +55,25 @@ class FlexibleGroups:
     def _groups(self, part: Sequence[int], mesh: Mesh) -> list[tuple[list[int], int]] | None:
         """Sequences and degree of each group, None where the part does not fit."""
         program = Program.of(part, self.buckets, mesh)
-        low, high = 0.0, mesh.seconds(part, powers(mesh.degrees)[-1])
-        best = None
-        for _ in range(BISECTIONS):
-            limit = (low + high) / 2 if best is not None or low else high
-            found = program.groups_within(limit)
-            groups = None if found is None else self._spread(part, found, mesh)
-            if groups is None:
-                if limit == high:
-                    low, high = high, 2 * high
-                else:
-                    low = limit
-            else:
-                best, high = groups, min(limit, max(mesh.seconds(p, d) for p, d in groups))
+        low, high = 0.0, program.least()
+        best = self._within(high, program, part, mesh)
+        for _ in range(DOUBLINGS):
+            if best is not None:
+                break
+            low, high = high, 2 * high
+            best = self._within(high, program, part, mesh)
+        for _ in range(BISECTIONS if best is not None else 0):
+            limit = (low + high) / 2
+            found = self._within(limit, program, part, mesh)
+            low, high, best = (limit, high, best) if found is None else (low, limit, found)
         return best
+
+    def _within(
+        self, limit: float, program: Program, part: Sequence[int], mesh: Mesh
+    ) -> list[tuple[list[int], int]] | None:
+        """Groups by the program for a limit, with the sequences spread over them."""
+        counts = program.groups_within(limit)
+        return None if counts is None else self._spread(part, counts, mesh)
 
     def _spread(self, part: Sequence[int], counts: dict[int, int], mesh: Mesh) -> list[tuple[list[int], int]] | None:
         degrees = [d for d in sorted(counts, reverse=True) for _ in range(counts[d])]
@@ -106,8 +110,17 @@ class Program:
         groups = np.array_split(np.array(part), min(buckets, len(part)))
         return cls(mesh, tuple(int(g.max()) for g in groups), tuple(len(g) for g in groups))
 
+    def least(self) -> float:
+        """Seconds if all ranks shared out the work of the fewest ranks that hold each sequence."""
+        mesh, degrees = self.mesh, powers(self.mesh.degrees)
+        total = 0.0
+        for length, count in zip(self.lengths, self.counts, strict=True):
+            degree = next((d for d in degrees if d * mesh.room >= length), degrees[-1])
+            total += count * degree * mesh.seconds((length,), degree)
+        return total / mesh.ranks
+
     def groups_within(self, limit: float) -> dict[int, int] | None:
-        """Groups of each degree that do all sequences within `limit` seconds on the fewest ranks; None if none do.
+        """Groups of each degree that do all sequences within `limit` seconds; None if there are none.
 
         Of a degree d, m groups with n sequences of each bucket: all sequences placed, their seconds within m (limit -
         fixed), their tokens within m d room, and the ranks of all groups within those there are.
@@ -136,7 +149,7 @@ class Program:
         for j in range(b):
             assigned[j, d + j :: b] = 1.0
         found = milp(
-            all_ranks,
+            np.zeros(size),
             integrality=np.ones(size),
             bounds=Bounds(0, upper),
             constraints=[
@@ -144,7 +157,7 @@ class Program:
                 LinearConstraint(all_ranks, 0, mesh.ranks),
                 LinearConstraint(assigned, self.counts, self.counts),
             ],
-            options={"mip_rel_gap": 0.05, "node_limit": NODES},
+            options={"node_limit": NODES},
         )
         if found.x is None:
             return None
