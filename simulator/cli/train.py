@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simulator.errors import refuse_beside
+
 if TYPE_CHECKING:
     from simulator.specs.training import TrainingScenario
 
@@ -43,6 +45,7 @@ def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None
     summary = result.summary
     if folder is not None:
         if timeline:
+            refuse_beside("a timeline", {"sequences of different lengths": result.varied is not None})
             from simulator.report.training_timeline import write_step_timeline
 
             write_step_timeline(folder / "timeline.json", result.step)

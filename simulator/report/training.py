@@ -50,7 +50,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "breakdown_s": breakdown(step),
         "bubble_share": bubble_share(step),
         "attention_share": attention_share(step),
-        "largest_micro_batch": largest_micro_batch(step),
+        **({} if step.offloaded is not None else {"largest_micro_batch": largest_micro_batch(step)}),
         **({} if experts is None else {"experts": experts}),
         "memory_gb": memory_of(step),
         "energy_kwh": energy / 3.6e6,
