@@ -56,6 +56,7 @@ class TrainingResult:
 
 def train(scenario: TrainingScenario) -> TrainingResult:
     """Lay out and time one step. Raises `InputError` for what cannot be laid out or does not fit."""
+    _check_unused(scenario)
     context: ContextParallel = build_policy("context", scenario.context.policy, scenario.context.options)
     step = step_of(
         job_of(scenario),
@@ -74,6 +75,15 @@ def train(scenario: TrainingScenario) -> TrainingResult:
         step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)
     return TrainingResult(scenario, step)
+
+
+def _check_unused(scenario: TrainingScenario) -> None:
+    """Raise `InputError` for fields that would change nothing."""
+    given = scenario.model_fields_set
+    if "packing" in given and scenario.batch.lengths is None:
+        raise InputError("packing: all sequences are of one length: give batch.lengths, or leave packing out")
+    if scenario.keep_attention and scenario.recompute != "full":
+        raise InputError(f"keep_attention with recompute {scenario.recompute}: set recompute to full, or leave it out")
 
 
 def lengths_of(batch: BatchSpec) -> tuple[int, ...]:

@@ -87,6 +87,19 @@ def test_few_key_heads_are_copied_to_all_that_share_the_heads() -> None:
     assert sent(few, "forward") == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize(("inner", "outer"), [(2, 4), (4, 2), (4, 4)])
+def test_a_double_ring_sends_each_block_to_other_nodes_once_a_node(inner: int, outer: int) -> None:
+    """LoongTrain, arXiv:2406.18485, section 4.3: w - 1 inner sends in each outer step, of which one is the last."""
+    ranks = inner * outer
+    found = operators(shared(HeadContext(heads=1, inner=inner), ranks), "forward")
+    rounds = next(op for op in found if isinstance(op, Rounds))
+    block = 2 * S / ranks * H * BYTES
+    by_stride = {1: 0.0, inner: 0.0}
+    for op, times in rounds.transfers():
+        by_stride[op.stride] += times * float(np.asarray(op.message)) / block
+    assert by_stride == {1: pytest.approx(outer * (inner - 1)), inner: pytest.approx(outer - 1)}
+
+
 def test_token_ring_sends_queries_one_way_and_outputs_the_other() -> None:
     ranks = 4
     found = operators(shared(TokenRing(), ranks), "forward")

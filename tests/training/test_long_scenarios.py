@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from simulator.cli import main
+from simulator.errors import InputError
 from simulator.training import TrainingResult, load_training, train
 
 EXAMPLES = Path(__file__).parents[2] / "simulator" / "scenarios" / "training"
@@ -60,6 +61,28 @@ def test_mixed_lengths_add_up_on_the_busiest_rank(policy: str) -> None:
     assert found["sequences"]["imbalance_of_ranks"] >= 1.0
     assert found["memory_gb"][0]["total"] < 86
     assert found["mfu"] < found["hfu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("llama-8b-128k", {"packing.policy": "balanced"}, "give batch.lengths"),
+        ("llama-8b-128k", {"recompute": "none"}, "set recompute to full"),
+        ("llama-8b-128k", {"routing.skew": 1.0}, "has no experts"),
+        ("llama-8b-128k", {"layout.expert": 2}, "no experts to share out"),
+        ("llama-7b-mixed-lengths", {"fused_attention": False}, "not fused"),
+    ],
+)
+def test_fields_that_would_change_nothing_are_refused(name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(name, settings)
+
+
+def test_a_policy_of_ones_own_shares_the_sequence() -> None:
+    """Named by module and class: a ring by another name takes as long."""
+    own = {"context.policy": "simulator.policies.context.ring:Ring", "context.options.balanced": False}
+    ring, unbalanced = run("llama-8b-128k").summary, run("llama-8b-128k", own).summary
+    assert unbalanced["breakdown_s"]["forward"] > 1.3 * ring["breakdown_s"]["forward"]
 
 
 def test_the_command_shows_packing_and_refuses_what_it_does_not_draw(

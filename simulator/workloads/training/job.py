@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from simulator.errors import InputError
@@ -143,6 +143,8 @@ class Job:
 
     def _check_experts(self) -> None:
         layout, found = self.layout, {x.ffn.experts for x in self.model.layers if isinstance(x.ffn, Experts)}
+        if not found and replace(self.routing, inside=1) != EVEN:
+            raise InputError(f"routing: {self.model.name} has no experts, leave it out")
         if layout.expert == 1:
             return
         if not found:
