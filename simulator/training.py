@@ -66,6 +66,10 @@ def train(scenario: TrainingScenario) -> TrainingResult:
         schedule=_schedule(scenario.schedule),
         context=context,
     )
+    if scenario.network is not None:
+        from simulator.assembly.network import network_of
+
+        step = replace(step, network=network_of(scenario.network, step.job.layout, step.law.fabric))
     if scenario.batch.lengths is not None:
         refuse_beside("sequences of different lengths", {"offload": scenario.offload is not None})
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)

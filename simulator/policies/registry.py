@@ -159,6 +159,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "flexible-groups": "simulator.policies.packing:FlexibleGroups",
         "dynamic-mesh": "simulator.policies.packing:DynamicMesh",
     },
+    "paths": {
+        "ecmp": "simulator.policies.paths:Ecmp",
+        "spraying": "simulator.policies.paths:Spraying",
+        "planned": "simulator.policies.paths:Planned",
+        "minimal-splitting": "simulator.policies.paths:MinimalSplitting",
+    },
     "reuse": {
         "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",
         "chunk-reuse": "simulator.policies.kv_cache.reuse:ChunkReuse",

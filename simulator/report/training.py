@@ -11,6 +11,7 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
+from simulator.report.network import network_figures, network_line
 from simulator.report.offload import offload_breakdown, offload_figures, offload_memory, print_offload
 from simulator.report.sequences import (
     attention_seconds,
@@ -53,6 +54,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         **({} if step.offloaded is not None else {"largest_micro_batch": largest_micro_batch(step)}),
         **({} if experts is None else {"experts": experts}),
         "memory_gb": memory_of(step),
+        "network": network_figures(step),
         "energy_kwh": energy / 3.6e6,
         "cost_usd": cost,
         "cost_per_million_tokens_usd": None if cost is None else cost / tokens * 1e6,
@@ -194,6 +196,8 @@ def print_training(summary: dict[str, Any]) -> None:
         *_sequence_rows(summary.get("sequences")),
         {"figure": "energy", "value": f"{summary['energy_kwh']:,.3f} kWh a step"},
     ]
+    if summary.get("network") is not None:
+        rows.append({"figure": "network", "value": network_line(summary["network"])})
     if summary["cost_usd"] is not None:
         rows.append({"figure": "cost", "value": f"{summary['cost_per_million_tokens_usd']:,.3f} USD a million tokens"})
     print_rows(title, rows)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from simulator.hardware.host import DRIVE
 from simulator.hardware.storage import NVME
+from simulator.specs.network import NetworkSpec
 from simulator.specs.part import Count, Part, Positive
 from simulator.workloads.dtypes import dtype
 
@@ -157,6 +158,7 @@ class TrainingScenario(Part):
     packing: PackingSpec = PackingSpec()
     keep_attention: bool = False
     routing: RoutingSpec = RoutingSpec()
+    network: NetworkSpec | None = None
     stack: str = "megatron"
     offload: OffloadSpec | None = None
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

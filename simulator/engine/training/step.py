@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,16 @@ import numpy as np
 
 from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.rounds import rounds_seconds
 from simulator.policies.pipeline.schedule import Schedule
 from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise
+from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise, Rounds
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.passes import Passes, passes_of
 from simulator.workloads.training.states import States, chunk_parameters, routed_parameters, stage_states
 
 if TYPE_CHECKING:
+    from simulator.engine.network.network import Network
     from simulator.engine.training.offloading.running import OffloadedStep
 
 FP32 = DTYPES["fp32"]
@@ -30,12 +32,14 @@ class Step:
     """A step of `job` on devices that `law` times, its passes ordered by `schedule`.
 
     `offloaded` is the step as it runs where tensors leave the device between the moments that need them.
+    With a `network`, groups that leave their nodes share its links; without one each group has links of its own.
     """
 
     job: Job
     law: TimingLaw
     schedule: Schedule
     offloaded: OffloadedStep | None = field(default=None, repr=False, compare=False)
+    network: Network | None = None
     _timed: dict[AnyOperator, float] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -149,8 +153,20 @@ class Step:
         """Seconds of one call; layers repeat the same operators, so that each is timed once."""
         known = self._timed.get(op)
         if known is None:
-            known = self._timed[op] = float(np.asarray(self.law.seconds(op)))
+            known = float(np.asarray(self.law.seconds(op))) if self.network is None else self._networked(op)
+            self._timed[op] = known
         return known
+
+    def _networked(self, op: AnyOperator) -> float:
+        """Seconds of a call whose groups share the network's links where they leave their nodes."""
+        assert self.network is not None
+        if isinstance(op, Rounds):
+            return rounds_seconds(op, self.law.fabric, self.of)
+        if not isinstance(op, Collective):
+            return float(np.asarray(self.law.seconds(op)))
+        if self.network.inside(op):
+            return float(np.asarray(self.law.seconds(replace(op, stride=1))))
+        return self.network.seconds(op) * self.law.factors.get("collective", 1.0)
 
     def parameters(self) -> float:
         """Parameters of the model as the devices hold them."""
