@@ -19,7 +19,7 @@ from simulator.specs.part import Part
 from simulator.specs.settings import lay_over
 from simulator.specs.training import TrainingScenario
 from simulator.specs.validating import validated
-from simulator.training import train
+from simulator.training import anchor_training, train
 from simulator.yaml_io import load_yaml, loads_yaml, read_text
 
 Experiment = Scenario | Cascade
@@ -93,6 +93,7 @@ def override(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
 def anchor_experiment(values: dict[str, Any], folder: Path) -> None:
     """Make relative paths of files in plain values of any kind relative to `folder`, in place."""
     if training_kind(values) is not None:
+        anchor_training(values, folder)
         return
     anchor(values, folder)
     pools = values.get("pools")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.assembly.training_run import RunResult, run_of
 from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import check_memory
@@ -39,11 +40,12 @@ from simulator.yaml_io import loads_yaml, read_text
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a step of a training scenario takes."""
+    """What a step of a training scenario takes, and what came of its long run, if it has one."""
 
     scenario: TrainingScenario
     step: Step
     varied: VariedStep | None = None
+    run: RunResult | None = None
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -71,14 +73,18 @@ def train(scenario: TrainingScenario) -> TrainingResult:
 
         step = replace(step, network=network_of(scenario.network, step.job.layout, step.law.fabric))
     if scenario.batch.lengths is not None:
-        refuse_beside("sequences of different lengths", {"offload": scenario.offload is not None})
+        refuse_beside("sequences of different lengths", {
+            "offload": scenario.offload is not None, "run": scenario.run is not None,
+        })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
         varied = VariedStep(step, lengths_of(scenario.batch), packing, context)
         return TrainingResult(scenario, step, varied)
     if scenario.offload is not None:
+        elastic = scenario.run is not None and scenario.run.elastic.policy != "restart"
+        refuse_beside("offload", {"an elastic run": elastic})
         step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)
-    return TrainingResult(scenario, step)
+    return TrainingResult(scenario, step, run=None if scenario.run is None else run_of(scenario.run, step))
 
 
 def _check_unused(scenario: TrainingScenario) -> None:
@@ -128,6 +134,7 @@ def load_training(path: str | Path, overrides: Sequence[str] | Mapping[str, Any]
     text = read_text(path)
     values = loads_yaml(text, file=path)
     if isinstance(values, dict):
+        anchor_training(values, Path(path).parent)
         lay_over(values, overrides, TrainingScenario)
     return validated(TrainingScenario, values, "a training scenario", file=path, text=text)
 
@@ -146,6 +153,13 @@ def _offloaded(step: Step, spec: OffloadSpec, node_name: str | None) -> Step:
     host = host_share(of, devices, drives=drives, memory=memory, sockets=h.sockets, cpu=h.cpu)
     policy = build_policy("offload", spec.policy, spec.options)
     return replace(step, offloaded=offloaded(step, host, policy))
+
+
+def anchor_training(values: dict[str, Any], folder: Path) -> None:
+    """Make the path of a failure trace in plain values relative to `folder`, in place."""
+    run = values.get("run")
+    if isinstance(run, dict) and isinstance(run.get("trace"), str):
+        run["trace"] = str(folder / run["trace"])
 
 
 def _model(given: str | GptSpec, sequence: int) -> Transformer:

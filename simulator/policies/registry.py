@@ -84,6 +84,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "polca": "simulator.policies.power:Polca",
         "uniform": "simulator.policies.power:Uniform",
     },
+    "elastic": {
+        "restart": "simulator.policies.elastic:Restart",
+        "drop-replicas": "simulator.policies.elastic:DropReplicas",
+        "reroute": "simulator.policies.elastic:Reroute",
+        "reshard": "simulator.policies.elastic:Reshard",
+    },
     "roles": {
         "fixed": "simulator.policies.roles:Fixed",
         "queue-and-cache": "simulator.policies.roles:QueueAndCache",

@@ -21,6 +21,7 @@ from simulator.report.sequences import (
     exposed_seconds,
     useful_share,
 )
+from simulator.report.training_run import print_run, summarise_run
 from simulator.workloads.operators import Call
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     cost = None if price is None else price * layout.devices * seconds / 3600.0
     energy = step_energy(step)
     extra = {} if step.offloaded is None else {"offload": offload_figures(step.offloaded)}
+    run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
         "layout": {"device": device.id, "devices": layout.devices, **asdict(layout)},
@@ -60,6 +62,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "cost_per_million_tokens_usd": None if cost is None else cost / tokens * 1e6,
         "calibration": {"kernels": step.law.calibrations.name, "stack": result.scenario.stack},
         **extra,
+        **run,
     }
 
 
@@ -212,6 +215,8 @@ def print_training(summary: dict[str, Any]) -> None:
     stages = summary["memory_gb"]
     shown = sorted({0, len(stages) // 2, len(stages) - 1})
     print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])
+    if "run" in summary:
+        print_run(summary["run"])
 
 
 def _expert_rows(experts: dict[str, Any] | None) -> list[dict[str, str]]:

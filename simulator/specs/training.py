@@ -10,6 +10,7 @@ from simulator.hardware.host import DRIVE
 from simulator.hardware.storage import NVME
 from simulator.specs.network import NetworkSpec
 from simulator.specs.part import Count, Part, Positive
+from simulator.specs.training_run import RunSpec
 from simulator.workloads.dtypes import dtype
 
 
@@ -161,4 +162,5 @@ class TrainingScenario(Part):
     network: NetworkSpec | None = None
     stack: str = "megatron"
     offload: OffloadSpec | None = None
+    run: RunSpec | None = None
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
