@@ -151,6 +151,8 @@ POLICIES: dict[str, dict[str, str]] = {
         "1f1b": "simulator.policies.pipeline:OneForwardOneBackward",
         "interleaved": "simulator.policies.pipeline:Interleaved",
         "zero-bubble": "simulator.policies.pipeline:ZeroBubble",
+        "zero-bubble-v": "simulator.policies.pipeline:ZeroBubbleV",
+        "dualpipe": "simulator.policies.pipeline:DualPipe",
     },
     "context": {
         "ring": "simulator.policies.context:Ring",

@@ -23,6 +23,7 @@ from simulator.report.sequences import (
 )
 from simulator.report.training_run import print_run, summarise_run
 from simulator.workloads.operators import Call
+from simulator.workloads.training.job import Layout
 
 if TYPE_CHECKING:
     from simulator.training import TrainingResult
@@ -43,7 +44,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
-        "layout": {"device": device.id, "devices": layout.devices, **asdict(layout)},
+        "layout": {"device": device.id, "devices": layout.devices, **degrees(layout)},
         "step_s": seconds,
         "tokens_per_s": tokens / seconds,
         "tokens_per_s_and_device": tokens / seconds / layout.devices,
@@ -64,6 +65,11 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         **extra,
         **run,
     }
+
+
+def degrees(layout: Layout) -> dict[str, Any]:
+    """A layout as plain data, without the places of single pieces."""
+    return {name: value for name, value in asdict(layout).items() if name != "placed"}
 
 
 def model_flops(step: Step) -> float:
@@ -93,9 +99,9 @@ def breakdown(step: Step) -> dict[str, float]:
     """Seconds of a step on the stage that computes longest, by part; `wait` is what it waits for other stages."""
     if step.offloaded is not None:
         return offload_breakdown(step.offloaded)
-    layout, n = step.job.layout, step.job.micro_batches
+    layout, n = step.job.layout, step.job.micro_batches // step.job.layout.directions
     stage = max(range(layout.pipeline), key=step.timeline.busy)
-    own = [step.passes[c * layout.pipeline + stage] for c in range(layout.chunks)]
+    own = [step.passes[piece] for piece in layout.pieces(stage)]
 
     def total(part: Any, *, links: bool) -> float:
         calls = [c for p in own for c in computed(part(p)) if (c.op.kind == "collective") == links]
@@ -109,12 +115,26 @@ def breakdown(step: Step) -> dict[str, float]:
         "tensor_parallel": total(lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights), links=True),
     }
     busy |= {name: n * value for name, value in exposed_seconds(step, everything).items()}
+    hidden = _hidden(step, stage)
+    links = ("tensor_parallel", "all_to_all", "ring_wait")
+    waiting = sum(busy.get(name, 0.0) for name in links)
+    busy |= {name: busy[name] * (1.0 - hidden / waiting) for name in links if hidden and name in busy}
     return busy | {
         "wait": step.timeline.seconds - sum(busy.values()),
         "gradient_reduction": step.reduce_seconds(stage),
         "optimizer": step.update_seconds(stage),
         "other": step.end_seconds - step.reduce_seconds(stage) - step.update_seconds(stage),
     }
+
+
+def _hidden(step: Step, stage: int) -> float:
+    """Seconds of links that a stage hides by running passes in pairs."""
+    timeline, each = step.timeline, step.pass_seconds
+    if not any(p.paired for p in timeline.passes[stage]):
+        return 0.0
+    n = step.job.micro_batches // step.job.layout.directions
+    alone = n * sum(each.forward[p] + each.backward[p] + each.weights[p] for p in step.job.layout.pieces(stage))
+    return max(0.0, alone - timeline.busy(stage))
 
 
 def bubble_share(step: Step) -> float:
@@ -147,13 +167,13 @@ def step_energy(step: Step) -> float:
     for stage in range(layout.pipeline):
         calls = [
             c
-            for k in range(layout.chunks)
-            for p in (step.passes[k * layout.pipeline + stage],)
+            for p in (step.passes[piece] for piece in layout.pieces(stage))
             for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)
         ]
-        flops = step.job.micro_batches * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
+        n = step.job.micro_batches // layout.directions
+        flops = n * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
         local = [c for c in computed(calls) if c.op.kind != "collective"]
-        moved = step.job.micro_batches * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
+        moved = n * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
         busy = step.busy(stage)
         compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
         watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]

@@ -58,12 +58,12 @@ def pass_name(each: Pass) -> str:
 
 def _passes(step: Step, stage: int) -> Iterator[Span]:
     found, last = step.timeline, len(step.passes) - 1
-    pieces = [c * step.job.layout.pipeline + stage for c in range(step.job.layout.chunks)]
+    pieces = step.job.layout.pieces(stage)
     columns = (found.passes[stage], found.starts[stage].tolist(), found.ends[stage].tolist())
     for each, start, end in zip(*columns, strict=True):
         yield Span(stage, "compute", pass_name(each), start, end)
         piece = pieces[each.chunk]
-        leaves = piece < last if each.kind == "forward" else each.kind == "backward" and piece > 0
+        leaves = piece < last if each.kind == "forward" else each.kind != "weights" and piece > 0
         if leaves and step.send_seconds:
             yield Span(stage, "sends", f"send {pass_name(each)}", end, end + step.send_seconds)
 

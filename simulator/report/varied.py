@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from simulator.report.sequences import (
     exposed_seconds,
     useful_share,
 )
+from simulator.report.training import degrees
 from simulator.workloads.operators import Call
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def summarise_varied(result: TrainingResult, varied: VariedStep) -> dict[str, An
     wanted = 3.0 * _flops(varied, lambda p: p.forward, useful=True)
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
-        "layout": {"device": device.id, "devices": layout.devices, **asdict(layout)},
+        "layout": {"device": device.id, "devices": layout.devices, **degrees(layout)},
         "step_s": seconds,
         "tokens_per_s": tokens / seconds,
         "tokens_per_s_and_device": tokens / seconds / layout.devices,

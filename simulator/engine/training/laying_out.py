@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from simulator.engine.training.step import Step
@@ -13,7 +15,7 @@ from simulator.hardware.law import TimingLaw
 from simulator.hardware.node import node as node_of
 from simulator.hardware.stacks import training_stack
 from simulator.policies.context import ContextParallel, Ring
-from simulator.policies.pipeline import Interleaved, OneForwardOneBackward, Schedule
+from simulator.policies.pipeline import Interleaved, OneForwardOneBackward, Placing, Schedule
 from simulator.workloads.training.context import ContextGroup
 from simulator.workloads.training.job import Job
 
@@ -36,7 +38,10 @@ def step_of(
 
     Raises `InputError` for unknown names and for a layout that does not divide the model or the batch.
     """
+    schedule = schedule or (Interleaved() if job.layout.chunks > 1 else OneForwardOneBackward())
+    job = placed(job, schedule)
     job.check()
+    check_order(job, schedule)
     found = device(on)
     usual = node or found.node
     inside = node_of(usual) if usual else None
@@ -52,9 +57,32 @@ def step_of(
         fabric,
         factors={"gemm": 1.0 / framework.share(found.id)},
     )
-    usual_schedule = Interleaved() if job.layout.chunks > 1 else OneForwardOneBackward()
-    step = Step(job, law, schedule or usual_schedule)
+    step = Step(job, law, schedule)
     return step if job.routing.parts else in_quickest_parts(step)
+
+
+def placed(job: Job, schedule: Schedule) -> Job:
+    """The job with its pieces on the stages where the schedule wants them, if it does not deal them round."""
+    if not isinstance(schedule, Placing):
+        return job
+    layout = job.layout
+    with _asked(schedule):
+        stages = tuple(tuple(schedule.pieces(s, layout.pipeline, layout.chunks)) for s in range(layout.pipeline))
+    return replace(job, layout=replace(layout, placed=stages))
+
+
+def check_order(job: Job, schedule: Schedule) -> None:
+    """Raise `InputError` with the schedule's own complaint where it cannot order the job's passes."""
+    with _asked(schedule):
+        schedule.order(0, job.layout.pipeline, job.micro_batches, job.layout.chunks)
+
+
+@contextmanager
+def _asked(schedule: Schedule) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def in_quickest_parts(step: Step) -> Step:

@@ -33,7 +33,7 @@ class StageMemory:
 
 def stage_memory(step: Step, stage: int) -> StageMemory:
     """Memory of a stage under the step's schedule."""
-    pieces = [c * step.job.layout.pipeline + stage for c in range(step.job.layout.chunks)]
+    pieces = step.job.layout.pieces(stage)
     kept, _ = activations_over_time(step, stage)
     working = max(step.passes[p].working for p in pieces)
     return StageMemory(step.states(stage), float(kept.max()), working)
@@ -42,14 +42,14 @@ def stage_memory(step: Step, stage: int) -> StageMemory:
 def activations_over_time(step: Step, stage: int) -> tuple[Floats, Floats]:
     """Bytes that a stage keeps after each change, and the times of the changes in seconds."""
     timeline, layout = step.timeline, step.job.layout
-    last = "weights" if step.schedule.splits else "backward"
-    saved = [step.passes[c * layout.pipeline + stage].saved for c in range(layout.chunks)]
+    last = ("weights", "whole") if step.schedule.splits else ("backward",)
+    saved = [step.passes[piece].saved for piece in layout.pieces(stage)]
     times, changes = _changes(timeline, stage, saved, last)
     order = np.lexsort((changes, times))
     return np.cumsum(changes[order]), times[order]
 
 
-def _changes(timeline: Timeline, stage: int, saved: list[float], last: str) -> tuple[Floats, Floats]:
+def _changes(timeline: Timeline, stage: int, saved: list[float], last: tuple[str, ...]) -> tuple[Floats, Floats]:
     """Memory is taken when a forward pass begins and given back when the last pass that needs it ends."""
     times: list[float] = []
     changes: list[float] = []
@@ -59,7 +59,7 @@ def _changes(timeline: Timeline, stage: int, saved: list[float], last: str) -> t
         if each.kind == "forward":
             times.append(start)
             changes.append(saved[each.chunk])
-        elif each.kind == last:
+        elif each.kind in last:
             times.append(end)
             changes.append(-saved[each.chunk])
     return np.array(times), np.array(changes)

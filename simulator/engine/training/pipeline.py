@@ -21,10 +21,11 @@ UNKNOWN = -1.0
 
 @dataclass(frozen=True, slots=True)
 class PassSeconds:
-    """Seconds of one micro-batch in each model chunk (shape (stages x chunks,)), and of a send between stages.
+    """Seconds of one micro-batch in each piece of the model (shape (pieces,)), and of a send between stages.
 
-    Chunk `c` of stage `s` is piece `c * stages + s` of the model. A stage can compute while it receives unless it
-    `waits` for what is sent. Where micro-batches differ, `each` has the seconds of every one.
+    A stage can compute while it receives unless it `waits` for what is sent. Where micro-batches differ, `each` has the
+    seconds of every one. `forward_links` and `backward_links` are the seconds of either pass in which a stage only
+    waits for links (none if left out), which passes run in pairs hide.
     """
 
     forward: Sequence[float]
@@ -33,6 +34,8 @@ class PassSeconds:
     send: float
     waits: bool = False
     each: Sequence[PassSeconds] = ()
+    forward_links: Sequence[float] = ()
+    backward_links: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,24 @@ class Timeline:
         return float((self.ends[stage] - self.starts[stage]).sum())
 
 
-def run_pipeline(orders: Sequence[Sequence[Pass]], seconds: PassSeconds) -> Timeline:
-    """Run the passes of all stages. Raises `ValueError` for an order in which a pass waits for one behind it."""
-    return _Run(orders, seconds).run()
+def run_pipeline(
+    orders: Sequence[Sequence[Pass]], seconds: PassSeconds, placed: Sequence[Sequence[int]] = ()
+) -> Timeline:
+    """Run the passes of all stages; chunk c of stage s is piece `placed[s][c]`, c x stages + s where none are given.
+
+    Raises `ValueError` for an order in which a pass waits for one behind it.
+    """
+    stages, pieces = len(orders), len(seconds.forward)
+    return _Run(orders, seconds, placed or [range(s, pieces, stages) for s in range(stages)]).run()
 
 
 class _Run:
-    """State of the run: per model chunk and micro-batch, when its passes have ended."""
+    """State of the run: per piece of the model and micro-batch, when its passes have ended."""
 
-    def __init__(self, orders: Sequence[Sequence[Pass]], seconds: PassSeconds) -> None:
+    def __init__(self, orders: Sequence[Sequence[Pass]], seconds: PassSeconds, placed: Sequence[Sequence[int]]) -> None:
         self.orders = orders
         self.seconds = seconds
+        self.placed = placed
         self.stages = len(orders)
         self.last = len(seconds.forward) - 1
         micro_batches = 1 + max(p.micro_batch for order in orders for p in order)
@@ -71,13 +81,16 @@ class _Run:
         self.backward_end = [[UNKNOWN] * micro_batches for _ in seconds.forward]
         self.starts: list[list[float]] = [[] for _ in orders]
         self.ends: list[list[float]] = [[] for _ in orders]
+        # Pieces whose next one is on the same stage. Micro-batches that go both ways change stages after every piece.
+        both_ways = sum(map(len, placed)) > len(seconds.forward)
+        self.turns: set[int] = set() if both_ways else {q for own in placed for q in own if q + 1 in own}
 
     def run(self) -> Timeline:
-        waiting = deque(range(self.stages))
+        waiting, neighbours = deque(range(self.stages)), self._neighbours()
         while waiting:
             stage = waiting.popleft()
             if self._advance(stage):
-                waiting += {(stage + 1) % self.stages, (stage - 1) % self.stages} - {stage}
+                waiting += neighbours[stage]
         for stage, order in enumerate(self.orders):
             if len(self.ends[stage]) < len(order):
                 raise ValueError(f"the schedule never gets to {order[len(self.ends[stage])]} of stage {stage}")
@@ -87,34 +100,76 @@ class _Run:
             tuple(np.array(e) for e in self.ends),
         )
 
+    def _neighbours(self) -> list[list[int]]:
+        """Stages that hold what comes before or after the pieces of each stage."""
+        near = [{p + step for p in own for step in (-1, 1)} for own in self.placed]
+        stages = range(self.stages)
+        return [[t for t in stages if t != s and not near[s].isdisjoint(self.placed[t])] for s in stages]
+
     def _advance(self, stage: int) -> bool:
         """Run what can run on a stage; whether anything did, so that its neighbours may go on."""
-        order, starts, ends = self.orders[stage], self.starts[stage], self.ends[stage]
-        waits = self.seconds.waits and self.stages > 1
+        order, starts, ends, placed = self.orders[stage], self.starts[stage], self.ends[stage], self.placed[stage]
         free = ends[-1] if ends else 0.0
         before = len(ends)
-        for kind, micro_batch, chunk in order[before:]:
-            piece = chunk * self.stages + stage
+        passes = iter(order[before:])
+        for each in passes:
+            if each.paired:
+                if not self._run_pair(each, next(passes), stage):
+                    break
+                free = ends[-1]
+                continue
+            kind, micro_batch, chunk, _ = each
+            piece = placed[chunk]
             ready = self._ready(kind, micro_batch, piece)
             if ready < 0.0:
                 break
             start = ready if ready > free else free
-            if waits and self._comes(kind, piece):
+            if self.seconds.waits and self._comes(kind, piece):
                 start += self.seconds.send
             free = start + self._length(kind, piece, micro_batch)
             starts.append(start)
             ends.append(free)
-            if kind == "forward":
-                self.forward_end[piece][micro_batch] = free
-            elif kind == "backward":
-                self.backward_end[piece][micro_batch] = free
+            self._give(kind, micro_batch, piece, free)
         return len(ends) > before
+
+    def _run_pair(self, one: Pass, other: Pass, stage: int) -> bool:
+        """Run two passes together, if what both need is there; each is given its share of the time that they take."""
+        pieces = [self.placed[stage][p.chunk] for p in (one, other)]
+        pair = list(zip((one, other), pieces, strict=True))
+        ready = [self._ready(p.kind, p.micro_batch, piece) for p, piece in pair]
+        if min(ready) < 0.0:
+            return False
+        comes = self.seconds.waits and any(self._comes(p.kind, piece) for p, piece in pair)
+        start = max(*ready, *self.ends[stage][-1:]) + (self.seconds.send if comes else 0.0)
+        lengths = [self._length(p.kind, piece, p.micro_batch) for p, piece in pair]
+        links = [self._links(p, piece) for p, piece in pair]
+        # Links of one hide behind the other's computing, and both passes' computing and links take turns.
+        end = start + max(sum(lengths) - sum(links), sum(links), *lengths)
+        middle = start + (end - start) * lengths[0] / sum(lengths)
+        self.starts[stage] += (start, middle)
+        self.ends[stage] += (middle, end)
+        for p, piece in pair:
+            self._give(p.kind, p.micro_batch, piece, end)
+        return True
+
+    def _give(self, kind: str, micro_batch: int, piece: int, end: float) -> None:
+        """Note when the results of a pass are there."""
+        if kind == "forward":
+            self.forward_end[piece][micro_batch] = end
+        elif kind != "weights":
+            self.backward_end[piece][micro_batch] = end
 
     def _length(self, kind: str, piece: int, micro_batch: int) -> float:
         seconds = self.seconds.each[micro_batch] if self.seconds.each else self.seconds
         if kind == "forward":
             return seconds.forward[piece]
+        if kind == "whole":
+            return seconds.backward[piece] + seconds.weights[piece]
         return seconds.backward[piece] if kind == "backward" else seconds.weights[piece]
+
+    def _links(self, each: Pass, piece: int) -> float:
+        links = self.seconds.forward_links if each.kind == "forward" else self.seconds.backward_links
+        return links[piece] if links else 0.0
 
     def _ready(self, kind: str, micro_batch: int, piece: int) -> float:
         """When what a pass needs is there, negative if that is not known yet."""
@@ -126,10 +181,12 @@ class _Run:
             return self.forward_end[piece][micro_batch]
         else:
             before = self.backward_end[piece + 1][micro_batch]
-        if before < 0.0 or (kind == "forward" and not piece):
+        if before < 0.0 or self.seconds.waits or not self._comes(kind, piece):
             return before
-        return before if self.stages == 1 or self.seconds.waits else before + self.seconds.send
+        return before + self.seconds.send
 
     def _comes(self, kind: str, piece: int) -> bool:
         """Whether what a pass needs comes from another stage."""
-        return piece > 0 if kind == "forward" else kind == "backward" and piece < self.last
+        if kind == "forward":
+            return piece > 0 and piece - 1 not in self.turns
+        return kind != "weights" and piece < self.last and piece not in self.turns

@@ -18,7 +18,13 @@ from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise, Rounds
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.passes import Passes, passes_of
-from simulator.workloads.training.states import States, chunk_parameters, routed_parameters, stage_states
+from simulator.workloads.training.states import (
+    States,
+    chunk_parameters,
+    has_both_ends,
+    routed_parameters,
+    stage_states,
+)
 
 if TYPE_CHECKING:
     from simulator.engine.network.network import Network
@@ -55,7 +61,12 @@ class Step:
         weights = [self.seconds(p.weights) for p in self.passes]
         if not self.schedule.splits:
             inputs = [a + b for a, b in zip(inputs, weights, strict=True)]
-        return PassSeconds(forward, inputs, weights, self.send_seconds, not self.job.overlap_sends)
+        links = [self.link_seconds(p.forward) for p in self.passes]
+        back = [self.link_seconds((*p.recompute, *p.inputs, *p.weights)) for p in self.passes]
+        return PassSeconds(
+            forward, inputs, weights, self.send_seconds, not self.job.overlap_sends, forward_links=links,
+            backward_links=back,
+        )  # fmt: skip
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -65,7 +76,7 @@ class Step:
             self.schedule.order(s, layout.pipeline, self.job.micro_batches, layout.chunks)
             for s in range(layout.pipeline)
         ]
-        return run_pipeline(orders, self.pass_seconds)
+        return run_pipeline(orders, self.pass_seconds, layout.placed)
 
     @cached_property
     def send_seconds(self) -> float:
@@ -87,12 +98,12 @@ class Step:
     def reduce_seconds(self, stage: int) -> float:
         """Seconds of the gradients' reduction over the replicas, and of gathering updated weights that are sharded."""
         layout = self.job.layout
-        if layout.copies == 1:
+        if layout.holders == 1:
             return 0.0
         states = self.states(stage)
-        found = self._reduced(states.parameters - states.routed, layout.copies, layout.tensor)
+        found = self._reduced(states.parameters - states.routed, layout.holders, layout.tensor)
         if states.routed:
-            found += self._reduced(states.routed, layout.copies // layout.expert, layout.tensor * layout.expert)
+            found += self._reduced(states.routed, layout.holders // layout.expert, layout.tensor * layout.expert)
         return found
 
     def _reduced(self, own: float, copies: int, stride: int) -> float:
@@ -108,7 +119,7 @@ class Step:
     def tied_seconds(self) -> float:
         """Seconds of summing the gradients of an embedding that the first and the last stage share."""
         job, layout = self.job, self.job.layout
-        if layout.pipeline == 1 or not job.model.tied_embedding:
+        if layout.pipeline == 1 or not job.model.tied_embedding or has_both_ends(layout, 0):
             return 0.0
         gradients = job.model.vocab * job.model.hidden / layout.tensor * job.formats.gradients.bytes
         return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.copies))
@@ -141,6 +152,17 @@ class Step:
     def seconds(self, calls: Iterable[Call]) -> float:
         """Seconds of calls one after the other."""
         return sum(self.of(call.op) * call.count for call in calls)
+
+    def link_seconds(self, calls: Iterable[Call]) -> float:
+        """Seconds in which a device does nothing but wait for links."""
+        total = 0.0
+        for call in calls:
+            if isinstance(call.op, Rounds):
+                work = sum(self.of(op) * count for op, count in call.op.leaves())
+                total += (self.of(call.op) - work) * call.count
+            elif isinstance(call.op, Collective):
+                total += self.of(call.op) * call.count
+        return total
 
     def by_name(self, calls: Iterable[Call]) -> dict[str, float]:
         """Seconds of calls by name."""

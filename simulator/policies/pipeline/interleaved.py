@@ -17,7 +17,8 @@ class Interleaved:
     def order(self, stage: int, stages: int, micro_batches: int, chunks: int) -> list[Pass]:
         if micro_batches % stages:
             raise ValueError(
-                f"interleaved needs micro-batches in multiples of the {stages} stages, not {micro_batches}"
+                f"interleaving needs micro-batches in multiples of the {stages} stages, and there are {micro_batches}: "
+                "change global_batch, or set chunks to 1"
             )
         total = micro_batches * chunks
         ahead = total if micro_batches == stages else min(total, 2 * (stages - stage - 1) + (chunks - 1) * stages)

@@ -36,7 +36,7 @@ class Layout:
     hold `chunks` pieces of the layers each, `data` replicas share the batch, and `context` ranks of each share its
     sequences. `expert` consecutive ones of these ranks share out the experts of a layer. `zero` shards optimiser states
     (1), also gradients (2), also weights (3) over all that hold the same weights. Ranks are dealt to devices in the
-    order tensor, context, data, pipeline.
+    order tensor, context, data, pipeline. `placed` are the pieces of each stage where a schedule places them itself.
     """
 
     tensor: int = 1
@@ -47,6 +47,7 @@ class Layout:
     zero: int = 0
     context: int = 1
     expert: int = 1
+    placed: tuple[tuple[int, ...], ...] = ()
 
     @property
     def devices(self) -> int:
@@ -58,9 +59,23 @@ class Layout:
         return self.data * self.context
 
     @property
+    def holders(self) -> int:
+        """Devices that reduce the gradients of a weight together: its copies, in both directions of the pipeline."""
+        return self.copies * self.directions
+
+    @property
     def model_chunks(self) -> int:
         """Pieces that the layers are cut into."""
-        return self.pipeline * self.chunks
+        return 1 + max(map(max, self.placed)) if self.placed else self.pipeline * self.chunks
+
+    @property
+    def directions(self) -> int:
+        """Stages of a replica that hold the same piece: 2 where micro-batches go both ways, else 1."""
+        return self.pipeline * self.chunks // self.model_chunks
+
+    def pieces(self, stage: int) -> tuple[int, ...]:
+        """Pieces of the layers that a stage holds, chunk by chunk."""
+        return self.placed[stage] if self.placed else tuple(range(stage, self.model_chunks, self.pipeline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +140,6 @@ class Job:
         if layout.model_chunks > len(model.layers):
             raise InputError(
                 f"pipeline x chunks = {layout.model_chunks} exceeds the {len(model.layers)} layers of {model.name}"
-            )
-        if layout.chunks > 1 and self.micro_batches % layout.pipeline:
-            raise InputError(
-                f"interleaving needs micro-batches in multiples of the {layout.pipeline} stages, and there are "
-                f"{self.micro_batches}: change global_batch, or set chunks to 1"
             )
         if self.sequence % layout.context:
             raise InputError(f"context {layout.context} does not divide sequences of {self.sequence} tokens")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.workloads.training.job import Job
+from simulator.workloads.training.job import Job, Layout
 from simulator.workloads.transformer import Experts
 
 
@@ -52,18 +52,26 @@ def routed_parameters(job: Job, chunk: int) -> float:
     return routed / job.layout.tensor / job.layout.expert
 
 
+def has_both_ends(layout: Layout, stage: int) -> bool:
+    """Whether a stage of several holds the embedding and the output head, which then share one tied weight."""
+    last = layout.model_chunks - 1
+    return last > 0 and {0, last} <= set(layout.pieces(stage))
+
+
 def stage_states(job: Job, stage: int) -> States:
     """States of one device of a stage under the job's ZeRO level (Rajbhandari et al., arXiv:1910.02054)."""
     layout = job.layout
-    pieces = [c * layout.pipeline + stage for c in range(layout.chunks)]
+    pieces = layout.pieces(stage)
     own = sum(chunk_parameters(job, piece) for piece in pieces)
+    if job.model.tied_embedding and has_both_ends(layout, stage):
+        own -= job.model.vocab * job.model.hidden / layout.tensor
     routed = sum(routed_parameters(job, piece) for piece in pieces)
 
     def share(each: float, level: int) -> float:
         """What a device keeps at `each` a parameter, shared out if the level says so; experts have fewer copies."""
         if layout.zero < level:
             return own * each
-        return (own - routed) * each / layout.copies + routed * each / (layout.copies // layout.expert)
+        return (own - routed) * each / layout.holders + routed * each / (layout.holders // layout.expert)
 
     return States(
         share(job.formats.compute.bytes, 3),
