@@ -151,11 +151,11 @@ def test_every_pass_runs_once_and_after_what_it_needs(name: str, stages: int, gr
     for stage in range(stages):
         assert np.all(found.starts[stage][1:] >= found.ends[stage][:-1] - 1e-9)
         for one, start, end in zip(found.passes[stage], found.starts[stage], found.ends[stage], strict=True):
-            kinds = ("backward", "weights") if one.kind == "whole" else (one.kind,)
-            for kind in kinds:
+            apart = [("backward", start), ("weights", end)] if one.kind == "whole" else [(one.kind, start)]
+            for kind, begun in apart:
                 key = (kind, one.micro_batch, placed[stage][one.chunk])
                 assert key not in starts
-                starts[key], ends[key] = float(start), float(end)
+                starts[key], ends[key] = float(begun), float(end)
                 where[key[1:]] = stage
     wanted = ("forward", "backward", "weights") if schedule.splits else ("forward", "backward")
     assert set(starts) == {(kind, m, piece) for kind in wanted for m in range(micro) for piece in range(count)}
