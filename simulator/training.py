@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.assembly.communication import communication_of
 from simulator.assembly.training_run import RunResult, run_of
 from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
@@ -30,6 +31,7 @@ from simulator.specs.validating import validated
 from simulator.workloads.dtypes import dtype
 from simulator.workloads.generators.building import length_law
 from simulator.workloads.models import model
+from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.gpt import gpt
 from simulator.workloads.training.job import Formats, Job, Layout
 from simulator.workloads.training.optimizers import optimizer
@@ -75,13 +77,15 @@ def train(scenario: TrainingScenario) -> TrainingResult:
     if scenario.batch.lengths is not None:
         refuse_beside("sequences of different lengths", {
             "offload": scenario.offload is not None, "run": scenario.run is not None,
+            "communication": step.job.communication != PLAIN,
         })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
-        varied = VariedStep(step, lengths_of(scenario.batch), packing, context)
+        varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, context)
         return TrainingResult(scenario, step, varied)
     if scenario.offload is not None:
         elastic = scenario.run is not None and scenario.run.elastic.policy != "restart"
         refuse_beside("offload", {"an elastic run": elastic})
+        refuse_beside("offload", {"communication": step.job.communication != PLAIN})
         step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)
     return TrainingResult(scenario, step, run=None if scenario.run is None else run_of(scenario.run, step))
@@ -126,6 +130,7 @@ def job_of(scenario: TrainingScenario) -> Job:
         scenario.overlap_sends,
         keep_attention=scenario.keep_attention,
         routing=_routing(scenario.routing),
+        communication=communication_of(scenario.communication),
     )
 
 
@@ -152,7 +157,7 @@ def _offloaded(step: Step, spec: OffloadSpec, node_name: str | None) -> Step:
     devices = min(step.job.layout.devices, of.devices_per_node)
     host = host_share(of, devices, drives=drives, memory=memory, sockets=h.sockets, cpu=h.cpu)
     policy = build_policy("offload", spec.policy, spec.options)
-    return replace(step, offloaded=offloaded(step, host, policy))
+    return replace(step, at_end=True, offloaded=offloaded(step, host, policy))
 
 
 def anchor_training(values: dict[str, Any], folder: Path) -> None:

@@ -173,6 +173,14 @@ POLICIES: dict[str, dict[str, str]] = {
         "planned": "simulator.policies.paths:Planned",
         "minimal-splitting": "simulator.policies.paths:MinimalSplitting",
     },
+    "compression": {
+        "none": "simulator.policies.compression:NoCompression",
+        "one-bit-adam": "simulator.policies.compression:OneBitAdam",
+        "deep-gradient-compression": "simulator.policies.compression:DeepGradientCompression",
+        "power-sgd": "simulator.policies.compression:PowerSgd",
+        "quantised": "simulator.policies.compression:Quantised",
+        "sketch": "simulator.policies.compression:CountSketch",
+    },
     "reuse": {
         "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",
         "chunk-reuse": "simulator.policies.kv_cache.reuse:ChunkReuse",

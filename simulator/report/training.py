@@ -11,6 +11,7 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
+from simulator.report.communication import communication_figures, print_communication
 from simulator.report.network import network_figures, network_line
 from simulator.report.offload import offload_breakdown, offload_figures, offload_memory, print_offload
 from simulator.report.sequences import (
@@ -40,7 +41,12 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     experts = experts_figures(step)
     cost = None if price is None else price * layout.devices * seconds / 3600.0
     energy = step_energy(step)
-    extra = {} if step.offloaded is None else {"offload": offload_figures(step.offloaded)}
+    extra: dict[str, Any] = {}
+    if step.offloaded is None:
+        busiest = max(range(layout.pipeline), key=step.timeline.busy)
+        extra["communication"] = communication_figures(step, busiest)
+    else:
+        extra["offload"] = offload_figures(step.offloaded)
     run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
@@ -119,11 +125,14 @@ def breakdown(step: Step) -> dict[str, float]:
     links = ("tensor_parallel", "all_to_all", "ring_wait")
     waiting = sum(busy.get(name, 0.0) for name in links)
     busy |= {name: busy[name] * (1.0 - hidden / waiting) for name in links if hidden and name in busy}
+    if step.exchanging:
+        busy |= step.exchanging[stage].within
+    reduction, update = step.tails[stage] + step.reduce_seconds(stage), step.update_seconds(stage)
     return busy | {
         "wait": step.timeline.seconds - sum(busy.values()),
-        "gradient_reduction": step.reduce_seconds(stage),
-        "optimizer": step.update_seconds(stage),
-        "other": step.end_seconds - step.reduce_seconds(stage) - step.update_seconds(stage),
+        "gradient_reduction": reduction,
+        "optimizer": update,
+        "other": step.end_seconds - reduction - update,
     }
 
 
@@ -230,6 +239,8 @@ def print_training(summary: dict[str, Any]) -> None:
         for name, value in summary["breakdown_s"].items()
     ]
     print_rows("a step of the stage that computes longest", parts)
+    if "communication" in summary:
+        print_communication(summary["communication"])
     if "offload" in summary:
         print_offload(summary["offload"])
     stages = summary["memory_gb"]

@@ -138,6 +138,53 @@ class OffloadSpec(Part):
     host: TrainingHostSpec = TrainingHostSpec()
 
 
+class ShardsSpec(Part):
+    """Over how many replicas each state is split; `secondary` that of the copy of the weights for backward passes."""
+
+    weights: Count = 1
+    gradients: Count = 1
+    optimizer: Count = 1
+    secondary: Count | None = None
+
+
+class TransportSpec(Part):
+    """Formats on the links, none given as they are; quantised gradients are summed over `hop` neighbours first."""
+
+    weights: str | None = None
+    secondary: str | None = None
+    gradients: str | None = None
+    hop: Count = 1
+
+
+class BucketSpec(Part):
+    """Megabytes (10^6 bytes) that are reduced or gathered together."""
+
+    bucket_mb: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 25.0
+
+
+class CompressionSpec(Part):
+    """Gradient compression by name or `module:Class`, and its options."""
+
+    policy: str = "none"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class CommunicationSpec(Part):
+    """How replicas exchange weights and gradients.
+
+    `overlap_gradients` reduces them beside the last backward passes, `overlap_weights` gathers updated ones beside the
+    next forward passes. `prefetch` layers of sharded weights are gathered ahead. Collectives hold `units` of a device.
+    """
+
+    overlap_gradients: BucketSpec | None = None
+    overlap_weights: BucketSpec | None = None
+    prefetch: Annotated[int, Field(ge=0, le=64)] = 1
+    units: Annotated[float, Field(ge=0, le=1024)] = 16.0
+    shards: ShardsSpec | None = None
+    transport: TransportSpec = TransportSpec()
+    compression: CompressionSpec = CompressionSpec()
+
+
 class TrainingScenario(Part):
     """A training run. `stack` says whose kernels run it; `fused_attention` keeps no scores in memory."""
 
@@ -160,6 +207,7 @@ class TrainingScenario(Part):
     keep_attention: bool = False
     routing: RoutingSpec = RoutingSpec()
     network: NetworkSpec | None = None
+    communication: CommunicationSpec = CommunicationSpec()
     stack: str = "megatron"
     offload: OffloadSpec | None = None
     run: RunSpec | None = None

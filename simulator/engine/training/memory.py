@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine.training.pipeline import Timeline
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
+from simulator.workloads.training.layer_work import chunk_layer_calls
 from simulator.workloads.training.states import States
 
 Floats = NDArray[np.float64]
@@ -35,8 +37,17 @@ def stage_memory(step: Step, stage: int) -> StageMemory:
     """Memory of a stage under the step's schedule."""
     pieces = step.job.layout.pieces(stage)
     kept, _ = activations_over_time(step, stage)
-    working = max(step.passes[p].working for p in pieces)
+    working = max(step.passes[p].working for p in pieces) + gathered_bytes(step, pieces)
     return StageMemory(step.states(stage), float(kept.max()), working)
+
+
+def gathered_bytes(step: Step, pieces: Sequence[int]) -> float:
+    """Bytes of the layers that a stage has gathered at once: the one that runs, and those ahead of it."""
+    shards, communication = step.exchange.shards, step.job.communication
+    if max(shards.weights, shards.backward) == 1:
+        return 0.0
+    largest = max(layer.parameters for p in pieces for layer in chunk_layer_calls(step.job, p))
+    return (1 + communication.prefetch) * largest * step.job.formats.compute.bytes
 
 
 def activations_over_time(step: Step, stage: int) -> tuple[Floats, Floats]:

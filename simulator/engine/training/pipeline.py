@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,21 +57,40 @@ class Timeline:
         return float((self.ends[stage] - self.starts[stage]).sum())
 
 
+class Lane(Protocol):
+    """A stage that does more than compute, and says itself how long its passes take."""
+
+    def run(self, each: Pass, start: float) -> float:
+        """When a pass ends that could begin at `start`; passes come in the stage's order."""
+        ...
+
+
 def run_pipeline(
-    orders: Sequence[Sequence[Pass]], seconds: PassSeconds, placed: Sequence[Sequence[int]] = ()
+    orders: Sequence[Sequence[Pass]],
+    seconds: PassSeconds,
+    placed: Sequence[Sequence[int]] = (),
+    lanes: Sequence[Lane] = (),
 ) -> Timeline:
     """Run the passes of all stages; chunk c of stage s is piece `placed[s][c]`, c x stages + s where none are given.
 
-    Raises `ValueError` for an order in which a pass waits for one behind it.
+    On `lanes`, if there are any, passes take as long as those say, else as `seconds` does. Raises `ValueError` for an
+    order in which a pass waits for one behind it.
     """
     stages, pieces = len(orders), len(seconds.forward)
-    return _Run(orders, seconds, placed or [range(s, pieces, stages) for s in range(stages)]).run()
+    return _Run(orders, seconds, placed or [range(s, pieces, stages) for s in range(stages)], lanes).run()
 
 
 class _Run:
     """State of the run: per piece of the model and micro-batch, when its passes have ended."""
 
-    def __init__(self, orders: Sequence[Sequence[Pass]], seconds: PassSeconds, placed: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self,
+        orders: Sequence[Sequence[Pass]],
+        seconds: PassSeconds,
+        placed: Sequence[Sequence[int]],
+        lanes: Sequence[Lane],
+    ) -> None:
+        self.lanes = lanes
         self.orders = orders
         self.seconds = seconds
         self.placed = placed
@@ -126,7 +146,8 @@ class _Run:
             start = ready if ready > free else free
             if self.seconds.waits and self._comes(kind, piece):
                 start += self.seconds.send
-            free = start + self._length(kind, piece, micro_batch)
+            alone = start + self._length(kind, piece, micro_batch)
+            free = self.lanes[stage].run(each, start) if self.lanes else alone
             starts.append(start)
             ends.append(free)
             self._give(kind, micro_batch, piece, free)

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.engine.training.exchanging import Exchanging
 from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
+from simulator.engine.training.stage_work import Crowded, WorkBuilder
+from simulator.errors import refuse_beside
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.rounds import rounds_seconds
-from simulator.policies.pipeline.schedule import Schedule
+from simulator.policies.compression import Reduction
+from simulator.policies.pipeline.schedule import Pass, Schedule
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise, Rounds
+from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.passes import Passes, passes_of
+from simulator.workloads.training.replica_exchange import Exchange
 from simulator.workloads.training.states import (
     States,
     chunk_parameters,
@@ -39,6 +45,7 @@ class Step:
 
     `offloaded` is the step as it runs where tensors leave the device between the moments that need them.
     With a `network`, groups that leave their nodes share its links; without one each group has links of its own.
+    `at_end` says that replicas exchange nothing before the last pass has ended.
     """
 
     job: Job
@@ -46,6 +53,7 @@ class Step:
     schedule: Schedule
     offloaded: OffloadedStep | None = field(default=None, repr=False, compare=False)
     network: Network | None = None
+    at_end: bool = False
     _timed: dict[AnyOperator, float] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -68,15 +76,53 @@ class Step:
             backward_links=back,
         )  # fmt: skip
 
-    @cached_property
+    @property
     def timeline(self) -> Timeline:
         """When each pass of each stage runs."""
-        layout = self.job.layout
-        orders = [
-            self.schedule.order(s, layout.pipeline, self.job.micro_batches, layout.chunks)
-            for s in range(layout.pipeline)
-        ]
-        return run_pipeline(orders, self.pass_seconds, layout.placed)
+        return self._ran[0]
+
+    @property
+    def exchanging(self) -> tuple[Exchanging, ...]:
+        """Stages that exchanged weights and gradients beside their passes; none if all of it comes at the end."""
+        return self._ran[1]
+
+    @cached_property
+    def _ran(self) -> tuple[Timeline, tuple[Exchanging, ...], tuple[float, ...]]:
+        """The passes of all stages, the stages that exchange beside them, and how long their collectives go on."""
+        lanes = self._lanes()
+        timeline = run_pipeline(self.orders, self.pass_seconds, self.job.layout.placed, lanes)
+        return timeline, lanes, tuple(lane.finish(timeline.seconds) - timeline.seconds for lane in lanes)
+
+    def _lanes(self) -> tuple[Exchanging, ...]:
+        job, exchange = self.job, self.exchange
+        if job.communication != PLAIN:
+            refuse_beside("communication", {"a schedule that runs passes in pairs": self._paired})
+        shards, communication = exchange.shards, job.communication
+        sharded = shards.weights > 1 or shards.backward > 1 or shards.gradients > 1
+        bucketed = communication.gradient_bucket is not None or communication.weight_bucket is not None
+        if job.layout.holders == 1 or self.all_after or not (sharded or bucketed):
+            return ()
+        builder = WorkBuilder(job, Crowded(self.law, self.of, communication.units), self.schedule.splits)
+        return tuple(Exchanging(builder.stage(s), order) for s, order in enumerate(self.orders))
+
+    @property
+    def all_after(self) -> bool:
+        """Whether replicas exchange everything after the last pass: where passes run in pairs, and experts, do."""
+        return self.at_end or self.job.layout.expert > 1 or self._paired
+
+    @cached_property
+    def _paired(self) -> bool:
+        return any(each.paired for order in self.orders for each in order)
+
+    @cached_property
+    def orders(self) -> list[list[Pass]]:
+        """Passes of each stage in order."""
+        layout, micro_batches = self.job.layout, self.job.micro_batches
+        return [self.schedule.order(s, layout.pipeline, micro_batches, layout.chunks) for s in range(layout.pipeline)]
+
+    @property
+    def exchange(self) -> Exchange:
+        return Exchange(self.job)
 
     @cached_property
     def send_seconds(self) -> float:
@@ -90,21 +136,39 @@ class Step:
             return 0.0
         tokens = job.micro_batch * job.sequence / job.layout.context
         whole = tokens * job.model.hidden * job.formats.activations.bytes
-        send = self.of(Collective("send_recv", whole / tensor, 2, tensor * job.layout.copies))
+        send = self.of(Collective("send_recv", whole / tensor, 2, tensor * job.layout.holders))
         if job.layout.sequence_parallel or tensor == 1:
             return send
         return send + self.of(Collective("all_gather", whole, tensor))
 
     def reduce_seconds(self, stage: int) -> float:
-        """Seconds of the gradients' reduction over the replicas, and of gathering updated weights that are sharded."""
-        layout = self.job.layout
-        if layout.holders == 1:
-            return 0.0
-        states = self.states(stage)
-        found = self._reduced(states.parameters - states.routed, layout.holders, layout.tensor)
-        if states.routed:
-            found += self._reduced(states.routed, layout.holders // layout.expert, layout.tensor * layout.expert)
+        """Seconds after the last pass of reducing gradients over the replicas and gathering the updated weights."""
+        return sum(self.reductions(stage).values())
+
+    def reductions(self, stage: int) -> dict[str, float]:
+        """The same by kind. What runs in buckets beside the passes is not among them."""
+        job, states = self.job, self.states(stage)
+        if job.layout.holders == 1:
+            return {}
+        if self.all_after:
+            return {"gradient_reduction": self._all_at_end(states)}
+        found = {}
+        if job.communication.gradient_bucket is None:
+            found["gradient_reduction"] = self._reduction_seconds(self.exchange.step_gradients(states.parameters))
+        if job.communication.weight_bucket is None:
+            found["updated_weights"] = self._reduction_seconds(self.exchange.updated_weights(states.parameters))
         return found
+
+    def _reduction_seconds(self, reduction: Reduction) -> float:
+        return sum(self.of(op) for op in (*reduction.before, *reduction.links, *reduction.after))
+
+    def _all_at_end(self, states: States) -> float:
+        """One reduction of all gradients; experts have fewer copies, so that theirs are reduced apart."""
+        layout = self.job.layout
+        common = self._reduced(states.parameters - states.routed, layout.holders, layout.tensor)
+        if not states.routed:
+            return common
+        return common + self._reduced(states.routed, layout.holders // layout.expert, layout.tensor * layout.expert)
 
     def _reduced(self, own: float, copies: int, stride: int) -> float:
         """Seconds of reducing the gradients of `own` parameters over their copies, and of gathering sharded weights."""
@@ -116,13 +180,18 @@ class Step:
         weights = own * job.formats.compute.bytes
         return scatter + self.of(Collective("all_gather", weights, copies, stride))
 
+    @property
+    def tails(self) -> tuple[float, ...]:
+        """Seconds after the last pass of all stages in which collectives of each stage still run."""
+        return self._ran[2] or (0.0,) * self.job.layout.pipeline
+
     def tied_seconds(self) -> float:
         """Seconds of summing the gradients of an embedding that the first and the last stage share."""
         job, layout = self.job, self.job.layout
         if layout.pipeline == 1 or not job.model.tied_embedding or has_both_ends(layout, 0):
             return 0.0
         gradients = job.model.vocab * job.model.hidden / layout.tensor * job.formats.gradients.bytes
-        return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.copies))
+        return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.holders))
 
     def update_seconds(self, stage: int) -> float:
         """Seconds of the optimiser on one device."""
@@ -133,7 +202,11 @@ class Step:
     def end_seconds(self) -> float:
         """Seconds after the last pass of the slowest stage: reduction and update."""
         stages = range(self.job.layout.pipeline)
-        return max(self.reduce_seconds(s) + self.update_seconds(s) for s in stages) + self.tied_seconds()
+        return max(self.ending(s) for s in stages) + self.tied_seconds()
+
+    def ending(self, stage: int) -> float:
+        """Seconds of one stage after the last pass of all."""
+        return self.tails[stage] + self.reduce_seconds(stage) + self.update_seconds(stage)
 
     @property
     def step_seconds(self) -> float:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from simulator.errors import InputError
 from simulator.workloads.dtypes import DTYPES, DType
+from simulator.workloads.training.communication import PLAIN, Communication
 from simulator.workloads.training.context import ContextPlan
 from simulator.workloads.training.optimizers import ADAM, Optimizer
 from simulator.workloads.training.routing import EVEN, Routing
@@ -99,6 +100,7 @@ class Job:
     PyTorch's eager mode. Without a `head` the model ends with its last layer. `context` plans attention over the
     ranks that share a sequence. With `keep_attention` full recomputation leaves out attention, whose outputs are kept
     (LoongTrain's selective checkpointing, arXiv:2406.18485, section 5.2). `routing` says how tokens get to experts.
+    `communication` says how replicas exchange weights and gradients.
     """
 
     model: Transformer
@@ -117,6 +119,7 @@ class Job:
     context: ContextPlan | None = None
     keep_attention: bool = False
     routing: Routing = EVEN
+    communication: Communication = PLAIN
 
     @property
     def micro_batches(self) -> int:
@@ -132,6 +135,7 @@ class Job:
     def check(self) -> None:
         """Raise `InputError` naming the first number that does not divide what it splits."""
         layout, model = self.layout, self.model
+        self.communication.check(layout.zero, layout.holders, experts=layout.expert > 1)
         if self.global_batch % (self.micro_batch * layout.data):
             raise InputError(
                 f"global_batch {self.global_batch} is not a multiple of micro_batch x data_parallel = "

@@ -59,7 +59,7 @@ def has_both_ends(layout: Layout, stage: int) -> bool:
 
 
 def stage_states(job: Job, stage: int) -> States:
-    """States of one device of a stage under the job's ZeRO level (Rajbhandari et al., arXiv:1910.02054)."""
+    """States of one device of a stage under the job's shards (of ZeRO: Rajbhandari et al., arXiv:1910.02054)."""
     layout = job.layout
     pieces = layout.pieces(stage)
     own = sum(chunk_parameters(job, piece) for piece in pieces)
@@ -67,17 +67,19 @@ def stage_states(job: Job, stage: int) -> States:
         own -= job.model.vocab * job.model.hidden / layout.tensor
     routed = sum(routed_parameters(job, piece) for piece in pieces)
 
-    def share(each: float, level: int) -> float:
-        """What a device keeps at `each` a parameter, shared out if the level says so; experts have fewer copies."""
-        if layout.zero < level:
-            return own * each
-        return (own - routed) * each / layout.holders + routed * each / (layout.holders // layout.expert)
+    def share(each: float, over: int) -> float:
+        """What a device keeps at `each` a parameter split over so many; experts have fewer copies."""
+        return (own - routed) * each / over + routed * each / max(1, over // layout.expert)
 
+    shards, communication = job.communication.shards_of(layout.zero, layout.holders), job.communication
+    weights = share(job.formats.compute.bytes, shards.weights)
+    if shards.secondary is not None:
+        weights += share((communication.transport.secondary or job.formats.compute).bytes, shards.secondary)
     return States(
-        share(job.formats.compute.bytes, 3),
-        share(job.formats.gradients.bytes, 2),
-        share(job.optimizer.states, 1),
+        weights,
+        share(job.formats.gradients.bytes, shards.gradients),
+        share(job.optimizer.states, shards.optimizer) + own * communication.compression.state,
         own,
-        share(1.0, 1),
+        share(1.0, shards.optimizer),
         routed,
     )
