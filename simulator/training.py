@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from simulator.assembly.training_run import RunResult, run_of
 from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import check_memory
+from simulator.engine.training.offloading.activations import copy_plan
 from simulator.engine.training.offloading.running import offloaded
 from simulator.engine.training.step import Step
 from simulator.engine.training.varied import VariedStep
@@ -28,6 +29,7 @@ from simulator.policies.registry import build_policy
 from simulator.specs.settings import lay_over
 from simulator.specs.training import BatchSpec, GptSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
+from simulator.training_limits import largest
 from simulator.workloads.dtypes import dtype
 from simulator.workloads.generators.building import length_law
 from simulator.workloads.models import model
@@ -48,6 +50,7 @@ class TrainingResult:
     step: Step
     varied: VariedStep | None = None
     run: RunResult | None = None
+    largest: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -59,7 +62,18 @@ class TrainingResult:
 
 
 def train(scenario: TrainingScenario) -> TrainingResult:
-    """Lay out and time one step. Raises `InputError` for what cannot be laid out or does not fit."""
+    """Lay out and time one step, of the largest size where the scenario asks for it.
+
+    Raises `InputError` for what cannot be laid out and `DoesNotFit` for what there is no memory for.
+    """
+    if scenario.largest is None:
+        return _train(scenario)
+    refuse_beside("largest", {"run": scenario.run is not None})
+    size, result = largest(scenario, scenario.largest, _train)
+    return replace(result, largest={scenario.largest: size})
+
+
+def _train(scenario: TrainingScenario) -> TrainingResult:
     _check_unused(scenario)
     context: ContextParallel = build_policy("context", scenario.context.policy, scenario.context.options)
     step = step_of(
@@ -77,7 +91,8 @@ def train(scenario: TrainingScenario) -> TrainingResult:
     if scenario.batch.lengths is not None:
         refuse_beside("sequences of different lengths", {
             "offload": scenario.offload is not None, "run": scenario.run is not None,
-            "communication": step.job.communication != PLAIN,
+            "communication": step.job.communication != PLAIN, "largest": scenario.largest is not None,
+            "backward_chunk": scenario.backward_chunk is not None,
         })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
         varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, context)
@@ -131,6 +146,7 @@ def job_of(scenario: TrainingScenario) -> Job:
         keep_attention=scenario.keep_attention,
         routing=_routing(scenario.routing),
         communication=communication_of(scenario.communication),
+        backward_chunk=scenario.backward_chunk,
     )
 
 
@@ -157,6 +173,9 @@ def _offloaded(step: Step, spec: OffloadSpec, node_name: str | None) -> Step:
     devices = min(step.job.layout.devices, of.devices_per_node)
     host = host_share(of, devices, drives=drives, memory=memory, sockets=h.sockets, cpu=h.cpu)
     policy = build_policy("offload", spec.policy, spec.options)
+    refuse_beside("offload", {"network": step.network is not None})
+    if policy.moves == "activations":
+        return replace(step, copied=copy_plan(step, host, policy))
     return replace(step, at_end=True, offloaded=offloaded(step, host, policy))
 
 

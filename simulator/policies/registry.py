@@ -144,6 +144,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "zero-offload": "simulator.policies.offload:ZeroOffload",
         "zero-infinity": "simulator.policies.offload:ZeroInfinity",
         "fuyou": "simulator.policies.offload:Fuyou",
+        "pipe-offload": "simulator.policies.offload:PipeOffload",
         "deep-optimizer-states": "simulator.policies.offload:DeepOptimizerStates",
     },
     "schedule": {

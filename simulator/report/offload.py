@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.training.memory import RESERVED
+from simulator.engine.training.offloading.copies import Copies
 from simulator.engine.training.offloading.running import FRAGMENTS, LINKS, PLACES, OffloadedStep
+from simulator.engine.training.step import Step
 
 NAMES = {
     "compute": "the device's arithmetic",
@@ -108,3 +110,37 @@ def print_offload(figures: dict[str, Any]) -> None:
     ]
     print_rows("memory by place (GB a device)", places)
     print_rows("what bounds the step", [{"phase": p} for p in figures["bound"].split("; ")])
+
+
+def copy_figures(step: Step, copies: Copies) -> list[dict[str, float]]:
+    """Of each stage: GB a device sends to the host a step, the link's share, and GB in the host."""
+    found = []
+    for stage, done in enumerate(copies.done):
+        moved = sum(copy.bytes for copy in done)
+        found.append(
+            {
+                "up_gb": moved / 1e9,
+                "down_gb": sum(copy.bytes for copy in done if copy.back) / 1e9,
+                "link_busy_share": moved / copies.plan.rate / step.step_seconds,
+                "host_gb": copies.host_peak(stage) / 1e9,
+            }
+        )
+    return found
+
+
+def print_copies(stages: list[dict[str, float]]) -> None:
+    """What leaves a few of the stages."""
+    from simulator.report.table import print_rows
+
+    shown = sorted({0, len(stages) // 2, len(stages) - 1})
+    rows = [
+        {
+            "stage": n,
+            "GB a step up": f"{stages[n]['up_gb']:,.1f}",
+            "GB down": f"{stages[n]['down_gb']:,.1f}",
+            "link busy": f"{stages[n]['link_busy_share']:.0%}",
+            "GB in the host": f"{stages[n]['host_gb']:,.1f}",
+        }
+        for n in shown
+    ]
+    print_rows("activations of one device that wait in the host", rows)

@@ -13,7 +13,14 @@ from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
 from simulator.report.communication import communication_figures, print_communication
 from simulator.report.network import network_figures, network_line
-from simulator.report.offload import offload_breakdown, offload_figures, offload_memory, print_offload
+from simulator.report.offload import (
+    copy_figures,
+    offload_breakdown,
+    offload_figures,
+    offload_memory,
+    print_copies,
+    print_offload,
+)
 from simulator.report.sequences import (
     attention_seconds,
     computed,
@@ -41,12 +48,14 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     experts = experts_figures(step)
     cost = None if price is None else price * layout.devices * seconds / 3600.0
     energy = step_energy(step)
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"largest": dict(result.largest)} if result.largest else {}
     if step.offloaded is None:
         busiest = max(range(layout.pipeline), key=step.timeline.busy)
         extra["communication"] = communication_figures(step, busiest)
     else:
         extra["offload"] = offload_figures(step.offloaded)
+    if step.copies is not None:
+        extra["copies"] = copy_figures(step, step.copies)
     run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
@@ -217,7 +226,8 @@ def print_training(summary: dict[str, Any]) -> None:
 
     layout = summary["layout"]
     title = f"{summary['model']['name']} on {layout['devices']:,} x {layout['device']}"
-    rows = [
+    rows = [{"figure": f"largest {what}", "value": f"{size:,}"} for what, size in summary.get("largest", {}).items()]
+    rows += [
         {"figure": "step", "value": f"{summary['step_s']:,.3f} s"},
         {"figure": "tokens", "value": f"{summary['tokens_per_s']:,.0f} /s"},
         {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
@@ -243,6 +253,8 @@ def print_training(summary: dict[str, Any]) -> None:
         print_communication(summary["communication"])
     if "offload" in summary:
         print_offload(summary["offload"])
+    if "copies" in summary:
+        print_copies(summary["copies"])
     stages = summary["memory_gb"]
     shown = sorted({0, len(stages) // 2, len(stages) - 1})
     print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])

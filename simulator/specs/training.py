@@ -53,7 +53,8 @@ class LayoutSpec(Part):
 
     `sequence_parallel` also splits over the tensor-parallel devices what lies between the matrix products. `zero`
     shards over the replicas optimiser states (1), gradients (2), weights (3). `context` ranks share each sequence, and
-    `expert` of the data x context ranks the experts of a layer.
+    `expert` of the data x context ranks the experts of a layer. `count_ends` counts embedding and head as a layer
+    each when layers are dealt to stages.
     """
 
     tensor: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -64,6 +65,7 @@ class LayoutSpec(Part):
     zero: Annotated[int, Field(ge=0, le=3)] = 0
     context: Annotated[int, Field(ge=1, le=65_536)] = 1
     expert: Annotated[int, Field(ge=1, le=65_536)] = 1
+    count_ends: bool = False
 
 
 class TrainingFormatsSpec(Part):
@@ -186,7 +188,11 @@ class CommunicationSpec(Part):
 
 
 class TrainingScenario(Part):
-    """A training run. `stack` says whose kernels run it; `fused_attention` keeps no scores in memory."""
+    """A training run. `stack` says whose kernels run it; `fused_attention` keeps no scores in memory.
+
+    `backward_chunk` runs backward passes and head in pieces of so many tokens. `largest` says which size to raise, or
+    lower, to the largest that there is memory for.
+    """
 
     kind: Literal["training"]
     name: str = ""
@@ -208,7 +214,9 @@ class TrainingScenario(Part):
     routing: RoutingSpec = RoutingSpec()
     network: NetworkSpec | None = None
     communication: CommunicationSpec = CommunicationSpec()
+    backward_chunk: Count | None = None
     stack: str = "megatron"
     offload: OffloadSpec | None = None
+    largest: Literal["batch", "sequence", "layers"] | None = None
     run: RunSpec | None = None
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -111,3 +111,12 @@ def test_a_wrong_field_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file.write_text(EXAMPLE.read_text().replace("recompute: full", "recompute: some"))
     assert main(["train", str(file)]) == 2
     assert "recompute" in capsys.readouterr().err
+
+
+def test_ends_that_count_as_layers_leave_their_stages_fewer() -> None:
+    given = job(layers=6, layout=Layout(pipeline=4, count_ends=True))
+    assert [len(given.chunk_layers(c)) for c in range(4)] == [1, 2, 2, 1]
+    assert [len(job(layers=6, layout=Layout(pipeline=4)).chunk_layers(c)) for c in range(4)] == [2, 2, 1, 1]
+    bare = job(layers=6, layout=Layout(pipeline=8, count_ends=True))
+    assert [len(bare.chunk_layers(c)) for c in range(8)] == [0, 1, 1, 1, 1, 1, 1, 0]
+    assert step(bare).step_seconds > 0.0

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.engine.training.offloading.copies import Copies
 from simulator.engine.training.pipeline import Timeline
 from simulator.engine.training.step import Step
-from simulator.errors import InputError
+from simulator.errors import DoesNotFit
 from simulator.workloads.training.layer_work import chunk_layer_calls
 from simulator.workloads.training.states import States
 
@@ -56,6 +57,11 @@ def activations_over_time(step: Step, stage: int) -> tuple[Floats, Floats]:
     last = ("weights", "whole") if step.schedule.splits else ("backward",)
     saved = [step.passes[piece].saved for piece in layout.pieces(stage)]
     times, changes = _changes(timeline, stage, saved, last)
+    if step.copies is not None:
+        away = [(c.bytes, c.out[1], c.back[0]) for c in step.copies.done[stage] if c.back]
+        moved = [change for size, left, back in away for change in ((left, -size), (back, size))]
+        times = np.concatenate([times, [t for t, _ in moved]])
+        changes = np.concatenate([changes, [b for _, b in moved]])
     order = np.lexsort((changes, times))
     return np.cumsum(changes[order]), times[order]
 
@@ -76,17 +82,31 @@ def _changes(timeline: Timeline, stage: int, saved: list[float], last: tuple[str
     return np.array(times), np.array(changes)
 
 
+def _check_host(copies: Copies, stages: int) -> None:
+    """Raise `DoesNotFit` where activations that left the devices do not fit the host."""
+    needed, there = max(copies.host_peak(stage) for stage in range(stages)), copies.plan.host_memory
+    if needed > there:
+        raise DoesNotFit(
+            f"offload: a device needs {needed / 1e9:.4g} GB of host memory for activations and has "
+            f"{there / 1e9:.4g} GB: lower the option share, or give the host more (offload.host.memory_gb)"
+        )
+
+
 def check_memory(step: Step) -> None:
-    """Raise `InputError` with the missing bytes and a change that helps, if a stage does not fit."""
+    """Raise `DoesNotFit` with the missing bytes and a change that helps, if a stage does not fit."""
     if step.offloaded is not None:
         step.offloaded.check_memory()
         return
+    if step.copies is not None:
+        _check_host(step.copies, step.job.layout.pipeline)
     capacity = step.law.device.memory_capacity
     worst = max((stage_memory(step, s) for s in range(step.job.layout.pipeline)), key=lambda m: m.total)
     if worst.total <= capacity:
         return
     job = step.job
     remedies = []
+    if step.copies is None and job.layout.pipeline > 1:
+        remedies.append("offload pipe-offload")
     if job.recompute != "full":
         remedies.append("recompute full")
     if job.layout.zero == 0 and job.layout.data > 1:
@@ -94,7 +114,7 @@ def check_memory(step: Step) -> None:
     if job.micro_batch > 1:
         remedies.append("a smaller micro_batch")
     remedies.append("more tensor or pipeline parallelism")
-    raise InputError(
+    raise DoesNotFit(
         f"{job.model.name} does not fit on {step.law.device.id}: a device needs {worst.total / 1e9:.4g} GB "
         f"({worst.states.total / 1e9:.4g} GB of weights, gradients and optimiser states, "
         f"{worst.activations / 1e9:.4g} GB of activations) and has {capacity / 1e9:.4g} GB: use {' or '.join(remedies)}"

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.engine.training.offloading.copies import Copies
 from simulator.policies.pipeline.schedule import Pass
 
 Floats = NDArray[np.float64]
@@ -70,14 +71,16 @@ def run_pipeline(
     seconds: PassSeconds,
     placed: Sequence[Sequence[int]] = (),
     lanes: Sequence[Lane] = (),
+    copies: Copies | None = None,
 ) -> Timeline:
     """Run the passes of all stages; chunk c of stage s is piece `placed[s][c]`, c x stages + s where none are given.
 
-    On `lanes`, if there are any, passes take as long as those say, else as `seconds` does. Raises `ValueError` for an
-    order in which a pass waits for one behind it.
+    On `lanes`, if there are any, passes take as long as those say, else as `seconds` does. `copies` are told of forward
+    passes and say when what left the device is back. Raises `ValueError` for an order in which a pass waits for one
+    behind it.
     """
     stages, pieces = len(orders), len(seconds.forward)
-    return _Run(orders, seconds, placed or [range(s, pieces, stages) for s in range(stages)], lanes).run()
+    return _Run(orders, seconds, placed or [range(s, pieces, stages) for s in range(stages)], lanes, copies).run()
 
 
 class _Run:
@@ -89,9 +92,11 @@ class _Run:
         seconds: PassSeconds,
         placed: Sequence[Sequence[int]],
         lanes: Sequence[Lane],
+        copies: Copies | None,
     ) -> None:
         self.lanes = lanes
         self.orders = orders
+        self.copies = copies
         self.seconds = seconds
         self.placed = placed
         self.stages = len(orders)
@@ -143,6 +148,8 @@ class _Run:
             ready = self._ready(kind, micro_batch, piece)
             if ready < 0.0:
                 break
+            if self.copies is not None:
+                ready = max(ready, self._copied(kind, stage, chunk, micro_batch, self.copies))
             start = ready if ready > free else free
             if self.seconds.waits and self._comes(kind, piece):
                 start += self.seconds.send
@@ -151,6 +158,8 @@ class _Run:
             starts.append(start)
             ends.append(free)
             self._give(kind, micro_batch, piece, free)
+            if self.copies is not None and kind == "forward":
+                self.copies.out(stage, chunk, micro_batch, free)
         return len(ends) > before
 
     def _run_pair(self, one: Pass, other: Pass, stage: int) -> bool:
@@ -179,6 +188,12 @@ class _Run:
             self.forward_end[piece][micro_batch] = end
         elif kind != "weights":
             self.backward_end[piece][micro_batch] = end
+
+    def _copied(self, kind: str, stage: int, chunk: int, micro_batch: int, copies: Copies) -> float:
+        """When copies let a pass start."""
+        if kind == "forward":
+            return copies.room(stage)
+        return 0.0 if kind == "weights" else copies.back(stage, chunk, micro_batch, self.starts[stage])
 
     def _length(self, kind: str, piece: int, micro_batch: int) -> float:
         seconds = self.seconds.each[micro_batch] if self.seconds.each else self.seconds

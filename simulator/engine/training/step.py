@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.engine.training.exchanging import Exchanging
+from simulator.engine.training.offloading.copies import Copies, CopyPlan
 from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
 from simulator.engine.training.stage_work import Crowded, WorkBuilder
 from simulator.errors import refuse_beside
@@ -43,9 +44,10 @@ FP32 = DTYPES["fp32"]
 class Step:
     """A step of `job` on devices that `law` times, its passes ordered by `schedule`.
 
-    `offloaded` is the step as it runs where tensors leave the device between the moments that need them.
-    With a `network`, groups that leave their nodes share its links; without one each group has links of its own.
-    `at_end` says that replicas exchange nothing before the last pass has ended.
+    `offloaded` is the step as it runs where tensors leave the device between the moments that need them; `copied` says
+    what of a pipeline's activations leaves its stages. With a `network`, groups that leave their nodes share its links;
+    without one each group has links of its own. `at_end` says that replicas exchange nothing before the last pass has
+    ended.
     """
 
     job: Job
@@ -54,6 +56,7 @@ class Step:
     offloaded: OffloadedStep | None = field(default=None, repr=False, compare=False)
     network: Network | None = None
     at_end: bool = False
+    copied: CopyPlan | None = None
     _timed: dict[AnyOperator, float] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -82,16 +85,21 @@ class Step:
         return self._ran[0]
 
     @property
+    def copies(self) -> Copies | None:
+        """When activations left each stage and came back, if any do."""
+        return self._ran[3]
+
+    @property
     def exchanging(self) -> tuple[Exchanging, ...]:
         """Stages that exchanged weights and gradients beside their passes; none if all of it comes at the end."""
         return self._ran[1]
 
     @cached_property
-    def _ran(self) -> tuple[Timeline, tuple[Exchanging, ...], tuple[float, ...]]:
-        """The passes of all stages, the stages that exchange beside them, and how long their collectives go on."""
-        lanes = self._lanes()
-        timeline = run_pipeline(self.orders, self.pass_seconds, self.job.layout.placed, lanes)
-        return timeline, lanes, tuple(lane.finish(timeline.seconds) - timeline.seconds for lane in lanes)
+    def _ran(self) -> tuple[Timeline, tuple[Exchanging, ...], tuple[float, ...], Copies | None]:
+        """The passes of all stages, the stages that exchange beside them, how long their collectives go on, copies."""
+        lanes, copies = self._lanes(), None if self.copied is None else Copies(self.copied)
+        timeline = run_pipeline(self.orders, self.pass_seconds, self.job.layout.placed, lanes, copies)
+        return timeline, lanes, tuple(lane.finish(timeline.seconds) - timeline.seconds for lane in lanes), copies
 
     def _lanes(self) -> tuple[Exchanging, ...]:
         job, exchange = self.job, self.exchange

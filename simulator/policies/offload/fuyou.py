@@ -12,7 +12,8 @@ class Fuyou:
     """States and weights on drives, each layer updated as its gradients come (arXiv:2403.06504, sections 3.2-3.4).
 
     Of each layer's activations those that take the longest to form for their bytes are swapped first; how many is
-    chosen by the step's time, as its profiled step does. `gradients` pass through host memory.
+    chosen by the step's time, as its profiled step does; `prefetch` layers come ahead, or fewer where the device has
+    no room for them. Gradients pass through host memory.
     """
 
     moves: Literal["layers"] = "layers"
@@ -27,9 +28,10 @@ class Fuyou:
 
     def plans(self, layers: Sequence[LayerSizes]) -> Sequence[Plan]:
         most = max(len(layer.activations) for layer in layers)
-        return [self._swapping(layers, count) for count in range(most + 1)]
+        ahead = sorted({self.prefetch, min(1, self.prefetch)}, reverse=True)
+        return [self._swapping(layers, count, prefetch) for prefetch in ahead for count in range(most + 1)]
 
-    def _swapping(self, layers: Sequence[LayerSizes], count: int) -> Plan:
+    def _swapping(self, layers: Sequence[LayerSizes], count: int, prefetch: int) -> Plan:
         return Plan(
             self.weights,
             "host",
@@ -37,7 +39,7 @@ class Fuyou:
             self.activations,
             swapped=tuple(frozenset(_worth_most(layer)[:count]) for layer in layers),
             update="layer",
-            prefetch=self.prefetch,
+            prefetch=prefetch,
         )
 
 

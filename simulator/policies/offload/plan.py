@@ -36,7 +36,8 @@ class Plan:
     that are kept beside its input in place of being computed again (none given: no layer's).
 
     The update works on `subgroup` parameters at a time, "after" the last backward pass or with each "layer" as its
-    gradients come. Of `stride` subgroups in turn the last is updated on the device (0: none).
+    gradients come. Of `stride` subgroups in turn the last is updated on the device (0: none). While one is updated,
+    states of up to `staged` others are on their way.
 
     `prefetch` is how many layers are fetched ahead, and how many copies may be on their way out. `tiles` cuts each
     layer into so many parts in turn, whose weights alone are on the device.
@@ -51,6 +52,7 @@ class Plan:
     update: Literal["after", "layer"] = "after"
     subgroup: float = 1e9
     stride: int = 0
+    staged: int = 2
     prefetch: int = 2
     tiles: int = 1
 

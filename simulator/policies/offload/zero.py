@@ -30,7 +30,8 @@ class ZeroInfinity:
 
     `slices` False has each layer's owner bring and broadcast it (section 6.1, the design it replaces); `tiles` is
     memory-centric tiling (section 5.1.3); `prefetch` layers come ahead (section 6.2). The update follows the last
-    backward pass.
+    backward pass; states of `staged` subgroups pass through the host beside the one that is updated (0: each is read,
+    updated and written before the next, as DeepSpeed does unless pipeline_read and pipeline_write are set).
     """
 
     moves: Literal["layers"] = "layers"
@@ -44,6 +45,7 @@ class ZeroInfinity:
         slices: bool = True,
         tiles: int = 1,
         prefetch: int = 2,
+        staged: int = 2,
         subgroup: float = 1e9,
     ) -> None:
         self.plan = Plan(
@@ -54,6 +56,7 @@ class ZeroInfinity:
             slices=slices,
             tiles=tiles,
             prefetch=prefetch,
+            staged=staged,
             subgroup=subgroup,
         )
 

@@ -38,6 +38,8 @@ class Layout:
     sequences. `expert` consecutive ones of these ranks share out the experts of a layer. `zero` shards optimiser states
     (1), also gradients (2), also weights (3) over all that hold the same weights. Ranks are dealt to devices in the
     order tensor, context, data, pipeline. `placed` are the pieces of each stage where a schedule places them itself.
+    With `count_ends` embedding and head each count as a layer when the layers are dealt to chunks (Megatron-LM's
+    account-for-embedding and account-for-loss in the pipeline split).
     """
 
     tensor: int = 1
@@ -49,6 +51,7 @@ class Layout:
     context: int = 1
     expert: int = 1
     placed: tuple[tuple[int, ...], ...] = ()
+    count_ends: bool = False
 
     @property
     def devices(self) -> int:
@@ -100,7 +103,8 @@ class Job:
     PyTorch's eager mode. Without a `head` the model ends with its last layer. `context` plans attention over the
     ranks that share a sequence. With `keep_attention` full recomputation leaves out attention, whose outputs are kept
     (LoongTrain's selective checkpointing, arXiv:2406.18485, section 5.2). `routing` says how tokens get to experts.
-    `communication` says how replicas exchange weights and gradients.
+    `communication` says how replicas exchange weights and gradients. `backward_chunk` has the backward passes, and the
+    head, run in pieces of so many tokens.
     """
 
     model: Transformer
@@ -120,6 +124,7 @@ class Job:
     keep_attention: bool = False
     routing: Routing = EVEN
     communication: Communication = PLAIN
+    backward_chunk: int | None = None
 
     @property
     def micro_batches(self) -> int:
@@ -128,9 +133,10 @@ class Job:
 
     def chunk_layers(self, chunk: int) -> tuple[Layer, ...]:
         """Layers of one chunk in the order of the model: as even as it goes, the first chunks taking the remainder."""
-        base, more = divmod(len(self.model.layers), self.layout.model_chunks)
-        start = chunk * base + min(chunk, more)
-        return self.model.layers[start : start + base + (1 if chunk < more else 0)]
+        ends = 1 if self.layout.count_ends else 0
+        base, more = divmod(len(self.model.layers) + 2 * ends, self.layout.model_chunks)
+        start = chunk * base + min(chunk, more) - ends
+        return self.model.layers[max(0, start) : start + base + (1 if chunk < more else 0)]
 
     def check(self) -> None:
         """Raise `InputError` naming the first number that does not divide what it splits."""
@@ -141,7 +147,7 @@ class Job:
                 f"global_batch {self.global_batch} is not a multiple of micro_batch x data_parallel = "
                 f"{self.micro_batch * layout.data}: change one of them"
             )
-        if layout.model_chunks > len(model.layers):
+        if layout.model_chunks > len(model.layers) + 2 * layout.count_ends:
             raise InputError(
                 f"pipeline x chunks = {layout.model_chunks} exceeds the {len(model.layers)} layers of {model.name}"
             )
@@ -154,6 +160,10 @@ class Job:
                     f"of {model.name}"
                 )
         self._check_experts()
+        if self.backward_chunk is not None and (self.recompute != "full" or self.keep_attention):
+            raise InputError(
+                "backward_chunk cuts layers that are formed again: set recompute to full, without keep_attention"
+            )
 
     def _check_experts(self) -> None:
         layout, found = self.layout, {x.ffn.experts for x in self.model.layers if isinstance(x.ffn, Experts)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from simulator.errors import InputError
 from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.passes import passes_of
@@ -26,7 +27,11 @@ class LayerCalls:
 def chunk_layer_calls(job: Job, chunk: int) -> list[LayerCalls]:
     """The layers of a chunk, each being what a stage of one layer would be."""
     count = len(job.model.layers)
-    alone = replace(job, layout=replace(job.layout, pipeline=count, chunks=1))
+    if not job.chunk_layers(chunk):
+        raise InputError(
+            "count_ends leaves a chunk without layers, which is not modelled beside sharded or bucketed exchange"
+        )
+    alone = replace(job, layout=replace(job.layout, pipeline=count, chunks=1, placed=(), count_ends=False))
     first = sum(len(job.chunk_layers(c)) for c in range(chunk))
     known: dict[object, LayerCalls] = {}
     found = []

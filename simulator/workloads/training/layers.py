@@ -35,7 +35,7 @@ class LayerWork:
 def layers_of(job: Job) -> tuple[LayerWork, ...]:
     """The layers of a job without pipeline: each is what a stage of one layer would be."""
     count = len(job.model.layers)
-    one_each = replace(job, layout=replace(job.layout, pipeline=count, chunks=1))
+    one_each = replace(job, layout=replace(job.layout, pipeline=count, chunks=1, placed=(), count_ends=False))
     known: dict[object, LayerWork] = {}
     found = []
     for number, layer in enumerate(job.model.layers):

@@ -10,6 +10,8 @@ from simulator.workloads.operators import AnyOperator, Call
 from simulator.workloads.training.block import Block
 from simulator.workloads.training.blocks import Blocks
 from simulator.workloads.training.job import Job
+from simulator.workloads.training.streamed import head_in_pieces, in_pieces, pieces_of
+from simulator.workloads.transformer import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,13 @@ def passes_of(job: Job, chunk: int, lengths: tuple[int, ...] = ()) -> Passes:
     if chunk == 0:
         ends += builder.embedding()
     if chunk == job.layout.model_chunks - 1 and job.head:
-        ends += builder.head()
+        ends += _head(job, builder)
     every = [*inside, *((block, 1) for block in ends)]
+    streamed = _streamed(job, inside)
+    back = [*streamed, *((block, 1) for block in ends)]
     layer_input = builder.between * job.model.hidden * builder.act
     kept = [(b, n) for b, n in inside if job.recompute == "none" or (job.recompute == "selective" and not b.core)]
-    outside = [(b, n) for b, n in inside if not (b.core and job.keep_attention)]
+    outside = [(b, n) for b, n in streamed if not (b.core and job.keep_attention)]
     again = {"none": [], "selective": [(b, n) for b, n in inside if b.core], "full": outside}[job.recompute]
     saved = sum(b.saved * n for b, n in kept) + sum(b.saved for b in ends)
     if job.recompute == "full":
@@ -57,12 +61,30 @@ def passes_of(job: Job, chunk: int, lengths: tuple[int, ...] = ()) -> Passes:
     return Passes(
         tuple(_calls(every, "forward")),
         tuple(_calls(again, "forward")),
-        tuple(_calls(every, "inputs")),
-        tuple(_calls(every, "weights")),
+        tuple(_calls(back, "inputs")),
+        tuple(_calls(back, "weights")),
         saved,
-        (max((sum(b.saved for b in builder.layer(layer)) for layer in layers), default=0.0) if again else 0.0)
-        + max((b.working for b, _ in inside), default=0.0),
+        (max((_saved(job, builder, layer) for layer in layers), default=0.0) if again else 0.0)
+        + max((b.working for b, _ in streamed), default=0.0),
     )
+
+
+def _head(job: Job, builder: Blocks) -> Iterable[Block]:
+    head = builder.head()
+    return head if job.backward_chunk is None else head_in_pieces(head, pieces_of(job.sequence, job.backward_chunk))
+
+
+def _streamed(job: Job, blocks: list[tuple[Block, int]]) -> list[tuple[Block, int]]:
+    """Blocks as the backward pass runs them."""
+    if job.backward_chunk is None:
+        return blocks
+    pieces = pieces_of(job.sequence, job.backward_chunk)
+    return [(in_pieces(block, pieces), count) for block, count in blocks]
+
+
+def _saved(job: Job, builder: Blocks, layer: Layer) -> float:
+    """Bytes of a layer that is formed again, or of one piece of it."""
+    return sum(block.saved for block, _ in _streamed(job, [(block, 1) for block in builder.layer(layer)]))
 
 
 def _entering(inside: Iterable[tuple[Block, int]]) -> Iterator[float]:

@@ -162,8 +162,8 @@ class PassTasks:
         back = self._back(place, visit, layer.kept) if first else None
         passing = plan.gradients != "device" or self.copies > 1
         gradients = layer.gradients / plan.tiles if passing else 0.0
-        working = layer.working / plan.tiles
-        gives = self._freed(place).get("device", 0.0) + working + (layer.kept if last else 0.0)
+        working = layer.working if first else 0.0
+        gives = self._freed(place).get("device", 0.0) + (layer.working + layer.kept if last else 0.0)
         number = graph.add(
             f"backward of layer {visit.layer}",
             "compute",
@@ -179,7 +179,8 @@ class PassTasks:
     def _gradients(self, visit: Visit, size: float, computed: int) -> int:
         """Gradients are summed over the replicas, each keeping its share, and leave for where they are kept.
 
-        Those of later micro-batches are added to what is there, which is read and written again.
+        Those of later micro-batches are added to what is there, which is read and written again. Where they wait in
+        the host for their layer's update alone, they leave no sooner than it has room.
         """
         plan, graph, name = self.plan, self.graph, f"gradients of layer {visit.layer}"
         own, last, leave = size / self.copies, computed, {"device": size}
@@ -191,8 +192,10 @@ class PassTasks:
             return last
         adds = visit.micro_batch > 0
         up = {"up": own, "host": own * (3.0 if adds and plan.gradients == "host" else 1.0)}
-        staged = {"host": own} if plan.gradients == "nvme" or consumed_at_once(self.step, plan) else {}
-        last = graph.add(name, "gradients up", up, after=[last], takes=staged, gives=leave)
+        waits = consumed_at_once(self.step, plan)
+        staged = {"host": own} if plan.gradients == "nvme" or waits else {}
+        room = graph.back("cpu", plan.staged + 1) if waits else None
+        last = graph.add(name, "gradients up", up, after=[last, room], takes=staged, gives=leave)
         if plan.gradients == "nvme":
             write = {"write": own, "read": own * adds, "host": own * (3.0 if adds else 1.0)}
             last = graph.add(name, "gradients write", write, after=[last], gives=staged)

@@ -13,7 +13,7 @@ from simulator.engine.training.offloading.layers import TimedLayer, sizes_of, ti
 from simulator.engine.training.offloading.passes import PassTasks, consumed_at_once, visits
 from simulator.engine.training.offloading.updates import UpdateTasks
 from simulator.engine.training.step import Step
-from simulator.errors import InputError, refuse_beside
+from simulator.errors import DoesNotFit, InputError, refuse_beside
 from simulator.hardware.host import HostShare
 from simulator.policies.offload.plan import LayerOffload, Plan
 from simulator.workloads.training.layers import layers_of
@@ -86,10 +86,10 @@ class OffloadedStep:
         return all(self.peak(place) <= self.capacity(place) for place in PLACES)
 
     def check_memory(self) -> None:
-        """Raise `InputError` with what is missing where, and changes that help, if the step does not fit."""
+        """Raise `DoesNotFit` with what is missing where, and changes that help, if the step does not fit."""
         for place in PLACES:
             if self.peak(place) > self.capacity(place):
-                raise InputError(
+                raise DoesNotFit(
                     f"{self.step.job.model.name} does not fit: a device needs {self.peak(place) / 1e9:.4g} GB of "
                     f"{NAMES[place]} ({_listed(self.states[place])}{self.run.peak(place) / 1e9:.4g} GB that come and "
                     f"go) and has {self.capacity(place) / 1e9:.4g} GB: {' or '.join(self._remedies(place))}"
@@ -107,6 +107,7 @@ class OffloadedStep:
                 found.append("raise tiles")
         elif place == "host":
             moved = {"weights": plan.weights, "states": plan.states, "activations": plan.activations}
+            moved |= {} if consumed_at_once(self.step, plan) else {"gradients": plan.gradients}
             found += [f"move {name} to nvme" for name, tier in moved.items() if tier == "host"]
             found.append("give the host more memory (offload.host.memory_gb)")
         else:
@@ -207,8 +208,8 @@ def _check_plan(step: Step, plan: Plan) -> None:
     if plan.swapped and step.job.recompute != "full":
         raise InputError(f"swapping chosen activations needs recompute full, not {step.job.recompute}")
     refuse_beside("swapping chosen activations", {"keep_attention": bool(plan.swapped) and step.job.keep_attention})
-    if plan.tiles < 1 or plan.prefetch < 0 or plan.subgroup <= 0:
-        raise InputError("offload options: tiles must be at least 1, prefetch at least 0, subgroup above 0")
+    if plan.tiles < 1 or min(plan.prefetch, plan.staged) < 0 or plan.subgroup <= 0:
+        raise InputError("offload options: tiles must be at least 1, prefetch and staged at least 0, subgroup above 0")
     if len(visits(len(step.job.model.layers), step.job.micro_batches, plan.tiles)) > MOST_VISITS:
         raise InputError(
             f"offload runs every layer of every micro-batch, and there are {step.job.micro_batches}: "

@@ -79,7 +79,7 @@ class UpdateTasks:
         staged = read + size["weights"] * (plan.weights != "host")
         kept = {"host": staged} if staged else {}
         if read:
-            waits = [*last, graph.back("states write" if written else "cpu", plan.prefetch + 1)]
+            waits = [*last, graph.back("states write" if written else "cpu", plan.staged + 1)]
             last = [graph.add(name, "states read", {"read": read, "host": read}, after=waits, takes=kept)]
         optimizer = self.step.job.optimizer
         seconds, moved = self.host.update(parameters, optimizer.moved, optimizer.flops)
@@ -106,7 +106,7 @@ class UpdateTasks:
         graph, plan, size = self.graph, self.plan, self._bytes(parameters)
         down = size["states"] + size["gradients"] * (plan.gradients != "device")
         up = size["states"] + size["weights"] * (plan.weights != "device")
-        last = [*after, graph.back("states up", plan.prefetch + 1)]
+        last = [*after, graph.back("states up", plan.staged + 1)]
         if plan.states == "nvme":
             last = [graph.add(name, "states read", {"read": size["states"], "host": size["states"]}, after=last)]
         held = {"device": down}
