@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.assembly.communication import communication_of
 from simulator.assembly.training_run import RunResult, run_of
+from simulator.assembly.training_sites import SitesResult, sites_of
 from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import check_memory
@@ -44,13 +45,14 @@ from simulator.yaml_io import loads_yaml, read_text
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a step of a training scenario takes, and what came of its long run, if it has one."""
+    """What a step of a training scenario takes, and what came of its long run or of its sites, if it has them."""
 
     scenario: TrainingScenario
     step: Step
     varied: VariedStep | None = None
     run: RunResult | None = None
     largest: Mapping[str, int] = field(default_factory=dict)
+    sites: SitesResult | None = None
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -93,6 +95,7 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
             "offload": scenario.offload is not None, "run": scenario.run is not None,
             "communication": step.job.communication != PLAIN, "largest": scenario.largest is not None,
             "backward_chunk": scenario.backward_chunk is not None,
+            "sites": scenario.sites is not None,
         })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
         varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, context)
@@ -103,6 +106,9 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
         refuse_beside("offload", {"communication": step.job.communication != PLAIN})
         step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)
+    if scenario.sites is not None:
+        refuse_beside("sites", {"a run with failures": scenario.run is not None})
+        return TrainingResult(scenario, step, sites=sites_of(scenario.sites, step))
     return TrainingResult(scenario, step, run=None if scenario.run is None else run_of(scenario.run, step))
 
 

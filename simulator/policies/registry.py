@@ -90,6 +90,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "reroute": "simulator.policies.elastic:Reroute",
         "reshard": "simulator.policies.elastic:Reshard",
     },
+    "synchronisation": {
+        "every-step": "simulator.policies.synchronisation:EveryStep",
+        "local-sgd": "simulator.policies.synchronisation:LocalSgd",
+        "diloco": "simulator.policies.synchronisation:DiLoCo",
+        "streaming-diloco": "simulator.policies.synchronisation:StreamingDiLoCo",
+    },
     "roles": {
         "fixed": "simulator.policies.roles:Fixed",
         "queue-and-cache": "simulator.policies.roles:QueueAndCache",

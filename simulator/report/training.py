@@ -30,6 +30,7 @@ from simulator.report.sequences import (
     useful_share,
 )
 from simulator.report.training_run import print_run, summarise_run
+from simulator.report.training_sites import print_sites, summarise_sites
 from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Layout
 
@@ -57,6 +58,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     if step.copies is not None:
         extra["copies"] = copy_figures(step, step.copies)
     run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
+    sites = {} if result.sites is None else {"sites": summarise_sites(result.sites, tokens)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
         "layout": {"device": device.id, "devices": layout.devices, **degrees(layout)},
@@ -79,6 +81,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "calibration": {"kernels": step.law.calibrations.name, "stack": result.scenario.stack},
         **extra,
         **run,
+        **sites,
     }
 
 
@@ -260,6 +263,8 @@ def print_training(summary: dict[str, Any]) -> None:
     print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])
     if "run" in summary:
         print_run(summary["run"])
+    if "sites" in summary:
+        print_sites(summary["sites"])
 
 
 def _expert_rows(experts: dict[str, Any] | None) -> list[dict[str, str]]:
