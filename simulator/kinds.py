@@ -14,8 +14,10 @@ from simulator.cascade.run import run_cascade
 from simulator.cascade.spec import Cascade
 from simulator.errors import InputError
 from simulator.experiment import Result, run
+from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from
 from simulator.specs.part import Part
+from simulator.specs.rounds import RoundsScenario
 from simulator.specs.settings import lay_over
 from simulator.specs.training import TrainingScenario
 from simulator.specs.validating import validated
@@ -40,7 +42,10 @@ class TrainingKind:
     run: Callable[[Any], Summarised]
 
 
-TRAINING: dict[str, TrainingKind] = {"training": TrainingKind(TrainingScenario, train)}
+TRAINING: dict[str, TrainingKind] = {
+    "training": TrainingKind(TrainingScenario, train),
+    "rounds": TrainingKind(RoundsScenario, simulate_rounds),
+}
 
 
 def training_kind(values: object) -> TrainingKind | None:
@@ -59,6 +64,18 @@ def scenario_of(values: object, *, file: str | Path | None = None, text: str | N
     if kind is not None:
         return validated(kind.fields, values, "a training scenario", file=file, text=text)
     return experiment_from(values, file=file, text=text)
+
+
+def load_training_kind(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Part:
+    """Read a YAML scenario of training of any kind; paths and `overrides` as for `load_scenario`."""
+    text = read_text(path)
+    values = loads_yaml(text, file=path)
+    kind = training_kind(values)
+    fields = TrainingScenario if kind is None else kind.fields
+    if isinstance(values, dict):
+        anchor_training(values, Path(path).parent)
+        lay_over(values, overrides, fields)
+    return validated(fields, values, "a training scenario", file=path, text=text)
 
 
 def simulate(scenario: Part) -> Summarised:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from simulator.experiment import Result
     from simulator.kinds import Experiment
     from simulator.specs.part import Part
-    from simulator.specs.training import TrainingScenario
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any scenario field, e.g. max_num_seqs=128.")
@@ -112,9 +111,9 @@ def run_scenario(
     if is_published(scenario):
         _run_both(scenario, settings or [], wanted)
     elif is_training(scenario):
-        from simulator.training import load_training
+        from simulator.kinds import load_training_kind
 
-        _train(load_training(scenario, settings or []), wanted)
+        _train(load_training_kind(scenario, settings or []), wanted)
     else:
         _simulate(load_experiment(scenario, settings or []), wanted)
 
@@ -154,22 +153,21 @@ class Wanted(NamedTuple):
 
 def _any(scenario: Part, wanted: Wanted) -> None:
     """A scenario of any kind."""
-    from simulator.kinds import only_requests
-    from simulator.specs.training import TrainingScenario
+    from simulator.kinds import Experiment
 
-    if isinstance(scenario, TrainingScenario):
-        _train(scenario, wanted)
+    if isinstance(scenario, Experiment):
+        _simulate(scenario, wanted)
     else:
-        _simulate(only_requests(scenario, "run"), wanted)
+        _train(scenario, wanted)
 
 
-def _train(scenario: TrainingScenario, wanted: Wanted) -> None:
-    from simulator.cli.train import step
+def _train(scenario: Part, wanted: Wanted) -> None:
+    from simulator.cli.train import run_training
     from simulator.errors import InputError
 
     if wanted.uncertainty:
         raise InputError("--uncertainty is not modelled for kind training: leave it out")
-    step(scenario, out=wanted.out, json_file=wanted.json_file, timeline=wanted.timeline, quiet=wanted.quiet)
+    run_training(scenario, out=wanted.out, json_file=wanted.json_file, timeline=wanted.timeline, quiet=wanted.quiet)
 
 
 def _simulate(scenario: Experiment, wanted: Wanted) -> None:

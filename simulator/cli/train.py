@@ -10,6 +10,7 @@ import typer
 from simulator.errors import refuse_beside
 
 if TYPE_CHECKING:
+    from simulator.specs.part import Part
     from simulator.specs.training import TrainingScenario
 
 
@@ -29,9 +30,32 @@ def train(
 
     Example: simulator train simulator/scenarios/training/gpt-1t.yaml --set batch.micro=1
     """
-    from simulator.training import load_training
+    from simulator.kinds import load_training_kind
 
-    step(load_training(scenario, settings or []), out=out, json_file=json_file, timeline=timeline, quiet=quiet)
+    run_training(
+        load_training_kind(scenario, settings or []), out=out, json_file=json_file, timeline=timeline, quiet=quiet
+    )
+
+
+def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
+    """Simulate training of any kind, write what was asked for and print the headline figures."""
+    from simulator.specs.training import TrainingScenario
+
+    if isinstance(scenario, TrainingScenario):
+        step(scenario, out=out, json_file=json_file, timeline=timeline, quiet=quiet)
+        return
+    from simulator.kinds import simulate
+    from simulator.report.files import output_folder, write_json
+    from simulator.report.training_kinds import print_summary
+
+    refuse_beside("a timeline", {f"kind {getattr(scenario, 'kind', '')}": timeline})
+    folder = None if out is None else output_folder(out)
+    summary = simulate(scenario).summary
+    for file in [json_file, None if folder is None else folder / "summary.json"]:
+        if file is not None:
+            write_json(file, summary)
+    if not quiet:
+        print_summary(scenario, summary)
 
 
 def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:

@@ -90,6 +90,13 @@ POLICIES: dict[str, dict[str, str]] = {
         "reroute": "simulator.policies.elastic:Reroute",
         "reshard": "simulator.policies.elastic:Reshard",
     },
+    "rounds": {
+        "wait-for-all": "simulator.policies.rounds:WaitForAll",
+        "backup-workers": "simulator.policies.rounds:BackupWorkers",
+        "dynamic-backup": "simulator.policies.rounds:DynamicBackupWorkers",
+        "gradient-coding": "simulator.policies.rounds:GradientCoding",
+        "sequential-gradient-coding": "simulator.policies.rounds:SequentialGradientCoding",
+    },
     "synchronisation": {
         "every-step": "simulator.policies.synchronisation:EveryStep",
         "local-sgd": "simulator.policies.synchronisation:LocalSgd",
