@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from simulator.engine.training.memory import activations_over_time
+from simulator.engine.training.offloading.running import PLACES
 from simulator.engine.training.step import Step
 from simulator.policies.pipeline import Pass
 from simulator.report.timeline import Event, write_trace
@@ -46,9 +48,38 @@ def shown_stages(step: Step, most: int) -> list[int]:
 
 def spans(step: Step, stages: list[int]) -> Iterator[Span]:
     """What the streams of these stages do, stage by stage."""
+    if step.offloaded is not None:
+        run = step.offloaded.run
+        for task, start, end in zip(run.tasks, run.starts.tolist(), run.ends.tolist(), strict=True):
+            yield Span(0, task.stream, task.name, start, end)
+        return
     for stage in stages:
         yield from _passes(step, stage)
         yield from _end(step, stage)
+        for copy in () if step.copies is None else step.copies.done[stage]:
+            yield Span(stage, "activations up", "activations", *copy.out)
+            if copy.back is not None:
+                yield Span(stage, "activations down", "activations", *copy.back)
+
+
+def streams_of(step: Step) -> tuple[str, ...]:
+    """The rows of a stage."""
+    if step.offloaded is not None:
+        return tuple(dict.fromkeys(task.stream for task in step.offloaded.run.tasks))
+    return STREAMS if step.copies is None else (*STREAMS, "activations up", "activations down")
+
+
+def held(step: Step, stage: int) -> Iterator[tuple[str, float, float]]:
+    """Where, when (seconds) and how many bytes a device of a stage holds after each change; activations without
+    offloading, else all that is there.
+    """
+    if step.offloaded is not None:
+        for place in PLACES:
+            for size, when in zip(*step.offloaded.over_time(place), strict=True):
+                yield place, float(when), float(size)
+        return
+    for size, when in zip(*activations_over_time(step, stage), strict=True):
+        yield "activations", float(when), float(size)
 
 
 def pass_name(each: Pass) -> str:
@@ -80,17 +111,22 @@ def _end(step: Step, stage: int) -> Iterator[Span]:
 
 
 def _events(step: Step, stages: list[int]) -> Iterator[Event]:
+    streams = streams_of(step)
     for stage in stages:
         yield {"ph": "M", "pid": stage, "name": "process_name", "args": {"name": f"stage {stage}"}}
         yield {"ph": "M", "pid": stage, "name": "process_sort_index", "args": {"sort_index": stage}}
-        for row, stream in enumerate(STREAMS):
+        for row, stream in enumerate(streams):
             yield {"ph": "M", "pid": stage, "tid": row, "name": "thread_name", "args": {"name": stream}}
     for span in spans(step, stages):
         yield {
             "ph": "X",
             "pid": span.stage,
-            "tid": STREAMS.index(span.stream),
+            "tid": streams.index(span.stream),
             "ts": span.start * 1e6,
             "dur": (span.end - span.start) * 1e6,
             "name": span.name,
         }
+    for stage in stages:
+        for place, when, size in held(step, stage):
+            name = f"{place} GB"
+            yield {"ph": "C", "pid": stage, "ts": when * 1e6, "name": name, "args": {"GB": size / 1e9}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.engine.training.laying_out import step_of
+from simulator.engine.training.offloading.activations import copy_plan
 from simulator.engine.training.offloading.running import PLACES, capacities, offloaded
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
-from simulator.policies.offload import DeepOptimizerStates, Fuyou, Plan, ZeroInfinity, ZeroOffload
+from simulator.policies.offload import DeepOptimizerStates, Fuyou, PipeOffload, Plan, ZeroInfinity, ZeroOffload
+from simulator.report.training_timeline import held, spans, streams_of
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.layers import layers_of
 from tests.training.builders import job, step
@@ -229,3 +232,26 @@ def test_what_does_not_fit_is_named_with_remedies() -> None:
         offloaded(found, host(memory=1e8), ZeroOffload()).check_memory()
     with pytest.raises(InputError, match=r"of NVMe .* more drives"):
         offloaded(found, host(drive_capacity=1e8), ZeroInfinity()).check_memory()
+
+
+def test_a_trace_shows_every_stream_and_what_each_place_holds() -> None:
+    found = step(small(batch=2))
+    traced = replace(found, offloaded=offloaded(found, host(), ZeroInfinity()))
+    shown = list(spans(traced, [0]))
+    assert {s.stream for s in shown} == set(streams_of(traced)) >= {"compute", "weights read", "cpu", "states write"}
+    assert max(s.end for s in shown) == pytest.approx(traced.step_seconds)
+    assert sum(s.end - s.start for s in shown if s.stream == "compute") == pytest.approx(traced.busy(0))
+    last = {place: size for place, _, size in held(traced, 0)}
+    assert traced.offloaded is not None
+    for place, states in traced.offloaded.states.items():
+        assert last[place] == pytest.approx(sum(states.values()), abs=1.0)
+
+
+def test_a_trace_of_a_pipeline_shows_its_copies() -> None:
+    found = step(job(layout=Layout(pipeline=4)))
+    traced = replace(found, copied=copy_plan(found, host(link=1e12), PipeOffload(share=1.0)))
+    assert traced.copies is not None
+    ups = [s for s in spans(traced, [0]) if s.stream == "activations up"]
+    assert len(ups) == len(traced.copies.done[0]) > 8
+    assert "activations down" in streams_of(traced)
+    assert next(place for place, _, _ in held(traced, 0)) == "activations"

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from simulator.engine.training.memory import RESERVED
-from simulator.engine.training.offloading.channels import Run, run_tasks
+from simulator.engine.training.offloading.channels import Floats, Run, run_tasks
 from simulator.engine.training.offloading.graph import Graph
 from simulator.engine.training.offloading.layers import TimedLayer, sizes_of, timed_layers
 from simulator.engine.training.offloading.passes import PassTasks, consumed_at_once, visits
@@ -69,6 +71,11 @@ class OffloadedStep:
             found[plan.gradients]["gradients"] = gradients
         found[plan.states]["optimizer"] = parameters * job.optimizer.states / (copies if zero >= 1 else 1)
         return found
+
+    def over_time(self, place: str) -> tuple[Floats, Floats]:
+        """Bytes at a place from the start and after each change, the states included, and when (seconds)."""
+        held, times = self.run.memory(place)
+        return np.append(0.0, held) + sum(self.states[place].values()), np.append(0.0, times)
 
     def peak(self, place: str) -> float:
         """Most bytes at a place, the reserve and the gaps between tensors of a device included."""
