@@ -222,6 +222,8 @@ def test_what_is_not_modelled_or_cannot_be_is_refused() -> None:
         offloaded(step(job(layout=Layout(data=4))), on, ZeroOffload())
     with pytest.raises(InputError, match=r"needs layout\.zero 3"):
         offloaded(step(job(layout=Layout(data=4, zero=2))), on, ZeroInfinity())
+    with pytest.raises(InputError, match=r"raise batch\.micro"):
+        offloaded(step(small(batch=4000)), on, ZeroOffload())
     with pytest.raises(InputError, match="needs recompute full"):
         offloaded(step(job()), on, Fuyou())
 

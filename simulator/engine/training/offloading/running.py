@@ -12,7 +12,7 @@ from simulator.engine.training.memory import RESERVED
 from simulator.engine.training.offloading.channels import Floats, Run, run_tasks
 from simulator.engine.training.offloading.graph import Graph
 from simulator.engine.training.offloading.layers import TimedLayer, sizes_of, timed_layers
-from simulator.engine.training.offloading.passes import PassTasks, consumed_at_once, visits
+from simulator.engine.training.offloading.passes import PassTasks, consumed_at_once
 from simulator.engine.training.offloading.updates import UpdateTasks
 from simulator.engine.training.step import Step
 from simulator.errors import DoesNotFit, InputError, refuse_beside
@@ -26,8 +26,8 @@ NAMES = {"device": "device memory", "host": "host memory", "nvme": "NVMe"}
 # Share of what tensors need beside them, as the allocator leaves gaps between those that come and go: PyTorch
 # reserves 3 to 5 % more than it hands out.
 FRAGMENTS = 0.04
-# Passes through layers that one step may have, so that it is timed in seconds.
-MOST_VISITS = 20_000
+# Passes through layers, over all plans, that run in some ten seconds.
+MOST_PASSES = 40_000
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,11 @@ def offloaded(step: Step, host: HostShare, policy: LayerOffload) -> OffloadedSte
     _check(step)
     works = layers_of(step.job)
     sizes = sizes_of(step, works)
-    found = [run_plan(step, host, plan, timed_layers(step, works, plan)) for plan in policy.plans(sizes)]
-    if not found:
+    plans = policy.plans(sizes)
+    if not plans:
         raise InputError("offload policy gives no plan: it must give at least one")
+    _check_length(step, plans)
+    found = [run_plan(step, host, plan, timed_layers(step, works, plan)) for plan in plans]
     return min(found, key=lambda each: (not each.fits, each.seconds))
 
 
@@ -217,10 +219,15 @@ def _check_plan(step: Step, plan: Plan) -> None:
     refuse_beside("swapping chosen activations", {"keep_attention": bool(plan.swapped) and step.job.keep_attention})
     if plan.tiles < 1 or min(plan.prefetch, plan.staged) < 0 or plan.subgroup <= 0:
         raise InputError("offload options: tiles must be at least 1, prefetch and staged at least 0, subgroup above 0")
-    if len(visits(len(step.job.model.layers), step.job.micro_batches, plan.tiles)) > MOST_VISITS:
+
+
+def _check_length(step: Step, plans: Sequence[Plan]) -> None:
+    """Raise `InputError` for plans whose passes are too many to run."""
+    passes = 2 * len(step.job.model.layers) * step.job.micro_batches * sum(plan.tiles for plan in plans)
+    if passes > MOST_PASSES:
         raise InputError(
-            f"offload runs every layer of every micro-batch, and there are {step.job.micro_batches}: "
-            f"raise batch.micro, or lower batch.global_size"
+            f"offload runs every layer of {step.job.micro_batches} micro-batches under {len(plans)} plans, {passes:,} "
+            f"passes, and runs at most {MOST_PASSES:,}: raise batch.micro, or lower batch.global_size"
         )
 
 
