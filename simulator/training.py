@@ -28,7 +28,7 @@ from simulator.policies.packing import Packing
 from simulator.policies.pipeline import Schedule
 from simulator.policies.registry import build_policy
 from simulator.specs.settings import lay_over
-from simulator.specs.training import BatchSpec, GptSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
+from simulator.specs.training import BatchSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
 from simulator.training_limits import largest
 from simulator.workloads.dtypes import dtype
@@ -76,20 +76,7 @@ def train(scenario: TrainingScenario) -> TrainingResult:
 
 
 def _train(scenario: TrainingScenario) -> TrainingResult:
-    _check_unused(scenario)
-    context: ContextParallel = build_policy("context", scenario.context.policy, scenario.context.options)
-    step = step_of(
-        job_of(scenario),
-        scenario.device,
-        node=scenario.node,
-        stack=scenario.stack,
-        schedule=_schedule(scenario.schedule),
-        context=context,
-    )
-    if scenario.network is not None:
-        from simulator.assembly.network import network_of
-
-        step = replace(step, network=network_of(scenario.network, step.job.layout, step.law.fabric))
+    step = lay_out(scenario)
     if scenario.batch.lengths is not None:
         refuse_beside("sequences of different lengths", {
             "offload": scenario.offload is not None, "run": scenario.run is not None,
@@ -98,7 +85,7 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
             "sites": scenario.sites is not None,
         })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
-        varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, context)
+        varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, _context(scenario))
         return TrainingResult(scenario, step, varied)
     if scenario.offload is not None:
         elastic = scenario.run is not None and scenario.run.elastic.policy != "restart"
@@ -110,6 +97,27 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
         refuse_beside("sites", {"a run with failures": scenario.run is not None})
         return TrainingResult(scenario, step, sites=sites_of(scenario.sites, step))
     return TrainingResult(scenario, step, run=None if scenario.run is None else run_of(scenario.run, step))
+
+
+def lay_out(scenario: TrainingScenario) -> Step:
+    """A step of the scenario's job on its devices, before lengths differ or anything leaves the devices.
+
+    Raises `InputError` for what cannot be laid out; memory is not looked at.
+    """
+    _check_unused(scenario)
+    step = step_of(
+        job_of(scenario),
+        scenario.device,
+        node=scenario.node,
+        stack=scenario.stack,
+        schedule=_schedule(scenario.schedule),
+        context=_context(scenario),
+    )
+    if scenario.network is None:
+        return step
+    from simulator.assembly.network import network_of
+
+    return replace(step, network=network_of(scenario.network, step.job.layout, step.law.fabric))
 
 
 def _check_unused(scenario: TrainingScenario) -> None:
@@ -138,7 +146,7 @@ def job_of(scenario: TrainingScenario) -> Job:
             "micro above 1": scenario.batch.micro > 1, "attention that is not fused": not scenario.fused_attention,
         })  # fmt: skip
     return Job(
-        _model(scenario.model, scenario.batch.sequence),
+        model_of(scenario),
         scenario.batch.sequence,
         scenario.batch.micro,
         scenario.layout.data if packed else scenario.batch.global_size,
@@ -192,7 +200,9 @@ def anchor_training(values: dict[str, Any], folder: Path) -> None:
         run["trace"] = str(folder / run["trace"])
 
 
-def _model(given: str | GptSpec, sequence: int) -> Transformer:
+def model_of(scenario: TrainingScenario) -> Transformer:
+    """The model that a scenario trains."""
+    given, sequence = scenario.model, scenario.batch.sequence
     if isinstance(given, str):
         return model(given)
     found = gpt(sequence=sequence, **given.model_dump(exclude={"experts"}))
@@ -202,6 +212,11 @@ def _model(given: str | GptSpec, sequence: int) -> Transformer:
     assert isinstance(layer.ffn, FeedForward)
     routed = replace(layer, ffn=Experts(given.experts.count, given.experts.top_k, layer.ffn))
     return replace(found, layers=(routed,) * len(found.layers))
+
+
+def _context(scenario: TrainingScenario) -> ContextParallel:
+    built: ContextParallel = build_policy("context", scenario.context.policy, scenario.context.options)
+    return built
 
 
 def _routing(spec: RoutingSpec) -> Routing:

@@ -136,7 +136,8 @@ def breakdown(step: Step) -> dict[str, float]:
     hidden = _hidden(step, stage)
     links = ("tensor_parallel", "all_to_all", "ring_wait")
     waiting = sum(busy.get(name, 0.0) for name in links)
-    busy |= {name: busy[name] * (1.0 - hidden / waiting) for name in links if hidden and name in busy}
+    if waiting > 0.0 and hidden > 0.0:
+        busy |= {name: busy[name] * (1.0 - hidden / waiting) for name in links if name in busy}
     if step.exchanging:
         busy |= step.exchanging[stage].within
     reduction, update = step.tails[stage] + step.reduce_seconds(stage), step.update_seconds(stage)

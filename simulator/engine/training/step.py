@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -61,19 +61,29 @@ class Step:
 
     @cached_property
     def passes(self) -> tuple[Passes, ...]:
-        """Of each chunk of the model."""
-        return tuple(passes_of(self.job, c) for c in range(self.job.layout.model_chunks))
+        """Of each chunk of the model; those of equal layers are the same object."""
+        last = self.job.layout.model_chunks - 1
+        alike = [(self.job.chunk_layers(c), c == 0, c == last) for c in range(last + 1)]
+        first = {each: c for c, each in reversed(list(enumerate(alike)))}
+        made = {each: passes_of(self.job, c) for each, c in first.items()}
+        return tuple(made[each] for each in alike)
 
     @cached_property
     def pass_seconds(self) -> PassSeconds:
         """Seconds of each chunk's passes; recomputation counts to the backward pass."""
-        forward = [self.seconds(p.forward) for p in self.passes]
-        inputs = [self.seconds(p.recompute) + self.seconds(p.inputs) for p in self.passes]
-        weights = [self.seconds(p.weights) for p in self.passes]
+
+        def each(seconds: Callable[[Passes], float]) -> list[float]:
+            known = {id(p): p for p in self.passes}
+            found = {key: seconds(p) for key, p in known.items()}
+            return [found[id(p)] for p in self.passes]
+
+        forward = each(lambda p: self.seconds(p.forward))
+        inputs = each(lambda p: self.seconds(p.recompute) + self.seconds(p.inputs))
+        weights = each(lambda p: self.seconds(p.weights))
         if not self.schedule.splits:
             inputs = [a + b for a, b in zip(inputs, weights, strict=True)]
-        links = [self.link_seconds(p.forward) for p in self.passes]
-        back = [self.link_seconds((*p.recompute, *p.inputs, *p.weights)) for p in self.passes]
+        links = each(lambda p: self.link_seconds(p.forward))
+        back = each(lambda p: self.link_seconds((*p.recompute, *p.inputs, *p.weights)))
         return PassSeconds(
             forward, inputs, weights, self.send_seconds, not self.job.overlap_sends, forward_links=links,
             backward_links=back,
@@ -120,7 +130,10 @@ class Step:
 
     @cached_property
     def _paired(self) -> bool:
-        return any(each.paired for order in self.orders for each in order)
+        """Whether the first stage or the last runs passes in pairs, as all do if any does."""
+        layout, micro_batches = self.job.layout, self.job.micro_batches
+        ends = (self.schedule.order(s, layout.pipeline, micro_batches, layout.chunks) for s in (0, layout.pipeline - 1))
+        return any(each.paired for order in ends for each in order)
 
     @cached_property
     def orders(self) -> list[list[Pass]]:
@@ -233,6 +246,10 @@ class Step:
     def seconds(self, calls: Iterable[Call]) -> float:
         """Seconds of calls one after the other."""
         return sum(self.of(call.op) * call.count for call in calls)
+
+    def timed_like(self, other: Step) -> Step:
+        """The step with the law of another on the same devices; what either has timed, both know."""
+        return replace(self, law=other.law, _timed=other._timed)
 
     def link_seconds(self, calls: Iterable[Call]) -> float:
         """Seconds in which a device does nothing but wait for links."""
