@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from simulator.assembly.communication import communication_of
+from simulator.assembly.layer_graph import layer_graph_of
 from simulator.assembly.training_run import RunResult, run_of
 from simulator.assembly.training_sites import SitesResult, sites_of
 from simulator.engine.streams import stream
@@ -28,7 +29,7 @@ from simulator.policies.packing import Packing
 from simulator.policies.pipeline import Schedule
 from simulator.policies.registry import build_policy
 from simulator.specs.settings import lay_over
-from simulator.specs.training import BatchSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
+from simulator.specs.training import BatchSpec, GptSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
 from simulator.training_limits import largest
 from simulator.workloads.dtypes import dtype
@@ -37,6 +38,7 @@ from simulator.workloads.models import model
 from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.gpt import gpt
 from simulator.workloads.training.job import Formats, Job, Layout
+from simulator.workloads.training.layer_graph import LayerGraph
 from simulator.workloads.training.optimizers import optimizer
 from simulator.workloads.training.routing import Routing
 from simulator.workloads.transformer import Experts, FeedForward, Transformer
@@ -105,8 +107,13 @@ def lay_out(scenario: TrainingScenario) -> Step:
     Raises `InputError` for what cannot be laid out; memory is not looked at.
     """
     _check_unused(scenario)
+    job = job_of(scenario)
+    if isinstance(job.model, LayerGraph):
+        refuse_beside(f"{job.model.name}, which is no transformer,", {
+            "offload": scenario.offload is not None, "batch.lengths": scenario.batch.lengths is not None,
+        })  # fmt: skip
     step = step_of(
-        job_of(scenario),
+        job,
         scenario.device,
         node=scenario.node,
         stack=scenario.stack,
@@ -137,7 +144,7 @@ def lengths_of(batch: BatchSpec) -> tuple[int, ...]:
     return tuple(np.minimum(drawn, batch.sequence).tolist())
 
 
-def job_of(scenario: TrainingScenario) -> Job:
+def job_of(scenario: TrainingScenario) -> Job[Any]:
     """The job that a scenario describes."""
     f = scenario.formats
     packed = scenario.batch.lengths is not None
@@ -146,7 +153,7 @@ def job_of(scenario: TrainingScenario) -> Job:
             "micro above 1": scenario.batch.micro > 1, "attention that is not fused": not scenario.fused_attention,
         })  # fmt: skip
     return Job(
-        model_of(scenario),
+        layer_graph_of(scenario) or model_of(scenario),
         scenario.batch.sequence,
         scenario.batch.micro,
         scenario.layout.data if packed else scenario.batch.global_size,
@@ -205,6 +212,8 @@ def model_of(scenario: TrainingScenario) -> Transformer:
     given, sequence = scenario.model, scenario.batch.sequence
     if isinstance(given, str):
         return model(given)
+    if not isinstance(given, GptSpec):
+        raise InputError("model: this takes transformers only: give the name of one, or the sizes of a GPT")
     found = gpt(sequence=sequence, **given.model_dump(exclude={"experts"}))
     if given.experts is None:
         return found

@@ -64,6 +64,6 @@ def with_size(scenario: TrainingScenario, what: Size, size: int) -> TrainingScen
 
 
 def _gpt(scenario: TrainingScenario) -> GptSpec:
-    if isinstance(scenario.model, str):
+    if not isinstance(scenario.model, GptSpec):
         raise InputError("largest layers needs a model given by its sizes (layers, hidden, heads), not by name")
     return scenario.model

@@ -10,7 +10,8 @@ from typing import Any
 from simulator.engine.training.step import Step
 from simulator.policies.compression import NO_COMPRESSION
 from simulator.report.sequences import computed, exchanged
-from simulator.workloads.operators import Call, Collective
+from simulator.workloads.operators import Call, Collective, Rounds
+from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.passes import Passes
 from simulator.workloads.training.replica_exchange import sent_bytes
 
@@ -69,12 +70,20 @@ def _of_passes(step: Step, stage: int) -> dict[str, float]:
             kind = "sequence_and_experts" if exchanged(call) else "tensor_parallel"
             assert isinstance(call.op, Collective)
             found[kind] += sent_bytes(call.op) * call.count * job.micro_batches
+        for transfer, count in _in_rounds(step.passes[piece]):
+            found["sequence_and_experts"] += sent_bytes(transfer) * count * job.micro_batches
     if layout.pipeline > 1:
-        tokens = job.micro_batch * job.sequence / layout.context
-        each = tokens * job.model.hidden * job.formats.activations.bytes / layout.tensor
-        sends = sum((p < layout.model_chunks - 1) + (p > 0) for p in pieces)
-        found["pipeline"] = each * sends * job.micro_batches
+        chunks = chunks_of(job)
+        sends = [p for p in pieces if p < layout.model_chunks - 1] + [p - 1 for p in pieces if p > 0]
+        found["pipeline"] = sum(chunks.sent(p) for p in sends) / layout.tensor * job.micro_batches
     return dict(found)
+
+
+def _in_rounds(passes: Passes) -> Iterable[tuple[Collective, int]]:
+    """What a device sends beside computing, in rings and over both kinds of links, and how often."""
+    for call in (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights):
+        if isinstance(call.op, Rounds):
+            yield from ((transfer, count * call.count) for transfer, count in call.op.transfers())
 
 
 def _collectives(passes: Passes) -> Iterable[Call]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.workloads.operators import Call, Collective, Round, Rounds
 from simulator.workloads.training.blocks import Blocks
 from simulator.workloads.training.expert_blocks import ExpertBlocks
 from simulator.workloads.training.job import Job
-from simulator.workloads.transformer import Experts
+from simulator.workloads.transformer import Experts, Transformer
 
 if TYPE_CHECKING:
     from simulator.engine.training.step import Step
@@ -59,10 +59,10 @@ def experts_figures(step: Step) -> dict[str, float | int] | None:
     finds no room.
     """
     job = step.job
-    kinds = {x.ffn for x in job.model.layers if isinstance(x.ffn, Experts)}
+    kinds = _experts(job)
     if not kinds:
         return None
-    experts, routing = next(iter(kinds)), job.routing
+    experts, routing = kinds[0], job.routing
     blocks = list(ExpertBlocks(job, experts, Blocks(job).between).blocks())
     calls = [Call(b.name, op) for b in blocks for op in (*b.forward, *b.inputs, *b.weights)]
     seconds = step.seconds(calls)
@@ -75,14 +75,19 @@ def experts_figures(step: Step) -> dict[str, float | int] | None:
     }
 
 
-def useful_share(job: Job, name: str) -> float:
+def useful_share(job: Job[Any], name: str) -> float:
     """Share of a call's products that the model needs: none of a routing mask's, of experts' rows the mean load."""
     if name.endswith("einsum"):
         return 0.0
-    experts = next((x.ffn for x in job.model.layers if isinstance(x.ffn, Experts)), None)
+    experts = next(iter(_experts(job)), None)
     if experts is None or not name.startswith("expert"):
         return 1.0
     return experts.top_k / job.routing.rows(experts, job.layout.expert)
+
+
+def _experts(job: Job[Any]) -> list[Experts]:
+    layers = job.model.layers if isinstance(job.model, Transformer) else ()
+    return [x.ffn for x in layers if isinstance(x.ffn, Experts)]
 
 
 def _kind(op: Rounds) -> str:

@@ -33,6 +33,7 @@ from simulator.report.training_run import print_run, summarise_run
 from simulator.report.training_sites import print_sites, summarise_sites
 from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Layout
+from simulator.workloads.training.layer_graph import LayerGraph
 
 if TYPE_CHECKING:
     from simulator.training import TrainingResult
@@ -63,6 +64,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
         "layout": {"device": device.id, "devices": layout.devices, **degrees(layout)},
         "step_s": seconds,
+        **({"samples_per_s": tokens / seconds} if isinstance(job.model, LayerGraph) else {}),
         "tokens_per_s": tokens / seconds,
         "tokens_per_s_and_device": tokens / seconds / layout.devices,
         "model_flops": model_flops(step),
@@ -91,7 +93,12 @@ def degrees(layout: Layout) -> dict[str, Any]:
 
 
 def model_flops(step: Step) -> float:
-    """FLOPs that the model needs for a step, three times its forward pass, recomputation not counted."""
+    """FLOPs that the model needs for a step, three times its forward pass, recomputation not counted.
+
+    Of a model that is no transformer, those of all its passes: its first layer needs no gradient of inputs.
+    """
+    if isinstance(step.job.model, LayerGraph):
+        return _flops(step, lambda p: (*p.forward, *p.inputs, *p.weights))
     return 3.0 * _flops(step, lambda p: p.forward, lambda name: useful_share(step.job, name))
 
 
@@ -110,7 +117,7 @@ def _flops(step: Step, part: Any, share: Callable[[str], float] = lambda _: 1.0)
 
 
 def _products(calls: Iterable[Call]) -> Iterable[Call]:
-    return (c for c in computed(calls) if c.op.kind in ("gemm", "attention"))
+    return (c for c in computed(calls) if c.op.kind in ("gemm", "attention", "convolution"))
 
 
 def breakdown(step: Step) -> dict[str, float]:
@@ -233,7 +240,10 @@ def print_training(summary: dict[str, Any]) -> None:
     rows = [{"figure": f"largest {what}", "value": f"{size:,}"} for what, size in summary.get("largest", {}).items()]
     rows += [
         {"figure": "step", "value": f"{summary['step_s']:,.3f} s"},
-        {"figure": "tokens", "value": f"{summary['tokens_per_s']:,.0f} /s"},
+        {
+            "figure": "samples" if "samples_per_s" in summary else "tokens",
+            "value": f"{summary['tokens_per_s']:,.0f} /s",
+        },
         {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
         {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
         {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:.1%}"},

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from simulator.hardware.host import DRIVE
 from simulator.hardware.storage import NVME
 from simulator.specs.network import NetworkSpec
 from simulator.specs.part import Count, Part, Positive
+from simulator.specs.training_graph import GraphNetworkSpec, LayerGraphSpec
 from simulator.specs.training_run import RunSpec
 from simulator.specs.training_sites import SitesSpec
 from simulator.workloads.dtypes import dtype
@@ -188,6 +189,15 @@ class CommunicationSpec(Part):
     compression: CompressionSpec = CompressionSpec()
 
 
+def _model_kind(given: object) -> str:
+    """Which kind of model is meant: a name, layers of operators, a network on a graph, or a GPT by its sizes."""
+    if isinstance(given, str):
+        return "name"
+    if isinstance(given, LayerGraphSpec) or (isinstance(given, dict) and "graph" in given):
+        return "graph"
+    return "gnn" if isinstance(given, GraphNetworkSpec) or (isinstance(given, dict) and "gnn" in given) else "gpt"
+
+
 class TrainingScenario(Part):
     """A training run. `stack` says whose kernels run it; `fused_attention` keeps no scores in memory.
 
@@ -197,7 +207,13 @@ class TrainingScenario(Part):
 
     kind: Literal["training"]
     name: str = ""
-    model: str | GptSpec
+    model: Annotated[
+        Annotated[str, Tag("name")]
+        | Annotated[GptSpec, Tag("gpt")]
+        | Annotated[LayerGraphSpec, Tag("graph")]
+        | Annotated[GraphNetworkSpec, Tag("gnn")],
+        Discriminator(_model_kind),
+    ]
     device: str
     node: str | None = None
     batch: BatchSpec

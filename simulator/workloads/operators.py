@@ -287,6 +287,32 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregation:
+    """Sum over a graph's edges: each of `vertices` gets the weighted sum of its neighbours' `columns` numbers.
+
+    A sparse product in rows (CSR); every edge reads its neighbour's row, a column index and a weight of 4 bytes each.
+    """
+
+    edges: Size
+    vertices: Size
+    columns: float
+    activation: DType = BF16
+    kernel: str = "gather"
+    kind: ClassVar[str] = "streaming"
+
+    @property
+    def compute(self) -> str:
+        return "fp32"
+
+    def flops(self) -> Size:
+        return 2.0 * self.edges * self.columns
+
+    def bytes(self) -> Size:
+        rows = (self.edges + self.vertices) * self.columns * self.activation.bytes
+        return rows + 8.0 * self.edges + 4.0 * self.vertices
+
+
+@dataclass(frozen=True, slots=True)
 class Collective:
     """A collective operation of `world` ranks; `message` is the bytes of one rank's full input or output.
 
@@ -412,7 +438,19 @@ class Rounds:
         return sum((op.bytes() * count for op, count in self.leaves()), 0.0)
 
 
-AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective | HostCopy | LowRank | Rounds
+AnyOperator = (
+    Gemm
+    | Convolution
+    | Experts
+    | Attention
+    | Elementwise
+    | Gather
+    | Aggregation
+    | Collective
+    | HostCopy
+    | LowRank
+    | Rounds
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from simulator.engine.training.step import Step
 from simulator.errors import InputError, refuse_beside
@@ -24,7 +25,7 @@ PARTS = (1, 2, 4, 8)
 
 
 def step_of(
-    job: Job,
+    job: Job[Any],
     on: str,
     *,
     node: str | None = None,
@@ -61,7 +62,7 @@ def step_of(
     return step if job.routing.parts else in_quickest_parts(step)
 
 
-def placed(job: Job, schedule: Schedule) -> Job:
+def placed(job: Job[Any], schedule: Schedule) -> Job[Any]:
     """The job with its pieces on the stages where the schedule wants them, if it does not deal them round."""
     if not isinstance(schedule, Placing):
         return job
@@ -71,7 +72,7 @@ def placed(job: Job, schedule: Schedule) -> Job:
     return replace(job, layout=replace(layout, placed=stages))
 
 
-def check_order(job: Job, schedule: Schedule) -> None:
+def check_order(job: Job[Any], schedule: Schedule) -> None:
     """Raise `InputError` with the schedule's own complaint where it cannot order the job's passes."""
     with _asked(schedule):
         schedule.order(0, job.layout.pipeline, job.micro_batches, job.layout.chunks)
@@ -92,7 +93,7 @@ def in_quickest_parts(step: Step) -> Step:
     return min(choices, key=lambda s: sum((*s.pass_seconds.forward, *s.pass_seconds.backward)))
 
 
-def share_sequences(job: Job, context: ContextParallel, fabric: Fabric) -> Job:
+def share_sequences(job: Job[Any], context: ContextParallel, fabric: Fabric) -> Job[Any]:
     """The job with its attention planned over the ranks that share a sequence. Raises `InputError` if it cannot be."""
     layout = job.layout
     if layout.context == 1:

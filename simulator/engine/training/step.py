@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from simulator.policies.compression import Reduction
 from simulator.policies.pipeline.schedule import Pass, Schedule
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise, Rounds
+from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.passes import Passes, passes_of
@@ -50,7 +51,7 @@ class Step:
     ended.
     """
 
-    job: Job
+    job: Job[Any]
     law: TimingLaw
     schedule: Schedule
     offloaded: OffloadedStep | None = field(default=None, repr=False, compare=False)
@@ -150,13 +151,12 @@ class Step:
         """Seconds in which one micro-batch's activations pass from one stage to the next.
 
         Each of the tensor-parallel devices sends its share, which the next stage gathers inside the node
-        (scatter/gather: arXiv:2104.04473, section 4.1).
+        (scatter/gather: arXiv:2104.04473, section 4.1). Where messages differ it is the longest.
         """
         job, tensor = self.job, self.job.layout.tensor
         if job.layout.pipeline == 1:
             return 0.0
-        tokens = job.micro_batch * job.sequence / job.layout.context
-        whole = tokens * job.model.hidden * job.formats.activations.bytes
+        whole = max(chunks_of(job).sent(c) for c in range(job.layout.model_chunks - 1))
         send = self.of(Collective("send_recv", whole / tensor, 2, tensor * job.layout.holders))
         if job.layout.sequence_parallel or tensor == 1:
             return send
@@ -209,9 +209,10 @@ class Step:
     def tied_seconds(self) -> float:
         """Seconds of summing the gradients of an embedding that the first and the last stage share."""
         job, layout = self.job, self.job.layout
-        if layout.pipeline == 1 or not job.model.tied_embedding or has_both_ends(layout, 0):
+        tied = chunks_of(job).tied
+        if layout.pipeline == 1 or not tied or has_both_ends(layout, 0):
             return 0.0
-        gradients = job.model.vocab * job.model.hidden / layout.tensor * job.formats.gradients.bytes
+        gradients = tied * job.formats.gradients.bytes
         return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.holders))
 
     def update_seconds(self, stage: int) -> float:

@@ -26,3 +26,16 @@ class Block:
     core: bool = False
     entering: float = 0.0
     working: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBlocks:
+    """Layers of a chunk that are alike: the blocks of one of `count`, bytes of its input and of its attention's output.
+
+    Full recomputation keeps the input, and the output of attention if that is not computed again.
+    """
+
+    blocks: tuple[Block, ...]
+    count: int
+    input: float
+    attention: float = 0.0

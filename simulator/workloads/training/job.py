@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Generic, Literal, Protocol
 
-from simulator.errors import InputError
+from typing_extensions import TypeVar
+
+from simulator.errors import InputError, refuse_beside
 from simulator.workloads.dtypes import DTYPES, DType
 from simulator.workloads.training.communication import PLAIN, Communication
 from simulator.workloads.training.context import ContextPlan
 from simulator.workloads.training.optimizers import ADAM, Optimizer
 from simulator.workloads.training.routing import EVEN, Routing
-from simulator.workloads.transformer import Experts, Layer, Transformer
+from simulator.workloads.transformer import Experts, Transformer
 
 Recompute = Literal["none", "selective", "full"]
 
@@ -94,8 +96,23 @@ class Eager:
     activation: tuple[tuple[int, int], ...] = ((1, 1),)
 
 
+class TrainedModel(Protocol):
+    """A model as layers in order, which a pipeline deals out to its stages."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layers(self) -> tuple[Any, ...]: ...
+
+    def parameters(self) -> float: ...
+
+
+Model_co = TypeVar("Model_co", bound=TrainedModel, default=Transformer, covariant=True)
+
+
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Generic[Model_co]):
     """A training job; a step trains on `global_batch` sequences of `sequence` tokens, `micro_batch` at a time.
 
     `fused_attention` keeps no scores in memory (FlashAttention, arXiv:2205.14135). `dropout` says that the model is
@@ -104,10 +121,11 @@ class Job:
     ranks that share a sequence. With `keep_attention` full recomputation leaves out attention, whose outputs are kept
     (LoongTrain's selective checkpointing, arXiv:2406.18485, section 5.2). `routing` says how tokens get to experts.
     `communication` says how replicas exchange weights and gradients. `backward_chunk` has the backward passes, and the
-    head, run in pieces of so many tokens.
+    head, run in pieces of so many tokens. A model may also be a graph of layers, whose samples then stand for sequences
+    of one token.
     """
 
-    model: Transformer
+    model: Model_co
     sequence: int
     micro_batch: int
     global_batch: int
@@ -131,7 +149,7 @@ class Job:
         """Micro-batches that each replica runs in a step."""
         return self.global_batch // (self.micro_batch * self.layout.data)
 
-    def chunk_layers(self, chunk: int) -> tuple[Layer, ...]:
+    def chunk_layers(self, chunk: int) -> tuple[Any, ...]:
         """Layers of one chunk in the order of the model: as even as it goes, the first chunks taking the remainder."""
         ends = 1 if self.layout.count_ends else 0
         base, more = divmod(len(self.model.layers) + 2 * ends, self.layout.model_chunks)
@@ -153,20 +171,38 @@ class Job:
             )
         if self.sequence % layout.context:
             raise InputError(f"context {layout.context} does not divide sequences of {self.sequence} tokens")
+        if isinstance(model, Transformer):
+            self._check_heads(model)
+            self._check_experts(model)
+        else:
+            self._check_graph()
+
+    def _check_graph(self) -> None:
+        """Samples of a graph are independent: they have no tokens, heads or experts to split."""
+        layout = self.layout
+        refuse_beside(f"{self.model.name}, which is no transformer,", {
+            "layout.tensor above 1": layout.tensor > 1, "layout.context above 1": layout.context > 1,
+            "layout.expert above 1": layout.expert > 1, "routing": replace(self.routing, inside=1) != EVEN,
+            "recompute selective": self.recompute == "selective", "sequences of several tokens": self.sequence > 1,
+            "keep_attention": self.keep_attention, "backward_chunk": self.backward_chunk is not None,
+            "layout.count_ends": layout.count_ends,
+        })  # fmt: skip
+
+    def _check_heads(self, model: Transformer) -> None:
+        layout = self.layout
         for layer in set(model.layers):
             if layer.attention.q_heads % layout.tensor:
                 raise InputError(
                     f"tensor_parallel {layout.tensor} does not divide the {layer.attention.q_heads} heads "
                     f"of {model.name}"
                 )
-        self._check_experts()
         if self.backward_chunk is not None and (self.recompute != "full" or self.keep_attention):
             raise InputError(
                 "backward_chunk cuts layers that are formed again: set recompute to full, without keep_attention"
             )
 
-    def _check_experts(self) -> None:
-        layout, found = self.layout, {x.ffn.experts for x in self.model.layers if isinstance(x.ffn, Experts)}
+    def _check_experts(self, model: Transformer) -> None:
+        layout, found = self.layout, {x.ffn.experts for x in model.layers if isinstance(x.ffn, Experts)}
         if not found and replace(self.routing, inside=1) != EVEN:
             raise InputError(f"routing: {self.model.name} has no experts, leave it out")
         if layout.expert == 1:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from simulator.errors import InputError
 from simulator.workloads.operators import Call
+from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.passes import passes_of
 from simulator.workloads.training.states import chunk_parameters
@@ -24,7 +26,7 @@ class LayerCalls:
     parameters: float
 
 
-def chunk_layer_calls(job: Job, chunk: int) -> list[LayerCalls]:
+def chunk_layer_calls(job: Job[Any], chunk: int) -> list[LayerCalls]:
     """The layers of a chunk, each being what a stage of one layer would be."""
     count = len(job.model.layers)
     if not job.chunk_layers(chunk):
@@ -40,9 +42,9 @@ def chunk_layer_calls(job: Job, chunk: int) -> list[LayerCalls]:
         if key not in known:
             passes = passes_of(alone, number)
             parameters = chunk_parameters(alone, number)
-            if number == count - 1 and number and chunk == 0 and job.model.tied_embedding:
-                # the same device has the embedding already
-                parameters -= job.model.vocab * job.model.hidden / job.layout.tensor
+            if number == count - 1 and number and chunk == 0:
+                # the same device has a tied embedding already
+                parameters -= chunks_of(job).tied
             known[key] = LayerCalls(passes.forward, (*passes.recompute, *passes.inputs), passes.weights, parameters)
         found.append(known[key])
     return found

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from simulator.workloads.operators import AnyOperator, Call
-from simulator.workloads.training.block import Block
-from simulator.workloads.training.blocks import Blocks
+from simulator.workloads.training.block import Block, LayerBlocks
+from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.job import Job
-from simulator.workloads.training.streamed import head_in_pieces, in_pieces, pieces_of
-from simulator.workloads.transformer import Layer
+from simulator.workloads.training.streamed import in_pieces, pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +30,25 @@ class Passes:
     working: float
 
 
-def passes_of(job: Job, chunk: int, lengths: tuple[int, ...] = ()) -> Passes:
+def passes_of(job: Job[Any], chunk: int, lengths: tuple[int, ...] = ()) -> Passes:
     """The passes of chunk number `chunk` of the model's layers; the first embeds, the last has head and loss.
 
     The micro-batch's sequences are of `lengths` tokens; all of the job's own where none are given.
     """
-    builder = Blocks(job, lengths)
-    layers = Counter(job.chunk_layers(chunk))
-    inside = [(block, count) for layer, count in layers.items() for block in builder.layer(layer)]
-    ends: list[Block] = []
-    if chunk == 0:
-        ends += builder.embedding()
-    if chunk == job.layout.model_chunks - 1 and job.head:
-        ends += _head(job, builder)
+    chunks = chunks_of(job, lengths)
+    layers, ends = chunks.layers(chunk), chunks.ends(chunk)
+    inside = [(block, layer.count) for layer in layers for block in layer.blocks]
     every = [*inside, *((block, 1) for block in ends)]
     streamed = _streamed(job, inside)
     back = [*streamed, *((block, 1) for block in ends)]
-    layer_input = builder.between * job.model.hidden * builder.act
     kept = [(b, n) for b, n in inside if job.recompute == "none" or (job.recompute == "selective" and not b.core)]
     outside = [(b, n) for b, n in streamed if not (b.core and job.keep_attention)]
     again = {"none": [], "selective": [(b, n) for b, n in inside if b.core], "full": outside}[job.recompute]
     saved = sum(b.saved * n for b, n in kept) + sum(b.saved for b in ends)
     if job.recompute == "full":
-        saved += layer_input * sum(layers.values())
+        saved += sum(layer.input * layer.count for layer in layers)
         if job.keep_attention:
-            saved += sum(builder.attention_output(layer.attention) * n for layer, n in layers.items())
+            saved += sum(layer.attention * layer.count for layer in layers)
     if job.recompute == "selective":
         saved += sum(_entering(inside))
     return Passes(
@@ -64,17 +57,12 @@ def passes_of(job: Job, chunk: int, lengths: tuple[int, ...] = ()) -> Passes:
         tuple(_calls(back, "inputs")),
         tuple(_calls(back, "weights")),
         saved,
-        (max((_saved(job, builder, layer) for layer in layers), default=0.0) if again else 0.0)
+        (max((_saved(job, layer) for layer in layers), default=0.0) if again else 0.0)
         + max((b.working for b, _ in streamed), default=0.0),
     )
 
 
-def _head(job: Job, builder: Blocks) -> Iterable[Block]:
-    head = builder.head()
-    return head if job.backward_chunk is None else head_in_pieces(head, pieces_of(job.sequence, job.backward_chunk))
-
-
-def _streamed(job: Job, blocks: list[tuple[Block, int]]) -> list[tuple[Block, int]]:
+def _streamed(job: Job[Any], blocks: list[tuple[Block, int]]) -> list[tuple[Block, int]]:
     """Blocks as the backward pass runs them."""
     if job.backward_chunk is None:
         return blocks
@@ -82,9 +70,9 @@ def _streamed(job: Job, blocks: list[tuple[Block, int]]) -> list[tuple[Block, in
     return [(in_pieces(block, pieces), count) for block, count in blocks]
 
 
-def _saved(job: Job, builder: Blocks, layer: Layer) -> float:
+def _saved(job: Job[Any], layer: LayerBlocks) -> float:
     """Bytes of a layer that is formed again, or of one piece of it."""
-    return sum(block.saved for block, _ in _streamed(job, [(block, 1) for block in builder.layer(layer)]))
+    return sum(block.saved for block, _ in _streamed(job, [(block, 1) for block in layer.blocks]))
 
 
 def _entering(inside: Iterable[tuple[Block, int]]) -> Iterator[float]:

@@ -14,6 +14,7 @@ from functools import cached_property
 from simulator.policies.compression import Gradient, Reduction
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import AnyOperator, Collective, Elementwise
+from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.communication import Shards
 from simulator.workloads.training.job import Job
 
@@ -74,7 +75,7 @@ class Exchange:
 
     def matrices(self, parameters: float) -> tuple[tuple[float, float, float], ...]:
         """Weight matrices as (rows, columns, how many) that so many parameters are: all as wide as the model."""
-        hidden = float(self.job.model.hidden)
+        hidden = float(chunks_of(self.job).width)
         return ((hidden, hidden, parameters / hidden**2),)
 
     def _gather(self, parameters: float, world: int, given: DType | None) -> Reduction:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.job import Job, Layout
-from simulator.workloads.transformer import Experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +28,14 @@ class States:
         return self.weights + self.gradients + self.optimizer
 
 
-def chunk_parameters(job: Job, chunk: int) -> float:
-    """Parameters of one chunk on one device; norms are copied over the tensor-parallel devices."""
-    model, tensor = job.model, job.layout.tensor
-    total = 0.0
-    for layer in job.chunk_layers(chunk):
-        whole = layer.norms * model.hidden * (2 if layer.norm_bias else 1)
-        total += (layer.parameters(model.hidden) - whole) / tensor + whole
-    if chunk == 0:
-        total += model.embedding_parameters() / tensor
-    if chunk == job.layout.model_chunks - 1:
-        tied = model.vocab * model.hidden if model.tied_embedding and chunk else 0
-        total += (model.head_parameters() + tied) / tensor
-    return total - (job.layout.expert - 1) * routed_parameters(job, chunk)
+def chunk_parameters(job: Job[Any], chunk: int) -> float:
+    """Parameters of one chunk on one device."""
+    return chunks_of(job).parameters(chunk)
 
 
-def routed_parameters(job: Job, chunk: int) -> float:
+def routed_parameters(job: Job[Any], chunk: int) -> float:
     """Parameters of the experts that one device has of a chunk."""
-    routed = sum(
-        layer.ffn.experts * layer.ffn.expert.parameters(job.model.hidden)
-        for layer in job.chunk_layers(chunk)
-        if isinstance(layer.ffn, Experts)
-    )
-    return routed / job.layout.tensor / job.layout.expert
+    return chunks_of(job).routed(chunk)
 
 
 def has_both_ends(layout: Layout, stage: int) -> bool:
@@ -58,13 +44,13 @@ def has_both_ends(layout: Layout, stage: int) -> bool:
     return last > 0 and {0, last} <= set(layout.pieces(stage))
 
 
-def stage_states(job: Job, stage: int) -> States:
+def stage_states(job: Job[Any], stage: int) -> States:
     """States of one device of a stage under the job's shards (of ZeRO: Rajbhandari et al., arXiv:1910.02054)."""
     layout = job.layout
     pieces = layout.pieces(stage)
     own = sum(chunk_parameters(job, piece) for piece in pieces)
-    if job.model.tied_embedding and has_both_ends(layout, stage):
-        own -= job.model.vocab * job.model.hidden / layout.tensor
+    if has_both_ends(layout, stage):
+        own -= chunks_of(job).tied
     routed = sum(routed_parameters(job, piece) for piece in pieces)
 
     def share(each: float, over: int) -> float:
