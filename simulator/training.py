@@ -90,8 +90,6 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
         varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, _context(scenario))
         return TrainingResult(scenario, step, varied)
     if scenario.offload is not None:
-        elastic = scenario.run is not None and scenario.run.elastic.policy != "restart"
-        refuse_beside("offload", {"an elastic run": elastic})
         refuse_beside("offload", {"communication": step.job.communication != PLAIN})
         step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)

@@ -12,7 +12,7 @@ from simulator.engine.training.long_run.cluster import Nodes
 from simulator.engine.training.long_run.failures import Component, Failure, failure_rate, failures_of
 from simulator.engine.training.long_run.run import Goal, LongRun, Outcome, Restarting
 from simulator.engine.training.step import Step
-from simulator.errors import InputError
+from simulator.errors import InputError, refuse_beside
 from simulator.policies.elastic import Elastic
 from simulator.policies.registry import build_policy
 from simulator.specs.training_run import FailureSpec, RunSpec
@@ -48,6 +48,10 @@ def run_of(spec: RunSpec, step: Step) -> RunResult:
     mtbf = _mtbf(components, recorded, goal)
     saved = checkpoints_of(spec, step, mtbf)
     restarting = Restarting(spec.reschedule_s, load_seconds(spec, step))
+    if spec.elastic.policy != "restart":
+        refuse_beside("an elastic run", {
+            "offload": step.offloaded is not None, "micro-batches both ways": step.job.layout.directions > 1,
+        })  # fmt: skip
     elastic: Elastic = build_policy("elastic", spec.elastic.policy, spec.elastic.options)
     arranged = Arranged(step, spec.elastic.communicator_s, spec.elastic.overlapped)
     failures = heapq.merge(failures_of(components, nodes.count, spec.seed), iter(recorded), key=lambda f: f.at)
@@ -70,10 +74,7 @@ def checkpoints_of(spec: RunSpec, step: Step, mtbf: float | None) -> Checkpoints
 
 def saved_bytes(step: Step) -> float:
     """Bytes of a checkpoint: weights and optimiser states of every parameter, once."""
-    job = step.job
-    stages = (step.states(s) for s in range(job.layout.pipeline))
-    each = job.formats.compute.bytes + job.optimizer.states
-    return sum(s.parameters for s in stages) * job.layout.tensor * each
+    return step.parameters() * (step.job.formats.compute.bytes + step.job.optimizer.states)
 
 
 def write_seconds(spec: RunSpec, step: Step) -> float:
@@ -87,7 +88,7 @@ def load_seconds(spec: RunSpec, step: Step) -> float:
     """Every device reads what it holds: replicas that hold the same each read it."""
     given, fabric, layout = spec.checkpoint, step.law.fabric, step.job.layout
     held = [s.weights + s.optimizer for s in (step.states(i) for i in range(layout.pipeline))]
-    whole = sum(held) * layout.tensor * layout.data
+    whole = sum(held) * layout.tensor * layout.copies
     total = whole / ((given.read_gb_per_s or given.write_gb_per_s) * GB)
     node = max(held) * min(fabric.devices_per_node, layout.devices) / (given.node_gb_per_s * GB)
     return max(total, node)

@@ -73,7 +73,7 @@ def print_run(run: dict[str, Any]) -> None:
     if run["cost_usd"] is not None:
         rows.append({"figure": "cost", "value": f"{run['cost_usd']:,.0f} USD"})
     print_rows("the run", rows)
-    lost = [(name.replace("_", " "), h) for name, h in run["lost_h"].items() if h]
+    lost = [(name.replace("_", " "), h) for name, h in run["lost_h"].items() if h > 1e-6]
     if lost:
         print_rows(
             "lost time",

@@ -27,8 +27,8 @@ class Arranged:
     def layers(self) -> tuple[int, ...]:
         """Layers of each stage of the whole cluster."""
         job = self.step.job
-        stages, chunks = job.layout.pipeline, job.layout.chunks
-        return tuple(sum(len(job.chunk_layers(c * stages + s)) for c in range(chunks)) for s in range(stages))
+        pieces = (job.layout.pieces(s) for s in range(job.layout.pipeline))
+        return tuple(sum(len(job.chunk_layers(p)) for p in held) for held in pieces)
 
     def seconds(self, arrangement: Arrangement) -> float:
         """Seconds of a step under an arrangement."""
@@ -39,29 +39,35 @@ class Arranged:
     def _seconds(self, arrangement: Arrangement) -> float:
         if self._is_whole(arrangement):
             return self.step.step_seconds
-        steps = [self.step]
-        if arrangement.scattered and self.step.job.layout.pipeline > 1 and self.step.job.layout.chunks == 1:
-            steps.append(replace(self.step, schedule=ZeroBubble()))
-        return min(self._pipeline(s, arrangement) for s in steps) + self.step.end_seconds
+        usual, layout = self.step, self.step.job.layout
+        steps = [usual]
+        if arrangement.scattered and layout.pipeline > 1 and layout.chunks == 1 and not layout.placed:
+            steps.append(replace(usual, schedule=ZeroBubble()))
+        whole = Arrangement(1.0, (1.0,) * layout.pipeline, self.layers)
+        longer = min(self._pipeline(s, arrangement) for s in steps) - self._pipeline(usual, whole)
+        return usual.step_seconds + longer
 
     def _is_whole(self, arrangement: Arrangement) -> bool:
         return set(arrangement.load) == {1.0} and arrangement.layers == self.layers
 
     def _pipeline(self, step: Step, arrangement: Arrangement) -> float:
         """More micro-batches of a worker take as long as one longer micro-batch each."""
-        times, stages = step.pass_seconds, step.job.layout.pipeline
-        load = [arrangement.load[piece % stages] for piece in range(len(times.forward))]
+        times, layout = step.pass_seconds, step.job.layout
+        stage_of = {piece: s for s in range(layout.pipeline) for piece in layout.pieces(s)}
         grown = [new / old for new, old in zip(arrangement.layers, self.layers, strict=True)]
 
         def scaled(seconds: Sequence[float]) -> list[float]:
             pieces = [len(step.job.chunk_layers(p)) for p in range(len(seconds))]
             layer = min(t / n for t, n in zip(seconds, pieces, strict=True))
-            return [load[p] * (t + (grown[p % stages] - 1.0) * pieces[p] * layer) for p, t in enumerate(seconds)]
+            return [
+                arrangement.load[stage_of[p]] * (t + (grown[stage_of[p]] - 1.0) * pieces[p] * layer)
+                for p, t in enumerate(seconds)
+            ]
 
         timed = PassSeconds(
             scaled(times.forward), scaled(times.backward), scaled(times.weights), times.send, times.waits
         )
-        return run_pipeline(step.timeline.passes, timed).seconds
+        return run_pipeline(step.orders, timed, layout.placed).seconds
 
     def change_seconds(self, old: Arrangement | None, new: Arrangement, joined: bool) -> float:
         """Seconds in which all wait while the arrangement changes; a worker that `joined` needs a stage's states."""

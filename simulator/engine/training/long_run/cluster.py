@@ -15,8 +15,8 @@ from simulator.workloads.training.job import Layout
 class Nodes:
     """The nodes of a job, of `devices_per_node` devices each, and `spares` more that stand by.
 
-    A worker is one replica's share of one stage, `tensor` devices; ranks are dealt to devices in the order tensor,
-    data, pipeline. A node that broke is repaired and then takes the first empty place, or becomes a spare.
+    A worker is one replica's share of one stage, tensor x context devices; ranks are dealt to devices in the order
+    tensor, context, data, pipeline. A node that broke is repaired, then takes the first empty place or becomes a spare.
     """
 
     def __init__(self, layout: Layout, devices_per_node: int, spares: int = 0) -> None:
@@ -64,5 +64,5 @@ class Nodes:
         devices = np.ones(layout.devices, dtype=np.bool_)
         for place in self._empty:
             devices[place * self._per_node : (place + 1) * self._per_node] = False
-        workers = devices.reshape(layout.pipeline, layout.data, layout.tensor)
+        workers = devices.reshape(layout.pipeline, layout.data, layout.context * layout.tensor)
         return np.array(workers.all(axis=2).T, dtype=np.bool_)
