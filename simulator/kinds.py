@@ -14,8 +14,10 @@ from simulator.cascade.run import run_cascade
 from simulator.cascade.spec import Cascade
 from simulator.errors import InputError
 from simulator.experiment import Result, run
+from simulator.federated import simulate_federation
 from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from
+from simulator.specs.federated import FederatedScenario
 from simulator.specs.part import Part
 from simulator.specs.rounds import RoundsScenario
 from simulator.specs.settings import lay_over
@@ -45,6 +47,7 @@ class TrainingKind:
 TRAINING: dict[str, TrainingKind] = {
     "training": TrainingKind(TrainingScenario, train),
     "rounds": TrainingKind(RoundsScenario, simulate_rounds),
+    "federated": TrainingKind(FederatedScenario, simulate_federation),
 }
 
 

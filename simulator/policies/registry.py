@@ -97,6 +97,16 @@ POLICIES: dict[str, dict[str, str]] = {
         "gradient-coding": "simulator.policies.rounds:GradientCoding",
         "sequential-gradient-coding": "simulator.policies.rounds:SequentialGradientCoding",
     },
+    "federated": {
+        "synchronous": "simulator.policies.federated:Synchronous",
+        "asynchronous": "simulator.policies.federated:Asynchronous",
+        "buffered": "simulator.policies.federated:Buffered",
+        "polling": "simulator.policies.federated:Polling",
+    },
+    "upload": {
+        "dense": "simulator.policies.upload:Dense",
+        "fedzip": "simulator.policies.upload:FedZip",
+    },
     "synchronisation": {
         "every-step": "simulator.policies.synchronisation:EveryStep",
         "local-sgd": "simulator.policies.synchronisation:LocalSgd",
