@@ -69,10 +69,14 @@ def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None
     summary = result.summary
     if folder is not None:
         if timeline:
-            refuse_beside("a timeline", {"sequences of different lengths": result.varied is not None})
+            apart = {"offload": result.step.offloaded is not None}
+            refuse_beside("a timeline", {"sequences of different lengths": result.varied is not None} | apart)
             from simulator.report.training_timeline import write_step_timeline
 
             write_step_timeline(folder / "timeline.json", result.step)
+        from simulator.report.training_html import write_training_report
+
+        write_training_report(folder / "report.html", result)
         write_json(folder / "summary.json", summary)
     if json_file is not None:
         write_json(json_file, summary)

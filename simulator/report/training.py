@@ -231,12 +231,14 @@ def _memory(step: Step, stage: int) -> dict[str, float]:
     return {name: value / 1e9 for name, value in parts.items()}
 
 
-def print_training(summary: dict[str, Any]) -> None:
-    """The headline figures, the step's time by part, and memory by stage."""
-    from simulator.report.table import print_rows
-
+def training_title(summary: dict[str, Any]) -> str:
+    """One line that says what trains on what."""
     layout = summary["layout"]
-    title = f"{summary['model']['name']} on {layout['devices']:,} x {layout['device']}"
+    return f"{summary['model']['name']} on {layout['devices']:,} x {layout['device']}"
+
+
+def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
+    """Figure and value of each headline figure, in reading order."""
     rows = [{"figure": f"largest {what}", "value": f"{size:,}"} for what, size in summary.get("largest", {}).items()]
     rows += [
         {"figure": "step", "value": f"{summary['step_s']:,.3f} s"},
@@ -256,7 +258,14 @@ def print_training(summary: dict[str, Any]) -> None:
         rows.append({"figure": "network", "value": network_line(summary["network"])})
     if summary["cost_usd"] is not None:
         rows.append({"figure": "cost", "value": f"{summary['cost_per_million_tokens_usd']:,.3f} USD a million tokens"})
-    print_rows(title, rows)
+    return rows
+
+
+def print_training(summary: dict[str, Any]) -> None:
+    """The headline figures, the step's time by part, and memory by stage."""
+    from simulator.report.table import print_rows
+
+    print_rows(training_title(summary), headline_rows(summary))
     total = summary["step_s"]
     parts = [
         {"part": name.replace("_", " "), "seconds": f"{value:,.3f}", "share": f"{value / total:.1%}"}

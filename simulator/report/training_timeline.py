@@ -13,7 +13,7 @@ from simulator.policies.pipeline import Pass
 from simulator.report.timeline import Event, write_trace
 
 MOST_PASSES = 100_000
-STREAMS = ("compute", "sends", "reduction", "optimizer")
+STREAMS = ("compute", "sends", "copies", "reduction", "optimizer")
 
 
 class Span(NamedTuple):
@@ -55,6 +55,7 @@ def spans(step: Step, stages: list[int]) -> Iterator[Span]:
         return
     for stage in stages:
         yield from _passes(step, stage)
+        yield from _copies(step, stage)
         yield from _end(step, stage)
         for copy in () if step.copies is None else step.copies.done[stage]:
             yield Span(stage, "activations up", "activations", *copy.out)
@@ -99,9 +100,20 @@ def _passes(step: Step, stage: int) -> Iterator[Span]:
             yield Span(stage, "sends", f"send {pass_name(each)}", end, end + step.send_seconds)
 
 
+def _copies(step: Step, stage: int) -> Iterator[Span]:
+    """Activations on their way to the host and back."""
+    for each in () if step.copies is None else step.copies.done[stage]:
+        for name, ways in (("out", each.out), ("back", each.back)):
+            if ways:
+                yield Span(stage, "copies", name, *ways)
+
+
 def _end(step: Step, stage: int) -> Iterator[Span]:
-    """After the last pass of any stage: sums of shared embeddings, the gradients' reduction, the update."""
-    now, tied = step.timeline.seconds, step.tied_seconds()
+    """After the last pass of any stage: what still runs of exchanges, sums of shared embeddings, reduction, update."""
+    passed, tied = step.timeline.seconds, step.tied_seconds()
+    now = passed + step.tails[stage]
+    if now > passed:
+        yield Span(stage, "reduction", "exchanges", passed, now)
     if tied and stage in (0, step.job.layout.pipeline - 1):
         yield Span(stage, "reduction", "shared embedding", now, now + tied)
     reduced = now + tied + step.reduce_seconds(stage)
