@@ -122,7 +122,7 @@ def lay_out(scenario: TrainingScenario) -> Step:
         return step
     from simulator.assembly.network import network_of
 
-    return replace(step, network=network_of(scenario.network, step.job.layout, step.law.fabric))
+    return replace(step, network=network_of(scenario.network, step), _timed={})
 
 
 def _check_unused(scenario: TrainingScenario) -> None:

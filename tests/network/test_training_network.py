@@ -124,3 +124,24 @@ def test_the_summary_says_what_contention_costs() -> None:
     assert found["send_s"] > found["send_alone_s"] > 0
     assert found["reduction_bus_gbit_per_s"] > 0
     assert train(validated(TrainingScenario, SMALL, "it")).summary["network"] is None
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {"layout": {"tensor": 4, "data": 32, "zero": 3}},
+        {"layout": {"tensor": 2, "context": 4, "pipeline": 2, "data": 8}, "context": {"policy": "ring"}},
+        {
+            "model": SMALL["model"] | {"experts": {"count": 16, "top_k": 2}},
+            "layout": {"data": 128, "expert": 16},
+            "batch": {"sequence": 512, "micro": 1, "global_size": 128},
+        },
+    ],
+    ids=["sharded", "long-context", "experts"],
+)
+def test_other_parallel_dimensions_share_the_network_too(rest: dict[str, Any]) -> None:
+    """Wide, it takes what links of one's own take, or less where a closed form takes the slowest link for all."""
+    plain, wide = step(**rest), step({"topology": TOPOLOGY}, **rest)
+    narrow = step({"topology": TOPOLOGY | {"oversubscription": 16}}, **rest)
+    assert 0.6 * plain.step_seconds < wide.step_seconds <= plain.step_seconds * (1 + 1e-9)
+    assert narrow.step_seconds > 1.05 * wide.step_seconds

@@ -13,7 +13,7 @@ from math import ceil, log2
 from simulator.engine.network.flows import Flow, Phase, Program
 
 Ranks = Sequence[int]
-AllReduce = Callable[[Ranks, float], Program]
+Algorithm = Callable[[Ranks, float], Program]
 
 
 def ring(ranks: Ranks, size: float, hops: int) -> Program:
@@ -102,18 +102,32 @@ def pass_on(ranks: Ranks, message: float) -> Program:
     return ring(ranks, message, 1)
 
 
-def hierarchical_all_reduce(ranks: Ranks, message: float, node: Callable[[int], int], flat: AllReduce) -> Program:
+def hierarchical_all_reduce(ranks: Ranks, message: float, node: Callable[[int], int], flat: Algorithm) -> Program:
     """Reduce-scatter in nodes, `flat` all-reduces between them, all-gather in nodes, which hold equally many ranks."""
-    by_node: dict[int, list[int]] = {}
-    for rank in ranks:
-        by_node.setdefault(node(rank), []).append(rank)
-    members = list(by_node.values())
+    members = _by_node(ranks, node)
     local = len(members[0])
-    if any(len(m) != local for m in members):
-        raise ValueError("a hierarchical all-reduce needs equally many ranks in every node")
     inside = together([ring_all_gather(m, message) for m in members]) if local > 1 else ()
     between = together([flat([m[i] for m in members], message / local) for i in range(local)])
     return (*inside, *between, *inside)
+
+
+def hierarchical_all_gather(ranks: Ranks, message: float, node: Callable[[int], int]) -> Program:
+    """Every rank of a node gathers its share from the other nodes, then the ranks of a node share theirs out."""
+    members = _by_node(ranks, node)
+    local = len(members[0])
+    between = together([ring_all_gather([m[i] for m in members], message / local) for i in range(local)])
+    return (*between, *together([ring_all_gather(m, message) for m in members])) if local > 1 else between
+
+
+def _by_node(ranks: Ranks, node: Callable[[int], int]) -> list[list[int]]:
+    """The ranks of each node, equally many."""
+    found: dict[int, list[int]] = {}
+    for rank in ranks:
+        found.setdefault(node(rank), []).append(rank)
+    members = list(found.values())
+    if any(len(m) != len(members[0]) for m in members):
+        raise ValueError("a hierarchical collective needs equally many ranks in every node")
+    return members
 
 
 def together(programs: Sequence[Program]) -> Program:

@@ -68,38 +68,35 @@ class Network:
 
     def completions(self, op: Collective) -> Iterator[Completion]:
         """What becomes of each algorithm that may run `op`. Connections keep their paths, whatever the size."""
-        groups, message = self.groups(op).tolist(), float(np.asarray(op.message))
-        for i, algorithm in enumerate(self._algorithms(op)):
-            programs = [algorithm(g, message) for g in groups]
+        for i, programs in enumerate(self.programs(op)):
             key = (op.pattern, op.world, op.stride, i)
             if key not in self._usage:
                 self._usage[key] = placed(programs, self.routes, self.policy)
             yield complete(programs, self.routes, self._usage[key])
 
-    def _algorithms(self, op: Collective) -> Iterator[partial[Program]]:
-        if op.pattern != "all_reduce":
-            yield partial(
-                {
-                    "all_gather": collectives.ring_all_gather,
-                    "reduce_scatter": collectives.ring_all_gather,
-                    "all_to_all": collectives.all_to_all,
-                    "send_recv": collectives.send_recv if op.world == 2 else collectives.pass_on,
-                }[op.pattern]
-            )
-            return
-        for flat in self._between(op):
-            yield (
-                partial(collectives.hierarchical_all_reduce, node=self.topology.node, flat=flat)
-                if self._even(op)
-                else partial(flat)
-            )
+    def _algorithms(self, op: Collective) -> list[collectives.Algorithm]:
+        """Those that may run `op`: in two levels where groups have equally many ranks in all their nodes."""
+        even, node = self._even(op), self.topology.node
+        if op.pattern == "all_reduce":
+            flat = self._between(op)
+            return [partial(collectives.hierarchical_all_reduce, node=node, flat=f) for f in flat] if even else flat
+        if op.pattern == "all_to_all":
+            return [collectives.all_to_all]
+        if op.pattern == "send_recv":
+            return [collectives.send_recv if op.world == 2 else collectives.pass_on]
+        return [partial(collectives.hierarchical_all_gather, node=node) if even else collectives.ring_all_gather]
+
+    def programs(self, op: Collective) -> list[list[Program]]:
+        """What each group sends, for each algorithm that may run `op`."""
+        groups, message = self.groups(op).tolist(), float(np.asarray(op.message))
+        return [[algorithm(g, message) for g in groups] for algorithm in self._algorithms(op)]
 
     def _even(self, op: Collective) -> bool:
         """Whether each group has equally many ranks in all its nodes."""
         nodes = self.groups(op) // self.topology.per_node
         return all(len(set(np.unique(row, return_counts=True)[1].tolist())) == 1 for row in nodes)
 
-    def _between(self, op: Collective) -> list[collectives.AllReduce]:
+    def _between(self, op: Collective) -> list[collectives.Algorithm]:
         """All-reduces between nodes that `all_reduce` allows."""
         if self.all_reduce == "halving-doubling":
             return [collectives.halving_doubling_all_reduce]

@@ -9,7 +9,7 @@ from typing import Any
 from simulator.errors import InputError, unknown_name
 from simulator.hardware.fabric import Fabric
 from simulator.hardware.topology.clos import fat_tree, leaf_spine, rail_optimised
-from simulator.hardware.topology.direct import dragonfly, pairwise, torus
+from simulator.hardware.topology.direct import attained, dragonfly, pairwise, torus
 from simulator.hardware.topology.graph import Topology
 from simulator.hardware.topology.wide_area import wide_area
 
@@ -20,6 +20,7 @@ KINDS: dict[str, Callable[..., Topology]] = {
     "torus": torus,
     "dragonfly": dragonfly,
     "pairwise": pairwise,
+    "attained": attained,
     "wide-area": wide_area,
 }
 WHOLE = frozenset(
@@ -57,7 +58,7 @@ def _check(kind: str, name: str, value: Any) -> None:
     if name in WHOLE:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} of topology {kind} is {value!r}: give a whole number of at least 1")
-    elif isinstance(value, int | float) and not 0 < value < float("inf") and name != "loss":
+    elif isinstance(value, int | float) and not 0 < value < float("inf") and name not in ("loss", "seed"):
         raise InputError(f"{name} of topology {kind} is {value!r}: give a number above 0")
     elif name == "sides" and not (isinstance(value, list | tuple) and all(isinstance(s, int) and s > 0 for s in value)):
         raise InputError(f"sides of topology {kind} is {value!r}: give a list of whole numbers, such as [4, 4, 4]")

@@ -98,3 +98,17 @@ def pairwise(
     links = [(a, b, float(matrix[a, b])) for a, b in pairs]
     router = np.arange(devices) // fabric.devices_per_node
     return wired("pairwise", devices, fabric, router, nodes, links, delays=late, ported=False)
+
+
+def attained(devices: int, fabric: Fabric, *, spread: float, seed: int = 0) -> Topology:
+    """Nodes whose links to each other reach shares of the nodes' speed of their own, in both ways alike.
+
+    The share is exp(-|x|) of a normal x with standard deviation `spread`, drawn by the seed: real clusters differ by
+    link, some much (Pipette, arXiv:2405.18093, figure 3).
+    """
+    nodes = ceil(devices / fabric.devices_per_node)
+    drawn = np.random.default_rng([seed, nodes]).normal(0.0, spread, (nodes, nodes))
+    upper = np.triu(np.exp(-np.abs(drawn)), 1)
+    rates = fabric.devices_per_node * port_rate(fabric) * (upper + upper.T)
+    found = pairwise(devices, fabric, rates=rates.tolist())
+    return replace(found, name="attained", ported=True)
