@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from simulator.assembly.stragglers import slowdown_of
 from simulator.engine.training.rounds import RoundsOutcome, Work, run_rounds
-from simulator.engine.training.slowdowns import Jitter, Slowdown, Static, Transient
 from simulator.errors import InputError
 from simulator.policies.registry import build_policy
 from simulator.policies.rounds import Progress, RoundRule
-from simulator.specs.rounds import RoundsScenario, SlowdownSpec
+from simulator.specs.rounds import RoundsScenario
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,3 @@ def simulate_rounds(scenario: RoundsScenario) -> RoundsResult:
             "raise rounds or the target, or use more gradients a round"
         )
     return RoundsResult(scenario, outcome)
-
-
-def slowdown_of(spec: SlowdownSpec) -> Slowdown:
-    """The process that a spec describes."""
-    if spec.kind == "static":
-        return Static(spec.workers, spec.factor)
-    if spec.kind == "jitter":
-        return Jitter(spec.mean, spec.law, spec.spread)
-    return Transient(spec.enter, spec.leave, spec.factor)

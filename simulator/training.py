@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.assembly.communication import communication_of
 from simulator.assembly.layer_graph import layer_graph_of
+from simulator.assembly.stragglers import straggling_of
 from simulator.assembly.training_run import RunResult, run_of
 from simulator.assembly.training_sites import SitesResult, sites_of
 from simulator.engine.streams import stream
@@ -20,6 +21,7 @@ from simulator.engine.training.memory import check_memory
 from simulator.engine.training.offloading.activations import copy_plan
 from simulator.engine.training.offloading.running import offloaded
 from simulator.engine.training.step import Step
+from simulator.engine.training.straggling import Straggling
 from simulator.engine.training.varied import VariedStep
 from simulator.errors import InputError, refuse_beside
 from simulator.hardware.host import Drives, host_share
@@ -47,7 +49,7 @@ from simulator.yaml_io import loads_yaml, read_text
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a step of a training scenario takes, and what came of its long run or of its sites, if it has them."""
+    """What a step of a training scenario takes, and what came of stragglers, its long run or its sites, if any."""
 
     scenario: TrainingScenario
     step: Step
@@ -55,6 +57,7 @@ class TrainingResult:
     run: RunResult | None = None
     largest: Mapping[str, int] = field(default_factory=dict)
     sites: SitesResult | None = None
+    straggling: Straggling | None = None
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
             "offload": scenario.offload is not None, "run": scenario.run is not None,
             "communication": step.job.communication != PLAIN, "largest": scenario.largest is not None,
             "backward_chunk": scenario.backward_chunk is not None,
-            "sites": scenario.sites is not None,
+            "sites": scenario.sites is not None, "stragglers": scenario.stragglers is not None,
         })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
         varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, _context(scenario))
@@ -94,9 +97,14 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
         step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)
     if scenario.sites is not None:
-        refuse_beside("sites", {"a run with failures": scenario.run is not None})
+        refuse_beside("sites", {
+            "a run with failures": scenario.run is not None, "stragglers": scenario.stragglers is not None,
+        })  # fmt: skip
         return TrainingResult(scenario, step, sites=sites_of(scenario.sites, step))
-    return TrainingResult(scenario, step, run=None if scenario.run is None else run_of(scenario.run, step))
+    straggling = None if scenario.stragglers is None else straggling_of(scenario.stragglers, step)
+    slower = 1.0 if straggling is None else straggling.slower
+    run = None if scenario.run is None else run_of(scenario.run, step, slower)
+    return TrainingResult(scenario, step, run=run, straggling=straggling)
 
 
 def lay_out(scenario: TrainingScenario) -> Step:

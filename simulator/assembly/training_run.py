@@ -38,8 +38,11 @@ class RunResult:
     step_seconds: float
 
 
-def run_of(spec: RunSpec, step: Step) -> RunResult:
-    """Simulate the run. Raises `InputError` for a trace that cannot be read or names nodes that there are not."""
+def run_of(spec: RunSpec, step: Step, slower: float = 1.0) -> RunResult:
+    """Simulate the run, in which a step takes `slower` times as long as usual.
+
+    Raises `InputError` for a trace that cannot be read or names nodes that there are not.
+    """
     per_node = step.law.fabric.devices_per_node
     nodes = Nodes(step.job.layout, per_node, spec.spares)
     components = [_component(f, spec, step, nodes.count) for f in spec.failures]
@@ -53,7 +56,7 @@ def run_of(spec: RunSpec, step: Step) -> RunResult:
             "offload": step.offloaded is not None, "micro-batches both ways": step.job.layout.directions > 1,
         })  # fmt: skip
     elastic: Elastic = build_policy("elastic", spec.elastic.policy, spec.elastic.options)
-    arranged = Arranged(step, spec.elastic.communicator_s, spec.elastic.overlapped)
+    arranged = Arranged(step, spec.elastic.communicator_s, spec.elastic.overlapped, slower)
     failures = heapq.merge(failures_of(components, nodes.count, spec.seed), iter(recorded), key=lambda f: f.at)
     outcome = LongRun(arranged, nodes, failures, saved, elastic, restarting, goal).run()
     return RunResult(spec, outcome, saved, restarting, mtbf, nodes.count, per_node, step.step_seconds)

@@ -29,6 +29,7 @@ from simulator.report.sequences import (
     exposed_seconds,
     useful_share,
 )
+from simulator.report.stragglers import print_stragglers, straggler_figures
 from simulator.report.training_run import print_run, summarise_run
 from simulator.report.training_sites import print_sites, summarise_sites
 from simulator.workloads.operators import Call
@@ -59,6 +60,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     if step.copies is not None:
         extra["copies"] = copy_figures(step, step.copies)
     run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
+    stragglers = {} if result.straggling is None else {"stragglers": straggler_figures(result.straggling)}
     sites = {} if result.sites is None else {"sites": summarise_sites(result.sites, tokens)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
@@ -84,6 +86,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         **extra,
         **run,
         **sites,
+        **stragglers,
     }
 
 
@@ -281,6 +284,8 @@ def print_training(summary: dict[str, Any]) -> None:
     stages = summary["memory_gb"]
     shown = sorted({0, len(stages) // 2, len(stages) - 1})
     print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])
+    if "stragglers" in summary:
+        print_stragglers(summary["stragglers"])
     if "run" in summary:
         print_run(summary["run"])
     if "sites" in summary:

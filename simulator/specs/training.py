@@ -11,7 +11,7 @@ from simulator.hardware.storage import NVME
 from simulator.specs.network import NetworkSpec
 from simulator.specs.part import Count, Part, Positive
 from simulator.specs.training_graph import GraphNetworkSpec, LayerGraphSpec
-from simulator.specs.training_run import RunSpec
+from simulator.specs.training_run import RunSpec, StragglersSpec
 from simulator.specs.training_sites import SitesSpec
 from simulator.workloads.dtypes import dtype
 
@@ -235,6 +235,7 @@ class TrainingScenario(Part):
     stack: str = "megatron"
     offload: OffloadSpec | None = None
     largest: Literal["batch", "sequence", "layers"] | None = None
+    stragglers: StragglersSpec | None = None
     run: RunSpec | None = None
     sites: SitesSpec | None = None
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from simulator.specs.part import Count, NotNegative, Part, Positive
+from simulator.specs.rounds import SlowdownSpec
 
 
 class FailureSpec(Part):
@@ -57,6 +58,19 @@ class ElasticSpec(Part):
     options: dict[str, Any] = Field(default_factory=dict)
     communicator_s: NotNegative = 0.0
     overlapped: bool = True
+
+
+class StragglersSpec(Part):
+    """Devices that are slower than others, drawn anew for each of `steps` steps.
+
+    Workers of `slowdowns` are devices, numbered in the order tensor, context, data, pipeline. The slowest
+    `backup_replicas` are not waited for at the end of a step.
+    """
+
+    slowdowns: Annotated[list[SlowdownSpec], Field(min_length=1)]
+    steps: Annotated[int, Field(ge=1, le=100_000)] = 100
+    backup_replicas: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class RunSpec(Part):

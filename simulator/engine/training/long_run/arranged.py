@@ -15,12 +15,14 @@ from simulator.policies.pipeline import ZeroBubble
 class Arranged:
     """Times arrangements of `step`, each once. `communicator` seconds rebuild groups of ranks at every change.
 
-    With `overlapped`, layers and states move while training goes on; else everybody waits for them.
+    With `overlapped`, layers and states move while training goes on; else everybody waits for them. Steps take `slower`
+    times as long as on usual devices.
     """
 
     step: Step
     communicator: float = 0.0
     overlapped: bool = True
+    slower: float = 1.0
     _known: dict[Arrangement, float] = field(default_factory=dict, repr=False)
 
     @property
@@ -33,7 +35,7 @@ class Arranged:
     def seconds(self, arrangement: Arrangement) -> float:
         """Seconds of a step under an arrangement."""
         if arrangement not in self._known:
-            self._known[arrangement] = self._seconds(arrangement)
+            self._known[arrangement] = self.slower * self._seconds(arrangement)
         return self._known[arrangement]
 
     def _seconds(self, arrangement: Arrangement) -> float:
