@@ -1,4 +1,4 @@
-"""`simulator train`: the step of a training run."""
+"""`simulator train`: the step of a training run, the run itself, rounds of workers, or a federation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def train(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
-    """Step time, share of peak, memory and breakdown of a training run.
+    """Step time, share of peak, memory and breakdown of a training run, and what failures and slow devices make of it.
+
+    Scenarios of kind rounds (workers that straggle) and federated (clients and a server) run too.
 
     Example: simulator train simulator/scenarios/training/gpt-1t.yaml --set batch.micro=1
     """
