@@ -93,7 +93,10 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
         varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, _context(scenario))
         return TrainingResult(scenario, step, varied)
     if scenario.offload is not None:
-        refuse_beside("offload", {"communication": step.job.communication != PLAIN})
+        refuse_beside("offload", {
+            "communication": step.job.communication != PLAIN,
+            f"optimizer {scenario.optimizer}": step.job.optimizer.iterations > 0,
+        })  # fmt: skip
         step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)
     if scenario.sites is not None:

@@ -77,7 +77,8 @@ def checkpoints_of(spec: RunSpec, step: Step, mtbf: float | None) -> Checkpoints
 
 def saved_bytes(step: Step) -> float:
     """Bytes of a checkpoint: weights and optimiser states of every parameter, once."""
-    return step.parameters() * (step.job.formats.compute.bytes + step.job.optimizer.states)
+    formats = step.job.formats
+    return step.parameters() * (formats.compute.bytes + step.job.optimizer.states_beside(formats.compute))
 
 
 def write_seconds(spec: RunSpec, step: Step) -> float:

@@ -43,7 +43,9 @@ def sites_of(spec: SitesSpec, step: Step) -> SitesResult:
     rounds = None
     if spec.presence is not None:
         given = spec.presence
-        state = step.parameters() * (step.job.formats.compute.bytes + step.job.optimizer.states)
+        state = step.parameters() * (
+            step.job.formats.compute.bytes + step.job.optimizer.states_beside(step.job.formats.compute)
+        )
         presence = Presence(given.stay_h * HOUR, given.absence_h * HOUR, given.timeout_s, state, given.live)
         rounds = run_rounds(sites, policy, presence, given.days * DAY, given.seed)
     return SitesResult(

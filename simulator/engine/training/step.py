@@ -24,6 +24,7 @@ from simulator.workloads.operators import AnyOperator, Call, Collective, Element
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.job import Job
+from simulator.workloads.training.orthogonal import orthogonal_updates
 from simulator.workloads.training.passes import Passes, passes_of
 from simulator.workloads.training.replica_exchange import Exchange
 from simulator.workloads.training.states import (
@@ -217,8 +218,15 @@ class Step:
 
     def update_seconds(self, stage: int) -> float:
         """Seconds of the optimiser on one device."""
-        moved = self.job.optimizer.moved / FP32.bytes
-        return self.of(Elementwise(self.states(stage).updated, moved, 0.0, self.job.optimizer.flops, FP32))
+        job, states = self.job, self.states(stage)
+        moved = job.optimizer.moved_beside(job.formats.compute) / FP32.bytes
+        seconds = self.of(Elementwise(states.updated, moved, 0.0, job.optimizer.flops, FP32))
+        if not job.optimizer.iterations:
+            return seconds
+        # sharded states are dealt out by whole matrices
+        share = states.updated / states.parameters
+        products = (call for piece in job.layout.pieces(stage) for call in orthogonal_updates(job, piece))
+        return seconds + share * self.seconds(products)
 
     @cached_property
     def end_seconds(self) -> float:

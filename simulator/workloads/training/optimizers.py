@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.errors import unknown_name
+from simulator.workloads.dtypes import DTYPES, DType
+
+MASTER, HALF = DTYPES["fp32"].bytes, DTYPES["bf16"].bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Optimizer:
-    """Bytes a parameter: `states` kept besides the weights in training format (a master copy included), and `moved`.
+    """Bytes a parameter in mixed precision: `states` kept besides weights of 16 bits (a master copy included).
 
-    `moved` counts what an update reads and writes: gradient, states both ways, and the weights written back.
-    `flops` are those of an update of one parameter.
+    `moved` counts what an update reads and writes: gradient in fp32, states both ways, and the weights written back.
+    `flops` are those of an update of one parameter. Updates of matrices are made orthogonal in so many `iterations`.
     """
 
     name: str
@@ -20,6 +23,17 @@ class Optimizer:
     moved: float
     flops: float
     source: str
+    iterations: int = 0
+
+    def states_beside(self, weights: DType) -> float:
+        """Bytes a parameter kept besides weights of this format, which in fp32 are their own master copy."""
+        return self.states - (MASTER if weights.name == "fp32" else 0.0)
+
+    def moved_beside(self, weights: DType) -> float:
+        """Bytes a parameter that an update reads and writes; weights in fp32 are updated in place of a copy."""
+        if weights.name == "fp32":
+            return self.moved - HALF
+        return self.moved - HALF + weights.bytes
 
 
 ADAM = Optimizer(
@@ -37,7 +51,11 @@ OPTIMIZERS: dict[str, Optimizer] = {
             "Shazeer and Stern, arXiv:1804.04235: row and column sums in place of the second moment, no momentum",
         ),
         Optimizer("adam-8bit", 6.0, 18.0, 16.0, "Dettmers et al., arXiv:2110.02861: both moments in 8 bits"),
-        Optimizer("muon", 8.0, 22.0, 4.0, "Jordan et al., 2024: fp32 master copy and momentum; products counted apart"),
+        Optimizer(
+            "muon", 8.0, 22.0, 4.0,
+            "Jordan et al., 2024, Muon: fp32 master copy and momentum, five Newton-Schulz iterations a matrix",
+            iterations=5,
+        ),
     )
 }  # fmt: skip
 

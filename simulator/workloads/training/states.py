@@ -64,7 +64,8 @@ def stage_states(job: Job[Any], stage: int) -> States:
     return States(
         weights,
         share(job.formats.gradients.bytes, shards.gradients),
-        share(job.optimizer.states, shards.optimizer) + own * communication.compression.state,
+        share(job.optimizer.states_beside(job.formats.compute), shards.optimizer)
+        + own * communication.compression.state,
         own,
         share(1.0, shards.optimizer),
         routed,

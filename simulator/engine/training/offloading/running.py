@@ -69,7 +69,9 @@ class OffloadedStep:
         if not consumed_at_once(self.step, plan):
             gradients = parameters * job.formats.gradients.bytes / (copies if zero >= 2 else 1)
             found[plan.gradients]["gradients"] = gradients
-        found[plan.states]["optimizer"] = parameters * job.optimizer.states / (copies if zero >= 1 else 1)
+        found[plan.states]["optimizer"] = (
+            parameters * job.optimizer.states_beside(job.formats.compute) / (copies if zero >= 1 else 1)
+        )
         return found
 
     def over_time(self, place: str) -> tuple[Floats, Floats]:

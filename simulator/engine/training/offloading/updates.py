@@ -82,7 +82,9 @@ class UpdateTasks:
             waits = [*last, graph.back("states write" if written else "cpu", plan.staged + 1)]
             last = [graph.add(name, "states read", {"read": read, "host": read}, after=waits, takes=kept)]
         optimizer = self.step.job.optimizer
-        seconds, moved = self.host.update(parameters, optimizer.moved, optimizer.flops)
+        seconds, moved = self.host.update(
+            parameters, optimizer.moved_beside(self.step.job.formats.compute), optimizer.flops
+        )
         free = held + (staged if not written and plan.weights != "device" else 0.0)
         last = [
             graph.add(
@@ -120,11 +122,19 @@ class UpdateTasks:
     def _bytes(self, parameters: float) -> Mapping[str, float]:
         job = self.step.job
         return {
-            "states": parameters * job.optimizer.states,
+            "states": parameters * job.optimizer.states_beside(job.formats.compute),
             "gradients": parameters * job.formats.gradients.bytes,
             "weights": parameters * job.formats.compute.bytes,
         }
 
     def _device_seconds(self, parameters: float) -> float:
         optimizer = self.step.job.optimizer
-        return self.step.of(Elementwise(parameters, optimizer.moved / FP32.bytes, 0.0, optimizer.flops, FP32))
+        return self.step.of(
+            Elementwise(
+                parameters,
+                optimizer.moved_beside(self.step.job.formats.compute) / FP32.bytes,
+                0.0,
+                optimizer.flops,
+                FP32,
+            )
+        )
