@@ -135,13 +135,14 @@ class _Run:
         """Run what can run on a stage; whether anything did, so that its neighbours may go on."""
         order, starts, ends, placed = self.orders[stage], self.starts[stage], self.ends[stage], self.placed[stage]
         free = ends[-1] if ends else 0.0
-        before = len(ends)
-        passes = iter(order[before:])
-        for each in passes:
+        before = at = len(ends)
+        while at < len(order):
+            each = order[at]
             if each.paired:
-                if not self._run_pair(each, next(passes), stage):
+                if not self._run_pair(each, order[at + 1], stage):
                     break
                 free = ends[-1]
+                at += 2
                 continue
             kind, micro_batch, chunk, _ = each
             piece = placed[chunk]
@@ -160,6 +161,7 @@ class _Run:
             self._give(kind, micro_batch, piece, free)
             if self.copies is not None and kind == "forward":
                 self.copies.out(stage, chunk, micro_batch, free)
+            at += 1
         return len(ends) > before
 
     def _run_pair(self, one: Pass, other: Pass, stage: int) -> bool:
