@@ -18,6 +18,7 @@ from simulator.policies.registry import build_policy
 from simulator.specs.training_run import FailureSpec, RunSpec
 from simulator.workloads.training.failure_trace import read_failures
 
+MOST_CHECKPOINTS = 2_000_000
 DAY, HOUR, GB = 86400.0, 3600.0, 1e9
 
 
@@ -41,7 +42,7 @@ class RunResult:
 def run_of(spec: RunSpec, step: Step, slower: float = 1.0) -> RunResult:
     """Simulate the run, in which a step takes `slower` times as long as usual.
 
-    Raises `InputError` for a trace that cannot be read or names nodes that there are not.
+    Raises `InputError` for a trace that cannot be read or names nodes that there are not, and for too many checkpoints.
     """
     per_node = step.law.fabric.devices_per_node
     nodes = Nodes(step.job.layout, per_node, spec.spares)
@@ -50,6 +51,9 @@ def run_of(spec: RunSpec, step: Step, slower: float = 1.0) -> RunResult:
     goal = Goal(inf if spec.days is None else spec.days * DAY, inf if spec.steps is None else float(spec.steps))
     mtbf = _mtbf(components, recorded, goal)
     saved = checkpoints_of(spec, step, mtbf)
+    count = min(goal.seconds, goal.batches * step.step_seconds) / (saved.interval + saved.pause)
+    if count > MOST_CHECKPOINTS:
+        raise InputError(f"run: {count:,.0f} checkpoints: raise checkpoint.interval_s, or take a shorter run")
     restarting = Restarting(spec.reschedule_s, load_seconds(spec, step))
     if spec.elastic.policy != "restart":
         refuse_beside("an elastic run", {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from simulator.engine.training.sites.local_steps import Period, Sites, required_bandwidth, steady_period
 from simulator.engine.training.sites.presence import Presence, Rounds, run_rounds
 from simulator.engine.training.step import FP32, Step
+from simulator.errors import InputError
 from simulator.hardware.links import link
 from simulator.policies.registry import build_policy
 from simulator.policies.synchronisation import Synchronisation
@@ -15,6 +16,7 @@ from simulator.workloads.operators import Elementwise
 
 # The outer step with Nesterov momentum reads the mean change, the old weights and the momentum, writes the last two.
 OUTER_READS, OUTER_WRITES, OUTER_FLOPS = 3.0, 2.0, 5.0
+MOST_ROUNDS = 1_000_000
 HOUR, DAY = 3600.0, 86400.0
 
 
@@ -31,7 +33,10 @@ class SitesResult:
 
 
 def sites_of(spec: SitesSpec, step: Step) -> SitesResult:
-    """Simulate local steps and exchanges, and whole rounds where sites come and go."""
+    """Simulate local steps and exchanges, and whole rounds where sites come and go.
+
+    Raises `InputError` for policies that there are not and for more rounds than are worth while.
+    """
     policy: Synchronisation = build_policy("synchronisation", spec.policy, spec.options)
     between = link(spec.link)
     if spec.gbit_per_s is not None:
@@ -47,6 +52,9 @@ def sites_of(spec: SitesSpec, step: Step) -> SitesResult:
             step.job.formats.compute.bytes + step.job.optimizer.states_beside(step.job.formats.compute)
         )
         presence = Presence(given.stay_h * HOUR, given.absence_h * HOUR, given.timeout_s, state, given.live)
+        count = given.days * DAY / (policy.period * sites.step)
+        if count > MOST_ROUNDS:
+            raise InputError(f"sites.presence: {count:,.0f} rounds: take fewer days, or more local steps")
         rounds = run_rounds(sites, policy, presence, given.days * DAY, given.seed)
     return SitesResult(
         spec, sites, policy.period, steady_period(sites, policy.period, plan),

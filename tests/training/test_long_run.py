@@ -199,3 +199,14 @@ def test_the_command_shows_the_run(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "young" in shown
     assert main(["train", str(example), "--set", "run.steps=10"]) == 2
     assert "either days or steps" in capsys.readouterr().err
+
+
+def test_runs_that_do_not_get_on_are_refused() -> None:
+    """Failures every second allow no restart of a minute: no run to a step's count would end."""
+    hopeless = FailureSpec(cause="node", mtbf_h=8 / 3600, nodes=0)
+    with pytest.raises(InputError, match="raise mtbf_h"):
+        run_of(
+            RunSpec(steps=10**6, failures=[hopeless], reschedule_s=60, checkpoint=CheckpointSpec(interval_s=600)), STEP
+        )
+    with pytest.raises(InputError, match=r"raise checkpoint\.interval_s"):
+        run_of(RunSpec(days=1000.0, checkpoint=CheckpointSpec(interval_s=0.001, write_gb_per_s=1e6)), STEP)

@@ -92,14 +92,14 @@ def test_sites_that_never_leave_take_part_in_every_round() -> None:
 def test_presence_is_the_share_of_stay_in_stay_and_absence() -> None:
     """Alternating renewal: a site is there stay / (stay + absence) of the time, less the copy of the state."""
     sites = replace(SITES, count=20)
-    found = run_rounds(sites, LocalSgd(2), Presence(9000.0, 3000.0, 0.0, 0.0), 2e6, seed=1)
+    found = run_rounds(sites, LocalSgd(20), Presence(9000.0, 3000.0, 0.0, 0.0), 2e6, seed=1)
     assert found.active == pytest.approx(15.0, rel=0.03)
     assert found.left == pytest.approx(20 * 2e6 / 12000.0, rel=0.06)
-    copied = run_rounds(sites, LocalSgd(2), Presence(9000.0, 3000.0, 0.0, 1e12), 2e6, seed=1)
+    copied = run_rounds(sites, LocalSgd(20), Presence(9000.0, 3000.0, 0.0, 1e12), 2e6, seed=1)
     assert copied.active < found.active
-    waited = run_rounds(sites, LocalSgd(2), Presence(9000.0, 3000.0, 30.0, 0.0), 2e6, seed=1)
+    waited = run_rounds(sites, LocalSgd(20), Presence(9000.0, 3000.0, 30.0, 0.0), 2e6, seed=1)
     assert waited.waiting > found.waiting
-    blocking = run_rounds(sites, LocalSgd(2), Presence(9000.0, 3000.0, 0.0, 1e12, live=False), 2e6, seed=1)
+    blocking = run_rounds(sites, LocalSgd(20), Presence(9000.0, 3000.0, 0.0, 1e12, live=False), 2e6, seed=1)
     assert blocking.computed < copied.computed
 
 

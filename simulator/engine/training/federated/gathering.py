@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.engine.streams import stream
 from simulator.engine.training.federated.clients import Clients
+from simulator.errors import InputError
 from simulator.policies.federated.serving import Polling, Server
 
 
@@ -34,15 +35,24 @@ class Gathered:
     getting: float
 
 
+# More updates of clients than this tell nothing new and take minutes.
+MOST_UPDATES = 5_000_000
+
+
 class _Tally:
+    """Counts while clients work."""
+
     def __init__(self, clients: Clients) -> None:
         self.clients = clients
         self.used = np.zeros(clients.step.size, dtype=np.int64)
         self.staleness: list[int] = []
-        self.updates = self.given_up = self.steps = 0
+        self.updates = self.given_up = self.steps = self.made = 0
         self.computing = self.sending = self.getting = 0.0
 
     def worked(self, client: int, steps: int) -> None:
+        self.made += 1
+        if self.made > MOST_UPDATES:
+            raise InputError(f"over {MOST_UPDATES:,} updates of clients: take fewer hours, or slower clients")
         self.computing += steps * float(self.clients.step[client]) + float(self.clients.compress[client])
         self.sending += float(self.clients.up[client])
         self.getting += float(self.clients.down[client])
@@ -75,7 +85,7 @@ def gather(clients: Clients, steps: int, server: Server, until: float, seed: int
     """Work until `until` seconds. Clients are chosen at random among those that are idle.
 
     A client gets the model, does `steps` local steps, compresses its update and sends it; what it did for an update
-    that is given up counts as done.
+    that is given up counts as done. Raises `InputError` for millions of updates.
     """
     tally = _Tally(clients)
     whole = clients.down + steps * clients.step + clients.compress + clients.up
@@ -127,7 +137,7 @@ def poll(clients: Clients, steps: int, server: Polling, until: float, seed: int)
     """Work until `until` seconds: at each poll some clients send what they have, while the others go on.
 
     A client begins again when it has sent its update and got the model; at `steps` local steps it rests. A poll ends
-    with the slowest of its clients, and the next one comes `interval` later.
+    with the slowest of its clients, and the next one comes `interval` later. Errors as for `gather`.
     """
     rng = stream(seed, "choice of clients")
     tally = _Tally(clients)

@@ -11,9 +11,12 @@ from simulator.engine.training.long_run.arranged import Arranged
 from simulator.engine.training.long_run.checkpoints import Checkpoints
 from simulator.engine.training.long_run.cluster import Nodes
 from simulator.engine.training.long_run.failures import Failure
+from simulator.errors import InputError
 from simulator.policies.elastic.arrangement import Arrangement, Elastic
 
 ACCOUNTS = ("training", "lost_work", "checkpoint", "detection", "reschedule", "loading", "waiting", "rearranging")
+# A run that fails more often does not get on; nobody waits for its end.
+MOST_FAILURES = 100_000
 NEVER = Failure(inf, "", 0, 0, 0.0, 0.0)
 
 
@@ -83,7 +86,10 @@ class LongRun:
         self._look_ahead()
 
     def run(self) -> Outcome:
-        """To the goal. Raises `ValueError` if the workers of a whole cluster cannot be arranged."""
+        """To the goal.
+
+        Raises `ValueError` if a whole cluster cannot be arranged, `InputError` for a run that hardly does but fail.
+        """
         if self._arrangement is None:
             raise ValueError("the elastic policy arranges nothing on a whole cluster")
         while not self._over:
@@ -162,6 +168,11 @@ class LongRun:
         detection = 0.0
         while self._next.at <= self._now:
             self._counts[self._next.cause] += 1
+            if self._counts.total() > MOST_FAILURES:
+                raise InputError(
+                    f"run: over {MOST_FAILURES:,} failures in {self._now / 86400.0:.3g} days, with "
+                    f"{self._batches:,.0f} steps done: raise mtbf_h, or take a shorter run"
+                )
             self._nodes.fail(self._next)
             detection = max(detection, self._next.detection)
             self._look_ahead()

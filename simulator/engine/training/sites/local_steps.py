@@ -57,9 +57,10 @@ class Period:
 def steady_period(sites: Sites, period: int, exchanges: Sequence[Exchange]) -> Period:
     """The mean of periods after the first ones, whose links are still free."""
     last = _clock_after(sites, period, exchanges, WARM_UP + OBSERVED)
-    seconds = (last - _clock_after(sites, period, exchanges, WARM_UP)) / OBSERVED
     computing = period * sites.step
     linked = sum(sites.seconds(e) for e in exchanges)
+    # A link that is only just too slow takes long to use up what exchanges may overlap with.
+    seconds = max(linked, (last - _clock_after(sites, period, exchanges, WARM_UP)) / OBSERVED)
     ring = 2.0 * (sites.count - 1) / sites.count
     sent = ring * sum(sites.bytes_of(e) for e in exchanges)
     return Period(seconds, computing, seconds - computing, linked, sent)
