@@ -43,6 +43,8 @@ ROWS = {
     "million": Row("1,000,000 synthetic requests over 64 replicas", 90.0, 2000),
     "half-million": Row("500,000 of the same (linear growth)", 45.0),
     "plan": Row("plan of 1,152 candidates, Azure trace, first 5,000 requests", 180.0),
+    "training-step": Row("step of 10^12 parameters on 3,072 GPUs, after import", 1.0),
+    "training-plan": Row("layout of GPT-3 on 512 GPUs, 4,608 combinations", 0.0),
     "import": Row("import simulator", 0.35),
     "help": Row("simulator --help", 0.5),
     "step-by-step": Row("Azure trace, first 2,000 requests, every step an event", 0.0),
@@ -50,7 +52,7 @@ ROWS = {
 }
 
 
-COUNTS = ("requests", "iterations", "steps", "candidates", "simulations", "processor_seconds")
+COUNTS = ("requests", "devices", "iterations", "steps", "candidates", "simulations", "processor_seconds")
 
 
 def replay(trace: Path, **settings: Any) -> dict[str, Any]:
@@ -104,6 +106,30 @@ def million(count: int) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "requests": finished}
 
 
+def training_step() -> dict[str, Any]:
+    """Seconds to lay out, simulate and summarise the largest shipped step."""
+    from simulator.training import load_training, train
+
+    scenario = load_training(ROOT / "simulator" / "scenarios" / "training" / "gpt-1t.yaml")
+    started = time.perf_counter()
+    summary = train(scenario).summary
+    return {"seconds": time.perf_counter() - started, "devices": summary["layout"]["devices"]}
+
+
+def training_plan() -> dict[str, Any]:
+    """Seconds of the shipped search of a layout, on one process."""
+    from simulator.planning.training.plan import load_training_plan, plan_training
+
+    plan = load_training_plan(ROOT / "simulator" / "planning" / "specs" / "gpt-175b-512.yaml")
+    started = time.perf_counter()
+    search = plan_training(plan).summary["search"]
+    return {
+        "seconds": time.perf_counter() - started,
+        "candidates": search["combinations"],
+        "simulations": search["simulated"],
+    }
+
+
 def command(*arguments: str) -> dict[str, Any]:
     """Seconds of a whole process."""
     started = time.perf_counter()
@@ -155,6 +181,8 @@ def measure(key: str, measured: Path) -> dict[str, Any]:
         "million": lambda: million(1_000_000),
         "half-million": lambda: million(500_000),
         "plan": lambda: plan(azure if azure.exists() else sample),
+        "training-step": training_step,
+        "training-plan": training_plan,
         "import": lambda: command("-c", "import simulator"),
         "help": lambda: command("-m", "simulator", "--help"),
         "step-by-step": lambda: replay(azure, limit=2000, settings={"fast_forward": False}),

@@ -21,6 +21,10 @@ class InputError(ValueError):
         super().__init__(place + self.message)
 
 
+class DoesNotFit(InputError):
+    """What is asked for needs more memory than there is; the message says how much, where, and what would fit."""
+
+
 def refuse_beside(what: str, beside: Mapping[str, bool]) -> None:
     """Raise an `InputError` for the first mechanism that is in use and not modelled together with `what`."""
     for name, used in beside.items():

@@ -1,21 +1,91 @@
-"""Kinds of scenario that serve a load, told apart by the field `kind`: how each is read and run."""
+"""Kinds of scenario, told apart by the field `kind`: how each is read and run.
+
+An `Experiment` serves requests; the kinds of `TRAINING` have none and are known by their summaries alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from simulator.cascade.run import run_cascade
 from simulator.cascade.spec import Cascade
 from simulator.errors import InputError
 from simulator.experiment import Result, run
+from simulator.federated import simulate_federation
+from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from
+from simulator.specs.federated import FederatedScenario
+from simulator.specs.part import Part
+from simulator.specs.rounds import RoundsScenario
 from simulator.specs.settings import lay_over
+from simulator.specs.training import TrainingScenario
 from simulator.specs.validating import validated
-from simulator.yaml_io import loads_yaml, read_text
+from simulator.training import anchor_training, train
+from simulator.yaml_io import load_yaml, loads_yaml, read_text
 
 Experiment = Scenario | Cascade
+
+
+class Summarised(Protocol):
+    """What a run gives: headline figures as nested plain data; names carry their units."""
+
+    @property
+    def summary(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingKind:
+    """The fields of a kind of training, and what simulates it."""
+
+    fields: type[Part]
+    run: Callable[[Any], Summarised]
+
+
+TRAINING: dict[str, TrainingKind] = {
+    "training": TrainingKind(TrainingScenario, train),
+    "rounds": TrainingKind(RoundsScenario, simulate_rounds),
+    "federated": TrainingKind(FederatedScenario, simulate_federation),
+}
+
+
+def training_kind(values: object) -> TrainingKind | None:
+    """The kind of training that plain values describe, None for requests that are served."""
+    return TRAINING.get(str(values.get("kind"))) if isinstance(values, dict) else None
+
+
+def is_training(path: str | Path) -> bool:
+    """Whether a file describes training."""
+    return training_kind(load_yaml(path)) is not None
+
+
+def scenario_of(values: object, *, file: str | Path | None = None, text: str | None = None) -> Part:
+    """Validate plain data of any kind; errors as for `scenario_from`."""
+    kind = training_kind(values)
+    if kind is not None:
+        return validated(kind.fields, values, "a training scenario", file=file, text=text)
+    return experiment_from(values, file=file, text=text)
+
+
+def load_training_kind(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Part:
+    """Read a YAML scenario of training of any kind; paths and `overrides` as for `load_scenario`."""
+    text = read_text(path)
+    values = loads_yaml(text, file=path)
+    kind = training_kind(values)
+    fields = TrainingScenario if kind is None else kind.fields
+    if isinstance(values, dict):
+        anchor_training(values, Path(path).parent)
+        lay_over(values, overrides, fields)
+    return validated(fields, values, "a training scenario", file=path, text=text)
+
+
+def simulate(scenario: Part) -> Summarised:
+    """Simulate a scenario of any kind to its end."""
+    if isinstance(scenario, Experiment):
+        return run_experiment(scenario)
+    return next(kind.run for kind in TRAINING.values() if isinstance(scenario, kind.fields))(scenario)
 
 
 def experiment_from(values: object, *, file: str | Path | None = None, text: str | None = None) -> Experiment:
@@ -41,7 +111,10 @@ def override(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
 
 
 def anchor_experiment(values: dict[str, Any], folder: Path) -> None:
-    """Make relative paths of files in plain values of either kind relative to `folder`, in place."""
+    """Make relative paths of files in plain values of any kind relative to `folder`, in place."""
+    if training_kind(values) is not None:
+        anchor_training(values, folder)
+        return
     anchor(values, folder)
     pools = values.get("pools")
     for pool in pools.values() if _is_cascade(values) and isinstance(pools, dict) else ():
@@ -64,11 +137,22 @@ def run_experiment(
     return run(experiment, on_progress=on_progress, keep_iterations=keep_iterations)
 
 
-def only_serving(experiment: Experiment, what: str) -> Scenario:
+def only_serving(scenario: Part, what: str) -> Scenario:
     """The scenario, if it is of one deployment. Raises `InputError` for another kind, for which there is no `what`."""
-    if isinstance(experiment, Cascade):
-        raise InputError(f"{what} is not modelled for kind cascade: leave it out")
-    return experiment
+    if isinstance(scenario, Scenario):
+        return scenario
+    raise _not_modelled(scenario, what)
+
+
+def only_requests(scenario: Part, what: str) -> Experiment:
+    """The scenario, if it serves requests. Raises `InputError` for training, for which there is no `what`."""
+    if isinstance(scenario, Experiment):
+        return scenario
+    raise _not_modelled(scenario, what)
+
+
+def _not_modelled(scenario: Part, what: str) -> InputError:
+    return InputError(f"{what} is not modelled for kind {getattr(scenario, 'kind', '')}: leave it out")
 
 
 def _is_cascade(values: object) -> bool:

@@ -15,8 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from simulator.errors import InputError, unknown_name
 from simulator.experiment import Result
-from simulator.kinds import Experiment, anchor_experiment, experiment_from, only_serving, run_experiment
+from simulator.kinds import (
+    Experiment,
+    anchor_experiment,
+    only_requests,
+    only_serving,
+    run_experiment,
+    scenario_of,
+    simulate,
+)
 from simulator.scenario import Scenario
+from simulator.specs.part import Part
 from simulator.yaml_io import load_yaml
 
 SCENARIOS = Path(__file__).with_name("scenarios")
@@ -118,12 +127,12 @@ def _is_published(values: object) -> bool:
     return isinstance(values, dict) and values.get("kind") == "published"
 
 
-def sides(found: Published, folder: Path | None = None) -> tuple[Experiment, Experiment]:
+def sides(found: Published, folder: Path | None = None) -> tuple[Part, Part]:
     """The scenarios of the baseline and of the system; relative paths are relative to `folder`."""
     baseline, system = (_laid_over(found.scenario, part) for part in (found.baseline, found.system))
     for values in (baseline, system):
         anchor_experiment(values, folder or Path())
-    return experiment_from(baseline), experiment_from(system)
+    return scenario_of(baseline), scenario_of(system)
 
 
 def compare_sides(found: Published, folder: Path | None = None) -> Sides:
@@ -160,7 +169,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(SCENARIOS).with_suffix("").as_posix()
 
 
-def measured(scenario: Experiment, measure: Measure) -> float:
+def measured(scenario: Part, measure: Measure) -> float:
     """The figure of a run, or the capacity in requests a second and device, or in replicas.
 
     Raises `InputError` for a figure of a run that breaks a bound, which says nothing.
@@ -168,14 +177,19 @@ def measured(scenario: Experiment, measure: Measure) -> float:
     if measure.figure is None and measure.search == "replicas":
         return most_replicas(only_serving(scenario, "search replicas"), measure)
     if measure.figure is None:
-        return capacity(scenario, measure)
-    result = run_experiment(scenario)
-    for name in broken_bounds(result.summary, measure):
-        found = figure_of(result.summary, name)
+        return capacity(only_requests(scenario, "a capacity"), measure)
+    summary = simulate(scenario).summary
+    for name in broken_bounds(summary, measure):
+        found = figure_of(summary, name)
         raise InputError(f"measure: {name} is {found:.4g}, out of its bound: change the load or that side")
-    value = figure_of(result.summary, measure.figure)
-    devices = int(result.summary["deployment"]["devices"])
-    return value / devices if measure.per_device else value
+    value = figure_of(summary, measure.figure)
+    return value / devices_of(summary) if measure.per_device else value
+
+
+def devices_of(summary: Mapping[str, Any]) -> int:
+    """How many devices a run used. Raises `InputError` for a summary that does not say."""
+    place = "deployment" if "deployment" in summary else "layout"
+    return int(figure_of(summary, f"{place}.devices"))
 
 
 def capacity(scenario: Experiment, measure: Measure) -> float:

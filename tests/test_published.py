@@ -9,6 +9,7 @@ import pytest
 
 from simulator.cli import main
 from simulator.errors import InputError
+from simulator.kinds import Experiment
 from simulator.published import (
     SCENARIOS,
     Measure,
@@ -64,8 +65,10 @@ def test_every_file_describes_two_different_deployments(path: Path) -> None:
     found = load_published(path)
     baseline, system = sides(found, path.parent)
     assert baseline != system
-    assert baseline.load == system.load
-    assert baseline.objectives == system.objectives
+    assert baseline.kind == system.kind
+    if isinstance(baseline, Experiment):
+        assert baseline.load == system.load
+        assert baseline.objectives == system.objectives
     assert found.assumptions
 
 
@@ -95,6 +98,39 @@ def test_the_ratio_is_that_of_the_figures(tmp_path: Path, capsys: pytest.Capture
     assert load_yaml(tmp_path / "ratio.json")["predicted"] == pytest.approx(answer.ratio)  # type: ignore[index]
     assert (tmp_path / "out" / "system" / "summary.json").exists()
     assert main(["run", str(file), "--set", "replicas=2"]) == 2
+
+
+TRAINING = """
+kind: published
+name: no recomputation
+paper: {system: Test, title: A test, source: none}
+scenario:
+  kind: training
+  model: {layers: 8, hidden: 1024, heads: 16}
+  device: nvidia-a100-sxm-80gb
+  batch: {sequence: 512, micro: 1, global_size: 16}
+  layout: {pipeline: 2}
+baseline: {recompute: full}
+system: {}
+measure: {figure: step_s, better: lower}
+reported: {ratio: 1.3, says: a third}
+assumptions: [none]
+"""
+
+
+def test_training_is_compared_by_its_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Recomputing all costs about one forward pass in three more."""
+    file = tmp_path / "test.yaml"
+    file.write_text(TRAINING, encoding="utf-8")
+    found = load_published(file)
+    answer = compare_sides(found)
+    assert 1.2 < answer.ratio < 1.4
+    tokens = measured(sides(found)[0], Measure(figure="tokens_per_s", per_device=True))
+    assert tokens == pytest.approx(16 * 512 / answer.baseline / 2)
+    assert main(["run", str(file), "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "baseline" / "summary.json").exists()
+    with pytest.raises(InputError, match="a capacity is not modelled for kind training"):
+        measured(sides(found)[0], Measure(at_most={"step_s": 1.0}))
 
 
 def test_a_figure_counts_only_within_the_bounds_beside_it() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from simulator.calibrate.check_kernels import check_kernels
+from simulator.calibrate.check_models import check_models
 from simulator.calibrate.check_serving import check_serving
 from simulator.calibrate.check_steady_state import check_steady_state
+from simulator.calibrate.check_training import check_training
 from simulator.calibrate.errors import Comparison, errors
 from simulator.errors import InputError
 
@@ -27,6 +29,8 @@ PEERS = """## What peers publish
 | LLMCompass (ISCA 2024) | operators of A100, MI210, TPU v3 | about 10 % mean |
 | AIConfigurator 0.12 | the steady-state rows below | TPOT 16 %, TTFT 49 % median, a third of the rows refused |
 | LLMServingSim 2.0 | the two vLLM RTX runs | 0.2 to 4 %, with a profile of each model |
+| Calculon (SC 2023) | iterations of training runs on A100 | 3.65 % mean |
+| NeuSight (arXiv:2407.13853) | the whole models above | 10.4 % mean, a plain roofline 26.6 % |
 | BLIS | the H100 experiments | E2E 6.7 %, ITL 7.1 %, TTFT 17.6 % median |
 
 Two versions of one library time the same matrix product 3 to 4 % apart in the median, and clean reruns of a serving
@@ -37,6 +41,8 @@ LAYOUT = """## Layout of measurements
 `kernels/*.parquet`: one row a measurement, with `device`, `op`, the shape columns of the operator, `dtype`, `backend`
 and `latency_us`. `serving/steady_state.csv`: one row a deployment under a fixed number of clients. `serving/*/`: a
 recorded run, `engine.json` and `requests.jsonl`. `serving/*.json`: experiments with measured latencies.
+`training/llm_pretraining.csv`: one row a run, model, layout and seconds or FLOP/s. `models_e2e/*.csv`: one row a model,
+device and batch, with `latency_ms`.
 """
 
 
@@ -50,6 +56,12 @@ def accuracy_page(folder: str | Path, *, jobs: int = -1) -> str:
     steady = where / "serving" / "steady_state.csv"
     if steady.exists():
         parts += ["## Deployments at a fixed concurrency\n", *_steady_state(steady, jobs)]
+    runs = where / "training" / "llm_pretraining.csv"
+    if runs.exists():
+        parts += ["## Training runs\n", *_training(runs)]
+    models = where / "models_e2e" / "transformers_single_gpu.csv"
+    if models.exists():
+        parts += ["## Whole models\n", *_models(models)]
     return "\n".join([*parts, PEERS, LAYOUT])
 
 
@@ -113,6 +125,44 @@ def _steady_state(path: Path, jobs: int) -> Iterator[str]:
     yield (
         "Left out: " + "; ".join(f"{count:,} rows: {reason}" for reason, count in sorted(found.skipped.items())) + ".\n"
     )
+
+
+def _training(path: Path) -> Iterator[str]:
+    yield "Iterations of published runs, nothing fitted per row.\n"
+    found = check_training(path)
+    lines = [
+        [label["model"], label["gpus"], label["recompute"], f"{p[0]:,.2f}", f"{m[0]:,.2f}", f"{p[0] / m[0] - 1.0:+.1%}"]
+        for label, p, m in zip(found.labels, found.predicted, found.measured, strict=True)
+    ]
+    yield _table(["model", "GPUs", "recomputation", "predicted (s)", "measured (s)", "error"], lines)
+    yield _overall(found)
+
+
+def _models(path: Path) -> Iterator[str]:
+    yield "Forward passes, and training steps without an optimiser, of transformers in PyTorch's eager mode.\n"
+    found = check_models(path)
+    lines = []
+    for device in sorted({label["device"] for label in found.labels}):
+        e = _pooled(found, "device", device)
+        lines.append(
+            [device, f"{e['n']:,}", *(_percent(e[k]) for k in ("median_ape", "mape", "p90_ape")), f"{e['bias']:+.1%}"]
+        )
+    yield _table(["device", "rows", "median", "mean", "P90", "bias"], lines)
+    yield _overall(found)
+
+
+def _overall(found: Comparison) -> str:
+    """The errors of all rows, and what was left out."""
+    summary = found.summary()
+    e, worst = (
+        summary["overall"],
+        max(np.abs(p / m - 1.0).max() for p, m in zip(found.predicted, found.measured, strict=True)),
+    )
+    text = (
+        f"All {e['n']:,} rows: {_percent(e['mape'])} mean, {_percent(e['median_ape'])} median, {_percent(worst)} worst."
+    )
+    left_out = "; ".join(f"{count:,} rows: {reason}" for reason, count in sorted(found.skipped.items()))
+    return text + (f" Left out: {left_out}.\n" if left_out else "\n")
 
 
 def _pooled(comparison: Comparison, key: str, value: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from simulator.cli import calibrate, compare, explain, listing, plan, replay
+from simulator.cli import calibrate, compare, explain, listing, plan, replay, train
 from simulator.cli.trace import app as trace_app
 from simulator.cli.validate import app as validate_app
 from simulator.errors import InputError
@@ -25,6 +25,7 @@ app.command("replay")(replay.replay)
 app.command("run")(replay.run_scenario)
 app.command("compare")(compare.compare)
 app.command("plan")(plan.plan)
+app.command("train")(train.train)
 app.command("explain")(explain.explain)
 app.command("list")(listing.list_)
 app.command("show")(listing.show)

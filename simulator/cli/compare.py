@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from simulator.cli.replay import Json, Out, Quiet, Settings, progress
+from simulator.errors import InputError
 
 Scenarios = Annotated[list[Path], typer.Argument(help="Scenario files in YAML; the first is the baseline.")]
 Uncertainty = Annotated[
@@ -26,14 +27,22 @@ def compare(
 ) -> None:
     """Compare scenarios on the same load and seed: paired differences, who wins, and how sure it is.
 
-    The first one's load, seed and objectives count for all; --set applies to all.
+    The first one's load, seed and objectives count for all; --set applies to all. Of training scenarios the steps are
+    put side by side.
 
     Example: simulator compare simulator/scenarios/serving/chunked-prefill-8b.yaml
     simulator/scenarios/serving/prefill-first-8b.yaml --out out/
     """
     from simulator.comparison.compare import compare as run_all
+    from simulator.kinds import is_training
     from simulator.report import files
 
+    trains = [is_training(path) for path in scenarios]
+    if any(trains) and not all(trains):
+        raise InputError("training cannot stand beside serving: compare scenarios of one kind")
+    if any(trains):
+        _compare_training(scenarios, settings or [], uncertainty, out, json_file, quiet)
+        return
     folder = None if out is None else files.output_folder(out)
     with progress() as on_progress:
         comparison = run_all(scenarios, settings=settings or [], uncertainty=uncertainty, on_progress=on_progress)
@@ -49,3 +58,23 @@ def compare(
         from simulator.report.comparison_table import print_comparison
 
         print_comparison(comparison)
+
+
+def _compare_training(
+    scenarios: list[Path], settings: list[str], uncertainty: int, out: Path | None, json_file: Path | None, quiet: bool
+) -> None:
+    """Steps of training scenarios side by side."""
+    from simulator.comparison.training import compare_training
+    from simulator.report import files
+    from simulator.report.training_comparison import print_training_comparison
+
+    if uncertainty:
+        raise InputError("--uncertainty is not modelled for kind training: leave it out")
+    folder = None if out is None else files.output_folder(out)
+    found = compare_training(scenarios, settings)
+    if folder is not None:
+        files.write_json(folder / "summary.json", found.summary)
+    if json_file is not None:
+        files.write_json(json_file, found.summary)
+    if not quiet:
+        print_training_comparison(found)

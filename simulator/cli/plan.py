@@ -24,15 +24,21 @@ def plan(
 ) -> None:
     """Find the cheapest deployments that meet latency objectives under a load, and say what binds them.
 
+    Or, for a file of kind training-plan, the quickest layouts of training on so many devices, and why others lose.
+
     Example: simulator plan simulator/planning/specs/azure-70b.yaml --out out/
     """
     from simulator.errors import InputError
     from simulator.planning.plan import plan as answer
     from simulator.planning.spec import load_plan
+    from simulator.planning.training.plan import is_training_plan
     from simulator.report import files
 
     if jobs == 0:
         raise InputError("--jobs is 0: give a number of processes, or -1 for one a core")
+    if is_training_plan(spec):
+        _plan_training(spec, out, json_file, quiet)
+        return
     question = load_plan(spec)
     folder = None if out is None else files.output_folder(out)
     with _progress() as on_wave:
@@ -47,6 +53,37 @@ def plan(
         from simulator.report.plan_table import print_plan
 
         print_plan(found.facts)
+
+
+def _plan_training(spec: Path, out: Path | None, json_file: Path | None, quiet: bool) -> None:
+    from simulator.planning.training.plan import load_training_plan, plan_training
+    from simulator.report import files
+    from simulator.report.training_plan import print_training_plan, write_training_plan
+
+    plan = load_training_plan(spec)
+    folder = None if out is None else files.output_folder(out)
+    with _counting() as on_bound:
+        answer = plan_training(plan, on_bound=on_bound)
+    if folder is not None:
+        write_training_plan(folder, answer)
+    if json_file is not None:
+        files.write_json(json_file, answer.summary)
+    if not quiet:
+        print_training_plan(answer.summary)
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[int], None] | None]:
+    """A line on a terminal with how many layouts have been looked at; nothing elsewhere."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("searching layouts") as status:
+        yield lambda count: status.update(f"searching layouts: {count:,}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from simulator.experiment import Result
     from simulator.kinds import Experiment
+    from simulator.specs.part import Part
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any scenario field, e.g. max_num_seqs=128.")
@@ -103,13 +104,18 @@ def run_scenario(
 
     Example: simulator run simulator/scenarios/serving/azure-70b.yaml --out out/ --set replicas=4
     """
-    from simulator.kinds import load_experiment
+    from simulator.kinds import is_training, load_experiment
     from simulator.published import is_published
 
+    wanted = Wanted(out, json_file, timeline, quiet, uncertainty)
     if is_published(scenario):
-        _run_both(scenario, settings or [], Wanted(out, json_file, timeline, quiet, uncertainty))
-        return
-    _simulate(load_experiment(scenario, settings or []), Wanted(out, json_file, timeline, quiet, uncertainty))
+        _run_both(scenario, settings or [], wanted)
+    elif is_training(scenario):
+        from simulator.kinds import load_training_kind
+
+        _train(load_training_kind(scenario, settings or []), wanted)
+    else:
+        _simulate(load_experiment(scenario, settings or []), wanted)
 
 
 def _run_both(path: Path, settings: list[str], wanted: Wanted) -> None:
@@ -123,7 +129,7 @@ def _run_both(path: Path, settings: list[str], wanted: Wanted) -> None:
     found = load_published(path)
     if wanted.out is not None:
         for name, side in zip(("baseline", "system"), sides(found, path.parent), strict=True):
-            _simulate(side, wanted._replace(out=wanted.out / name, json_file=None, quiet=True))
+            _any(side, wanted._replace(out=wanted.out / name, json_file=None, quiet=True))
     answer = compare_sides(found, path.parent)
     if wanted.json_file is not None:
         from simulator.report.files import write_json
@@ -143,6 +149,25 @@ class Wanted(NamedTuple):
     timeline: bool
     quiet: bool
     uncertainty: int
+
+
+def _any(scenario: Part, wanted: Wanted) -> None:
+    """A scenario of any kind."""
+    from simulator.kinds import Experiment
+
+    if isinstance(scenario, Experiment):
+        _simulate(scenario, wanted)
+    else:
+        _train(scenario, wanted)
+
+
+def _train(scenario: Part, wanted: Wanted) -> None:
+    from simulator.cli.train import run_training
+    from simulator.errors import InputError
+
+    if wanted.uncertainty:
+        raise InputError("--uncertainty is not modelled for kind training: leave it out")
+    run_training(scenario, out=wanted.out, json_file=wanted.json_file, timeline=wanted.timeline, quiet=wanted.quiet)
 
 
 def _simulate(scenario: Experiment, wanted: Wanted) -> None:

@@ -86,6 +86,36 @@ def engine(
     _show(check_engine(calibration=calibration, requests=requests, say=print), "engine", json_file, out)
 
 
+@app.command("training")
+def training(
+    file: Annotated[Path, typer.Argument(help="CSV file of published training runs.")],
+    json_file: Json = None,
+    out: Out = None,
+) -> None:
+    """Iteration times of whole training runs.
+
+    Example: simulator validate training llm_pretraining.csv
+    """
+    from simulator.calibrate.check_training import check_training
+
+    _show(check_training(file), "training", json_file, out)
+
+
+@app.command("models")
+def models(
+    file: Annotated[Path, typer.Argument(help="CSV file of latencies of whole models.")],
+    json_file: Json = None,
+    out: Out = None,
+) -> None:
+    """Latencies of whole transformers on one device, in inference and in training.
+
+    Example: simulator validate models transformers_single_gpu.csv
+    """
+    from simulator.calibrate.check_models import check_models
+
+    _show(check_models(file), "models", json_file, out)
+
+
 @app.command("scenarios")
 def scenarios(
     names: Annotated[list[str] | None, typer.Argument(help="Systems to run, by scenario name; all without.")] = None,

@@ -58,15 +58,16 @@ def collective_seconds(op: Collective, fabric: Fabric) -> Size:
     """Seconds of one collective with the algorithm that a tuned library picks: the fastest of those that fit.
 
     A group that spans nodes reduces inside each node first, then between nodes, then spreads the result
-    (hierarchical all-reduce); other patterns run at the pace of the slowest link that they cross.
+    (hierarchical all-reduce; gathers and scatters are its halves); other patterns run at the pace of the slowest link
+    that they cross.
     """
     if op.world <= 1:
         return 0.0 * op.message
-    link = fabric.spanning(op.world)
+    link = fabric.spanning(op.world, op.stride)
     if op.pattern == "all_reduce":
         return _all_reduce(op, fabric)
     if op.pattern in ("all_gather", "reduce_scatter"):
-        return ring_all_gather(op.message, op.world, link)
+        return _all_gather(op, fabric)
     if op.pattern == "all_to_all":
         return all_to_all(op.message, op.world, link)
     if op.pattern == "send_recv":
@@ -74,11 +75,20 @@ def collective_seconds(op: Collective, fabric: Fabric) -> Size:
     raise ValueError(f"unknown collective pattern {op.pattern!r}")
 
 
+def _all_gather(op: Collective, fabric: Fabric) -> Size:
+    """Every device of a node brings its share from the other nodes over its own port, then they share it out."""
+    local = fabric.inside_ranks(op.stride)
+    if op.world <= local:
+        return ring_all_gather(op.message, op.world, fabric.inside)
+    inside = ring_all_gather(op.message, local, fabric.inside) if local > 1 else 0.0
+    return inside + ring_all_gather(op.message / local, math.ceil(op.world / local), fabric.between)
+
+
 def _all_reduce(op: Collective, fabric: Fabric) -> Size:
-    if op.world > fabric.devices_per_node:
-        local = fabric.devices_per_node
+    local = fabric.inside_ranks(op.stride)
+    if op.world > local:
         nodes = math.ceil(op.world / local)
-        gather = ring_all_gather(op.message, local, fabric.inside)
+        gather = ring_all_gather(op.message, local, fabric.inside) if local > 1 else 0.0
         return 2 * gather + _flat_all_reduce(op.message / local, nodes, fabric.between, False)
     return _flat_all_reduce(op.message, op.world, fabric.inside, fabric.one_shot)
 

@@ -18,7 +18,8 @@ class Fabric:
     """`inside` joins up to `devices_per_node` devices, `between` the nodes; both are per device and direction.
 
     `one_shot` says whether every device reaches every other at full speed (a switch), which the one-shot
-    all-reduce needs. `host` joins a device to host memory.
+    all-reduce needs. `host` joins a device to host memory. `peer_links` are the separate links to other devices of the
+    node that share a device's bandwidth inside (1: one port for all).
     """
 
     inside: Link
@@ -26,10 +27,15 @@ class Fabric:
     devices_per_node: int
     one_shot: bool
     host: Link
+    peer_links: int = 1
 
-    def spanning(self, world: int) -> Link:
-        """The slowest link that a group of `world` neighbouring devices has to use."""
-        return self.inside if world <= self.devices_per_node else self.between
+    def inside_ranks(self, stride: int) -> int:
+        """Ranks of a group that share a node, if its ranks are `stride` devices apart."""
+        return max(1, self.devices_per_node // stride)
+
+    def spanning(self, world: int, stride: int = 1) -> Link:
+        """The slowest link that a group of `world` devices, `stride` apart, has to use."""
+        return self.inside if world <= self.inside_ranks(stride) else self.between
 
 
 def fabric_of(device: Device, node: Node | None) -> Fabric:
@@ -37,7 +43,8 @@ def fabric_of(device: Device, node: Node | None) -> Fabric:
     if node is not None:
         switched = node.topology == "switch"
         host = link(node.host.link)
-        return Fabric(link(node.scale_up), link(node.scale_out), node.devices_per_node, switched, host)
+        peers = node.devices_per_node - 1 if node.topology == "mesh" else 1
+        return Fabric(link(node.scale_up), link(node.scale_out), node.devices_per_node, switched, host, max(peers, 1))
     host = link(device.links.get("host", DEFAULT_HOST))
     scale_up = device.links.get("scale_up")
     inside = link(scale_up) if scale_up else host

@@ -20,6 +20,7 @@ from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
 from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
+from simulator.hardware.rounds import rounds_seconds
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import (
     AnyOperator,
@@ -30,6 +31,7 @@ from simulator.workloads.operators import (
     Gemm,
     HeadShape,
     HostCopy,
+    Rounds,
     Size,
 )
 
@@ -78,7 +80,7 @@ class TimingLaw:
             return self._gemm(op)
         if isinstance(op, Experts):
             return self._experts(op)
-        if isinstance(op, Collective | HostCopy):
+        if isinstance(op, Collective | HostCopy | Rounds):
             return self._over_links(op)
         if isinstance(op, Attention):
             parts = [roofs for _, roofs in self.attention_parts(op)]
@@ -129,7 +131,7 @@ class TimingLaw:
         if isinstance(op, Convolution):
             (m, n, k), count, moved = op.product, op.groups, op.bytes()
         else:
-            m, n, k = op.m, op.n, op.k
+            m, n, k, count = op.m, op.n, op.k, op.batch
         found: Roofs = known.curve.roofs(
             m,
             n,
@@ -164,8 +166,10 @@ class TimingLaw:
         )
         return found.overlapped(known.hidden(self.overlap), self.factors.get("experts", 1.0))
 
-    def _over_links(self, op: Collective | HostCopy) -> Roofs:
+    def _over_links(self, op: Collective | HostCopy | Rounds) -> Roofs:
         """Between devices by the collective's own time; from the host by bytes, and the latency of each transfer."""
+        if isinstance(op, Rounds):
+            return Roofs(0.0, 0.0, rounds_seconds(op, self.fabric, self.seconds))
         if isinstance(op, HostCopy):
             host = self.fabric.host
             return Roofs(0.0, op.message / (host.bandwidth * host.efficiency), op.transfers * host.latency)
@@ -176,7 +180,7 @@ class TimingLaw:
         """By the curve of collectives measured over such links inside a node, else by the closed forms."""
         busy = np.asarray(op.message) > 0
         curve = self.calibrations.collective(op.pattern, self.fabric.inside.name)
-        if curve is None or not 1 < op.world <= self.fabric.devices_per_node:
+        if curve is None or not 1 < op.world <= self.fabric.inside_ranks(op.stride):
             return collective_seconds(op, self.fabric) * busy
         return curve.seconds(op.pattern, op.message, op.world, self.fabric.inside.bandwidth) * busy
 

@@ -17,11 +17,15 @@ TOPOLOGIES = ("switch", "mesh", "ring", "pcie", "torus")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The host of a node: CPU (a device id), bytes of memory of the whole node, and the link to one device."""
+    """The host of a node: CPU (a device id), bytes of memory of the whole node, and the link to one device.
+
+    `uplinks` are how many such links join the devices' switches to the processors, 0 if every device has its own.
+    """
 
     cpu: str
     memory: float
     link: str
+    uplinks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def _read(path: Path) -> Node:
     )
     scale_up, host = fields.fields("scale_up"), fields.fields("host")
     scale_up.only(("link", "topology"))
-    host.only(("cpu", "memory", "link"))
+    host.only(("cpu", "memory", "link"), ("uplinks",))
     return Node(
         name=fields.text("name"),
         device=fields.text("device"),
@@ -89,7 +93,12 @@ def _read(path: Path) -> Node:
         scale_up=scale_up.text("link", choices=link_names()),
         topology=scale_up.text("topology", choices=TOPOLOGIES),
         scale_out=fields.text("scale_out", choices=link_names()),
-        host=Host(cpu=host.text("cpu"), memory=host.number("memory"), link=host.text("link", choices=link_names())),
+        host=Host(
+            cpu=host.text("cpu"),
+            memory=host.number("memory"),
+            link=host.text("link", choices=link_names()),
+            uplinks=host.whole("uplinks") if "uplinks" in host else 0,
+        ),
         source=fields.text("source"),
         nvlink_sharp=fields.flag("nvlink_sharp", False),
         notes=fields.text("notes", ""),

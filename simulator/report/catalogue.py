@@ -110,9 +110,8 @@ def _scenarios() -> list[Row]:
 
 
 def _plans() -> list[Row]:
-    from simulator.planning.spec import load_plan
-
-    return [{"plan": path.stem, "about": load_plan(path).name} for path in sorted(PLANS.glob("*.yaml"))]
+    found = [(path, load_yaml(path)) for path in sorted(PLANS.glob("*.yaml"))]
+    return [{"plan": path.stem, "about": values["name"]} for path, values in found if isinstance(values, dict)]
 
 
 def _links() -> list[Row]:

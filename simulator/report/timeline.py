@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,20 +26,18 @@ def write_timeline(path: Path, result: Result, *, most_iterations: int = MOST_IT
     Iterations beyond `most_iterations` are left out, which a note in the file's metadata says.
     """
     total = len(result.iteration_columns["start_s"])
+    note = {"iterations": total, "iterations_shown": min(total, most_iterations)}
+    write_trace(path, note, _events(result, most_iterations))
+
+
+def write_trace(path: Path, note: dict[str, Any], events: Iterator[Event]) -> None:
+    """Write events, whose times are in microseconds, as a Chrome trace; `note` goes into the file's metadata."""
+    note = note | {"time_unit": "simulated microseconds"}
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        note = {
-            "iterations": total,
-            "iterations_shown": min(total, most_iterations),
-            "time_unit": "simulated microseconds",
-        }
         stream.write(f'{{"displayTimeUnit":"ms","otherData":{json.dumps(note)},"traceEvents":[')
-        _write(stream, _events(result, most_iterations))
+        for i, event in enumerate(events):
+            stream.write(("\n" if i == 0 else ",\n") + json.dumps(event, separators=(",", ":"), allow_nan=False))
         stream.write("]}\n")
-
-
-def _write(stream: IO[str], events: Iterator[Event]) -> None:
-    for i, event in enumerate(events):
-        stream.write(("\n" if i == 0 else ",\n") + json.dumps(event, separators=(",", ":"), allow_nan=False))
 
 
 def _events(result: Result, most: int) -> Iterator[Event]:

@@ -29,6 +29,11 @@ def lay_over(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
         inner[path[-1]] = value
 
 
+def full_name(key: str, whole: type[BaseModel]) -> str:
+    """The dotted name of a field that may be given by its last part. Raises `InputError` if there is none."""
+    return ".".join(_resolve(key.strip().replace("-", "_"), field_paths(whole), whole))
+
+
 def _parsed(pair: str) -> tuple[str, object]:
     key, equals, raw = pair.partition("=")
     if not equals or not key.strip():

@@ -7,6 +7,7 @@ read, results written, scales included. Operators know no device and no time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -38,7 +39,7 @@ class Operator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gemm:
-    """y[m, n] = x[m, k] @ w[k, n]."""
+    """y[m, n] = x[m, k] @ w[k, n], for each of `batch` pairs of matrices in one call."""
 
     kind: ClassVar[str] = "gemm"
     m: Size
@@ -46,16 +47,18 @@ class Gemm:
     k: Size
     weight: DType = BF16
     activation: DType = BF16
+    batch: Size = 1.0
 
     @property
     def compute(self) -> str:
         return self.weight.compute
 
     def flops(self) -> Size:
-        return 2.0 * self.m * self.n * self.k
+        return 2.0 * self.m * self.n * self.k * self.batch
 
     def bytes(self) -> Size:
-        return self.n * self.k * self.weight.bytes + self.m * (self.n + self.k) * self.activation.bytes
+        each = self.n * self.k * self.weight.bytes + self.m * (self.n + self.k) * self.activation.bytes
+        return each * self.batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,15 +287,45 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregation:
+    """Sum over a graph's edges: each of `vertices` gets the weighted sum of its neighbours' `columns` numbers.
+
+    A sparse product in rows (CSR); every edge reads its neighbour's row, a column index and a weight of 4 bytes each.
+    """
+
+    edges: Size
+    vertices: Size
+    columns: float
+    activation: DType = BF16
+    kernel: str = "gather"
+    kind: ClassVar[str] = "streaming"
+
+    @property
+    def compute(self) -> str:
+        return "fp32"
+
+    def flops(self) -> Size:
+        return 2.0 * self.edges * self.columns
+
+    def bytes(self) -> Size:
+        rows = (self.edges + self.vertices) * self.columns * self.activation.bytes
+        return rows + 8.0 * self.edges + 4.0 * self.vertices
+
+
+@dataclass(frozen=True, slots=True)
 class Collective:
     """A collective operation of `world` ranks; `message` is the bytes of one rank's full input or output.
 
-    `pattern` is "all_reduce", "all_gather", "reduce_scatter", "all_to_all" or "send_recv" (world 2).
+    The ranks are `stride` devices apart, so that only every so many share a node.
+
+    `pattern` is "all_reduce", "all_gather", "reduce_scatter", "all_to_all" or "send_recv", which passes the message
+    to a neighbour (world 2), or one place on in a ring of `world` ranks.
     """
 
     pattern: str
     message: Size
     world: int
+    stride: int = 1
     kind: ClassVar[str] = "collective"
 
     @property
@@ -355,7 +388,69 @@ class LowRank:
         return (self.ranks * self.width + rows + self.token_ranks) * self.activation.bytes
 
 
-AnyOperator = Gemm | Convolution | Experts | Attention | Elementwise | Gather | Collective | HostCopy | LowRank
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A transfer in one direction of a device's links; transfers of different `lane`s may use different links."""
+
+    transfer: Collective
+    lane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """`work`, one operator after the other, beside which `sends` are under way; run `times` times in a row."""
+
+    work: tuple[AnyOperator, ...] = ()
+    sends: tuple[Send, ...] = ()
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Work in rounds that each take as long as the longer of computing and sending, as in ring attention."""
+
+    rounds: tuple[Round, ...]
+    kind: ClassVar[str] = "rounds"
+
+    @property
+    def compute(self) -> str:
+        return "fp32"
+
+    def leaves(self) -> Iterator[tuple[AnyOperator, int]]:
+        """The operators computed in all rounds, and how often each."""
+        for each in self.rounds:
+            for op in each.work:
+                inner = op.leaves() if isinstance(op, Rounds) else [(op, 1)]
+                yield from ((leaf, count * each.times) for leaf, count in inner)
+
+    def transfers(self) -> Iterator[tuple[Collective, int]]:
+        """What a device sends in all rounds, and how often."""
+        for each in self.rounds:
+            yield from ((send.transfer, each.times) for send in each.sends)
+            for op in each.work:
+                if isinstance(op, Rounds):
+                    yield from ((inner, count * each.times) for inner, count in op.transfers())
+
+    def flops(self) -> Size:
+        return sum((op.flops() * count for op, count in self.leaves()), 0.0)
+
+    def bytes(self) -> Size:
+        return sum((op.bytes() * count for op, count in self.leaves()), 0.0)
+
+
+AnyOperator = (
+    Gemm
+    | Convolution
+    | Experts
+    | Attention
+    | Elementwise
+    | Gather
+    | Aggregation
+    | Collective
+    | HostCopy
+    | LowRank
+    | Rounds
+)
 
 
 @dataclass(frozen=True, slots=True)

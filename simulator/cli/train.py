@@ -1,0 +1,86 @@
+"""`simulator train`: the step of a training run, the run itself, rounds of workers, or a federation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simulator.errors import refuse_beside
+
+if TYPE_CHECKING:
+    from simulator.specs.part import Part
+    from simulator.specs.training import TrainingScenario
+
+
+def train(
+    scenario: Annotated[Path, typer.Argument(help="Training scenario in YAML.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the scenario.")
+    ] = None,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Also write timeline.json, which opens in Perfetto.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for summary.json and report.html.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
+) -> None:
+    """Step time, share of peak, memory and breakdown of a training run, and what failures and slow devices make of it.
+
+    Scenarios of kind rounds (workers that straggle) and federated (clients and a server) run too.
+
+    Example: simulator train simulator/scenarios/training/gpt-1t.yaml --set batch.micro=1
+    """
+    from simulator.kinds import load_training_kind
+
+    run_training(
+        load_training_kind(scenario, settings or []), out=out, json_file=json_file, timeline=timeline, quiet=quiet
+    )
+
+
+def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
+    """Simulate training of any kind, write what was asked for and print the headline figures."""
+    from simulator.specs.training import TrainingScenario
+
+    if isinstance(scenario, TrainingScenario):
+        step(scenario, out=out, json_file=json_file, timeline=timeline, quiet=quiet)
+        return
+    from simulator.kinds import simulate
+    from simulator.report.files import output_folder, write_json
+    from simulator.report.training_kinds import print_summary
+
+    refuse_beside("a timeline", {f"kind {getattr(scenario, 'kind', '')}": timeline})
+    folder = None if out is None else output_folder(out)
+    summary = simulate(scenario).summary
+    for file in [json_file, None if folder is None else folder / "summary.json"]:
+        if file is not None:
+            write_json(file, summary)
+    if not quiet:
+        print_summary(scenario, summary)
+
+
+def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
+    """Simulate a step, write what was asked for and print the headline figures."""
+    from simulator.report.files import output_folder, write_json
+    from simulator.report.training import print_training
+    from simulator.training import train as run
+
+    folder = None if out is None else output_folder(out)
+    result = run(scenario)
+    summary = result.summary
+    if folder is not None:
+        if timeline:
+            apart = {"offload": result.step.offloaded is not None}
+            refuse_beside("a timeline", {"sequences of different lengths": result.varied is not None} | apart)
+            from simulator.report.training_timeline import write_step_timeline
+
+            write_step_timeline(folder / "timeline.json", result.step)
+        from simulator.report.training_html import write_training_report
+
+        write_training_report(folder / "report.html", result)
+        write_json(folder / "summary.json", summary)
+    if json_file is not None:
+        write_json(json_file, summary)
+    if not quiet:
+        print_training(summary)

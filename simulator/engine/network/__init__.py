@@ -1,0 +1,1 @@
+"""Sets of flows over shared links: what collectives send, and when it has arrived."""

@@ -1,0 +1,85 @@
+"""The layers of a step with their seconds and bytes on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.engine.training.step import Step
+from simulator.policies.offload.plan import Activation, LayerSizes, Plan
+from simulator.workloads.operators import Call, Collective
+from simulator.workloads.training.layers import LayerWork
+
+
+@dataclass(frozen=True, slots=True)
+class TimedLayer:
+    """Seconds of one layer's passes, and bytes: weights and gradients whole, what it keeps, what it forms again.
+
+    `parameters` are those that this device's data-parallel group updates; `wire` are bytes that the passes' own
+    collectives send (forward, backward), `flops` those of both passes.
+    """
+
+    forward: float
+    backward: float
+    weights: float
+    gradients: float
+    parameters: float
+    kept: float
+    working: float
+    wire: tuple[float, float]
+    flops: float
+
+
+def timed_layers(step: Step, works: Iterable[LayerWork], plan: Plan) -> list[TimedLayer]:
+    """The layers under a plan: what it swaps is kept in place of being formed again."""
+    return [_timed(step, work, plan, n) for n, work in enumerate(works)]
+
+
+def sizes_of(step: Step, works: Iterable[LayerWork]) -> list[LayerSizes]:
+    """The layers as a policy sees them."""
+    weight = step.job.formats.compute.bytes
+    return [
+        LayerSizes(
+            work.parameters * weight,
+            work.passes.saved,
+            tuple(Activation(a.bytes, step.seconds(a.calls)) for a in work.activations),
+        )
+        for work in works
+    ]
+
+
+def _timed(step: Step, work: LayerWork, plan: Plan, number: int) -> TimedLayer:
+    formats, passes = step.job.formats, work.passes
+    again, swapped = passes.recompute, 0.0
+    if plan.swapped:
+        chosen = plan.swapped[number]
+        again = tuple(c for n, a in enumerate(work.activations) if n not in chosen for c in a.calls)
+        swapped = sum(work.activations[n].bytes for n in chosen)
+    back = (*again, *passes.inputs, *passes.weights)
+    return TimedLayer(
+        step.seconds(passes.forward),
+        step.seconds(back),
+        work.parameters * formats.compute.bytes,
+        work.parameters * formats.gradients.bytes,
+        work.parameters - work.shared,
+        passes.saved + swapped,
+        max(0.0, passes.working - swapped),
+        (_wire(passes.forward), _wire(back)),
+        _flops((*passes.forward, *back)),
+    )
+
+
+def _wire(calls: Iterable[Call]) -> float:
+    """Bytes that a rank sends in collectives (ring algorithms: Thakur et al., 2005)."""
+    total = 0.0
+    for call in calls:
+        if isinstance(call.op, Collective) and call.op.world > 1:
+            rounds = 2.0 if call.op.pattern == "all_reduce" else 1.0
+            total += call.count * rounds * (call.op.world - 1) / call.op.world * float(np.asarray(call.op.message))
+    return total
+
+
+def _flops(calls: Iterable[Call]) -> float:
+    return sum(float(np.asarray(c.op.flops())) * c.count for c in calls if c.op.kind in ("gemm", "attention"))

@@ -1,0 +1,1 @@
+"""Training at several sites over slow links: local steps, and exchanges that overlap with them."""

@@ -1,0 +1,183 @@
+"""A step on sequences of different lengths: packed, placed on ranks, and run there, each replica on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine.training.costs import Costs
+from simulator.engine.training.laying_out import share_sequences
+from simulator.engine.training.memory import RESERVED
+from simulator.engine.training.pipeline import PassSeconds, run_pipeline
+from simulator.engine.training.step import Step
+from simulator.errors import InputError, refuse_beside
+from simulator.policies.context import ContextParallel
+from simulator.policies.packing import Mesh, Packing, Placed
+from simulator.workloads.operators import Call
+from simulator.workloads.training.passes import Passes, passes_of
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VariedStep:
+    """`step` on sequences of `lengths` tokens that `packing` places; `context` plans attention over shared ranks.
+
+    With sharded weights (ZeRO 3) all ranks gather each layer together, so that the micro-batches of one turn begin
+    together; else a rank waits only for those that it shares a sequence with.
+    """
+
+    step: Step
+    lengths: tuple[int, ...]
+    packing: Packing
+    context: ContextParallel
+    _shared: dict[int, Step] = field(default_factory=dict, repr=False, compare=False)
+    _passes: dict[tuple[tuple[int, ...], int], tuple[Passes, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @cached_property
+    def mesh(self) -> Mesh:
+        """What the packing policy knows."""
+        layout = self.step.job.layout
+        costs = Costs(self._simulated, lambda ranks: min(max(self.lengths), ranks * self.room))
+        degrees = tuple(d for d in _degrees(layout.copies) if self._can_share(d))
+        pack = self.step.job.sequence
+        return Mesh(layout.copies, layout.context, pack, self.room, degrees, costs.seconds, costs.fixed)
+
+    @cached_property
+    def room(self) -> int:
+        """Tokens that a rank can hold beside states and reserve. Raises `InputError` if there is no room at all."""
+        layout, tokens = self.step.job.layout, 4096
+        ranks = layout.context
+
+        def held(count: int) -> float:
+            passes = self.passes((count * ranks,), ranks)
+            return max(p.saved + p.working for p in passes) * min(layout.pipeline, 1 + len(self.lengths))
+
+        states = max(self.step.states(s).total for s in range(layout.pipeline))
+        each = (held(2 * tokens) - held(tokens)) / tokens
+        free = self.step.law.device.memory_capacity - RESERVED - states - (held(tokens) - each * tokens)
+        if free < each:
+            raise InputError(
+                f"{self.step.job.model.name} leaves no room for tokens: states take {states / 1e9:.4g} GB of "
+                f"{self.step.law.device.memory_capacity / 1e9:.4g} GB: use zero or more tensor parallelism"
+            )
+        return int(free / each)
+
+    @cached_property
+    def placed(self) -> tuple[Placed, ...]:
+        """The policy's placement, in the order of the turns. Raises `InputError` for what does not fit."""
+        try:
+            found = self.packing.place(self.lengths, self.mesh)
+        except ValueError as error:
+            raise InputError(f"packing: {error}") from None
+        for each in found:
+            tokens = sum(each.lengths) / each.ranks
+            if tokens > self.room:
+                raise InputError(
+                    f"packing: {sum(each.lengths)} tokens on {each.ranks} ranks do not fit, a rank has room for "
+                    f"{self.room}: lower sequence, or use more context ranks or recompute full"
+                )
+        return tuple(sorted(found, key=lambda p: p.turn))
+
+    @cached_property
+    def ends(self) -> tuple[Floats, Floats]:
+        """Of every rank, seconds until its last pass ends and seconds in which it is busy, the latter by stage too."""
+        layout = self.step.job.layout
+        if layout.pipeline > 1:
+            return self._pipelines()
+        free, busy = np.zeros(layout.copies), np.zeros(layout.copies)
+        turn = 0
+        for each in self.placed:
+            if layout.zero == 3 and each.turn != turn:
+                free[:], turn = free.max(), each.turn
+            there = slice(each.first, each.first + each.ranks)
+            seconds = sum(self.pass_seconds(each))
+            free[there] = free[there].max() + seconds
+            busy[there] += seconds
+        return free, busy
+
+    def _pipelines(self) -> tuple[Floats, Floats]:
+        """Each replica's pipeline with its own micro-batches."""
+        layout, step = self.step.job.layout, self.step
+        refuse_beside("sequences of different lengths in a pipeline", {
+            "groups of different sizes": any(p.ranks != layout.context for p in self.placed),
+            "several chunks a stage": layout.chunks > 1,
+        })  # fmt: skip
+        free, busy = np.zeros(layout.copies), np.zeros(layout.copies)
+        for first in range(0, layout.copies, layout.context):
+            own = [p for p in self.placed if p.first == first]
+            if not own:
+                continue
+            each = [self._split_seconds(p) for p in own]
+            orders = [step.schedule.order(s, layout.pipeline, len(own), 1) for s in range(layout.pipeline)]
+            timeline = run_pipeline(orders, replace(each[0], each=tuple(each)))
+            there = slice(first, first + layout.context)
+            free[there] = timeline.seconds
+            busy[there] = np.mean([timeline.busy(s) for s in range(layout.pipeline)])
+        return free, busy
+
+    def _split_seconds(self, each: Placed) -> PassSeconds:
+        passes, step = self.passes(each.lengths, each.ranks), self.step
+        forward = [step.seconds(p.forward) for p in passes]
+        inputs = [step.seconds((*p.recompute, *p.inputs)) for p in passes]
+        weights = [step.seconds(p.weights) for p in passes]
+        if not step.schedule.splits:
+            inputs = [a + b for a, b in zip(inputs, weights, strict=True)]
+        return PassSeconds(forward, inputs, weights, step.send_seconds, not step.job.overlap_sends)
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds of the whole step, the gradients' reduction and the update included."""
+        return float(self.ends[0].max()) + self.step.end_seconds
+
+    def pass_seconds(self, each: Placed) -> tuple[float, float]:
+        """Seconds of a micro-batch's forward pass, and of what follows it backward."""
+        passes = self.passes(each.lengths, each.ranks)
+        forward = sum(self.step.seconds(p.forward) for p in passes)
+        return forward, sum(self.step.seconds((*p.recompute, *p.inputs, *p.weights)) for p in passes)
+
+    def passes(self, lengths: tuple[int, ...], ranks: int) -> tuple[Passes, ...]:
+        """Passes of one micro-batch on one of the ranks that share it."""
+        key = (lengths, ranks)
+        if key not in self._passes:
+            job = self.sharing(ranks).job
+            self._passes[key] = tuple(passes_of(job, c, lengths) for c in range(job.layout.model_chunks))
+        return self._passes[key]
+
+    def sharing(self, ranks: int) -> Step:
+        """The step laid out with so many ranks for each sequence. Raises `InputError` where they cannot share one."""
+        if ranks not in self._shared:
+            job = self.step.job
+            layout = replace(job.layout, context=ranks, data=max(1, job.layout.copies // ranks))
+            shared = share_sequences(replace(job, layout=layout, context=None), self.context, self.step.law.fabric)
+            self._shared[ranks] = replace(self.step, job=shared)
+        return self._shared[ranks]
+
+    def _can_share(self, ranks: int) -> bool:
+        try:
+            self.sharing(ranks)
+        except InputError:
+            return False
+        return True
+
+    def _simulated(self, lengths: tuple[int, ...], ranks: int) -> tuple[float, float]:
+        calls = [c for p in self.passes(lengths, ranks) for c in every(p)]
+        attention = self.step.seconds(c for c in calls if c.name == "attention")
+        return attention, self.step.seconds(calls) - attention
+
+
+def every(passes: Passes) -> Iterable[Call]:
+    """All calls of a micro-batch's passes."""
+    return (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights)
+
+
+def _degrees(ranks: int) -> list[int]:
+    """Numbers of ranks that are tried: powers of two and three times these, and all."""
+    found = {d for d in (k * 2**e for k in (1, 3) for e in range(ranks.bit_length())) if d <= ranks}
+    return sorted(found | {ranks})

@@ -1,0 +1,133 @@
+"""What a training step sends: bytes by kind, and where the seconds of its collectives pass."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from simulator.engine.training.step import Step
+from simulator.policies.compression import NO_COMPRESSION
+from simulator.report.sequences import computed, exchanged
+from simulator.workloads.operators import Call, Collective, Rounds
+from simulator.workloads.training.chunks import chunks_of
+from simulator.workloads.training.passes import Passes
+from simulator.workloads.training.replica_exchange import sent_bytes
+
+
+def communication_figures(step: Step, stage: int) -> dict[str, Any]:
+    """Bytes that a device of a stage sends in a step, and seconds of collectives by kind.
+
+    `exposed_s` are waited for, `hidden_s` pass beside computation, `bubble_s` while the stage waits for others anyway.
+    `crowding_s` is what computation loses beside collectives. Where compression begins after a warm-up, `mean_step_s`
+    is the mean over a run.
+    """
+    seconds = {"exposed_s": _exposed(step, stage), "hidden_s": {}, "bubble_s": {}}
+    crowding = recasting = 0.0
+    if step.exchanging:
+        lane = step.exchanging[stage]
+        for kind, value in lane.streams.seconds("exposed").items():
+            seconds["exposed_s"][kind] = seconds["exposed_s"].get(kind, 0.0) + value
+        seconds["hidden_s"] = lane.streams.seconds("hidden")
+        seconds["bubble_s"] = lane.streams.seconds("waiting")
+        crowding, recasting = lane.streams.slowed, lane.recasting
+    sent = {kind: value / 1e9 for kind, value in sent_by_kind(step, stage).items()}
+    return {
+        "sent_gb_per_device": sent | {"total": sum(sent.values())},
+        **{name: values | {"total": sum(values.values())} for name, values in seconds.items()},
+        "crowding_s": crowding,
+        "recasting_s": recasting,
+        **_warm_up(step),
+    }
+
+
+def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
+    """Bytes that one device of a stage puts on links in a step."""
+    found = _of_passes(step, stage)
+    exchange, own = step.exchange, step.states(stage).parameters
+    times = step.job.micro_batches
+    if step.job.layout.holders > 1 and not step.all_after:
+        moves = (
+            ("weight_gathering", exchange.forward_weights(own).links, times),
+            ("weight_gathering", exchange.backward_weights(own).links, times),
+            ("gradient_reduction", exchange.micro_batch_gradients(own).links, times),
+            ("gradient_reduction", exchange.step_gradients(own).links, 1),
+            ("updated_weights", exchange.updated_weights(own).links, 1),
+        )
+        for kind, links, count in moves:
+            if links:
+                found[kind] = found.get(kind, 0.0) + count * sum(map(sent_bytes, links))
+    return found
+
+
+def _of_passes(step: Step, stage: int) -> dict[str, float]:
+    layout, job = step.job.layout, step.job
+    found: dict[str, float] = defaultdict(float)
+    pieces = layout.pieces(stage)
+    for piece in pieces:
+        for call in _collectives(step.passes[piece]):
+            kind = "sequence_and_experts" if exchanged(call) else "tensor_parallel"
+            assert isinstance(call.op, Collective)
+            found[kind] += sent_bytes(call.op) * call.count * job.micro_batches
+        for transfer, count in _in_rounds(step.passes[piece]):
+            found["sequence_and_experts"] += sent_bytes(transfer) * count * job.micro_batches
+    if layout.pipeline > 1:
+        chunks = chunks_of(job)
+        sends = [p for p in pieces if p < layout.model_chunks - 1] + [p - 1 for p in pieces if p > 0]
+        found["pipeline"] = sum(chunks.sent(p) for p in sends) / layout.tensor * job.micro_batches
+    return dict(found)
+
+
+def _in_rounds(passes: Passes) -> Iterable[tuple[Collective, int]]:
+    """What a device sends beside computing, in rings and over both kinds of links, and how often."""
+    for call in (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights):
+        if isinstance(call.op, Rounds):
+            yield from ((transfer, count * call.count) for transfer, count in call.op.transfers())
+
+
+def _collectives(passes: Passes) -> Iterable[Call]:
+    calls = (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights)
+    return (c for c in computed(calls) if c.op.kind == "collective")
+
+
+def _exposed(step: Step, stage: int) -> dict[str, float]:
+    """Collectives that nothing runs beside: those between the products of a pass, and those after the last pass."""
+    found: dict[str, float] = {}
+    pieces = step.job.layout.pieces(stage)
+    tensor = [c for p in pieces for c in _collectives(step.passes[p]) if not exchanged(c)]
+    if tensor:
+        found["tensor_parallel"] = step.job.micro_batches * step.seconds(tensor)
+    return found | {kind: value for kind, value in step.reductions(stage).items() if value}
+
+
+def _warm_up(step: Step) -> dict[str, float]:
+    communication = step.job.communication
+    share = communication.compression.warm_up
+    if not share:
+        return {}
+    plain = replace(communication, compression=NO_COMPRESSION)
+    before = Step(replace(step.job, communication=plain), step.law, step.schedule, network=step.network).step_seconds
+    return {
+        "warm_up_share": share,
+        "warm_up_step_s": before,
+        "mean_step_s": share * before + (1.0 - share) * step.step_seconds,
+    }
+
+
+def print_communication(figures: dict[str, Any]) -> None:
+    """Kinds of communication with their bytes and seconds."""
+    from simulator.report.table import print_rows
+
+    columns = {
+        "sent_gb_per_device": "GB sent", "exposed_s": "exposed (s)", "hidden_s": "hidden (s)",
+        "bubble_s": "in bubbles (s)",
+    }  # fmt: skip
+    kinds = dict.fromkeys(kind for name in columns for kind in figures[name] if kind != "total")
+    rows = [
+        {"kind": kind.replace("_", " ")}
+        | {title: f"{figures[name].get(kind, 0.0):,.3f}" for name, title in columns.items()}
+        for kind in kinds
+    ]
+    if rows:
+        print_rows("communication of a device", rows)

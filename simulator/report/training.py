@@ -1,0 +1,313 @@
+"""Figures of a training step: its time by part, the share of peak, memory by stage, energy and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.engine.training.memory import RESERVED, stage_memory
+from simulator.engine.training.step import Step
+from simulator.hardware.power import device_power
+from simulator.report.communication import communication_figures, print_communication
+from simulator.report.network import network_figures, network_line
+from simulator.report.offload import (
+    copy_figures,
+    offload_breakdown,
+    offload_figures,
+    offload_memory,
+    print_copies,
+    print_offload,
+)
+from simulator.report.sequences import (
+    attention_seconds,
+    computed,
+    exchanged,
+    experts_figures,
+    exposed_seconds,
+    useful_share,
+)
+from simulator.report.stragglers import print_stragglers, straggler_figures
+from simulator.report.training_run import print_run, summarise_run
+from simulator.report.training_sites import print_sites, summarise_sites
+from simulator.workloads.operators import Call
+from simulator.workloads.training.job import Layout
+from simulator.workloads.training.layer_graph import LayerGraph
+
+if TYPE_CHECKING:
+    from simulator.training import TrainingResult
+
+
+def summarise(result: TrainingResult) -> dict[str, Any]:
+    """Plain data; times in seconds a step."""
+    step, job = result.step, result.step.job
+    layout, device = job.layout, step.law.device
+    seconds, tokens = step.step_seconds, job.global_batch * job.sequence
+    peak = step.law.peak(job.formats.compute.compute) * layout.devices
+    price = result.scenario.price_per_device_hour
+    price = device.price if price is None else price
+    experts = experts_figures(step)
+    cost = None if price is None else price * layout.devices * seconds / 3600.0
+    energy = step_energy(step)
+    extra: dict[str, Any] = {"largest": dict(result.largest)} if result.largest else {}
+    if step.offloaded is None:
+        busiest = max(range(layout.pipeline), key=step.timeline.busy)
+        extra["communication"] = communication_figures(step, busiest)
+    else:
+        extra["offload"] = offload_figures(step.offloaded)
+    if step.copies is not None:
+        extra["copies"] = copy_figures(step, step.copies)
+    run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
+    stragglers = {} if result.straggling is None else {"stragglers": straggler_figures(result.straggling)}
+    sites = {} if result.sites is None else {"sites": summarise_sites(result.sites, tokens)}
+    return {
+        "model": {"name": job.model.name, "parameters": job.model.parameters()},
+        "layout": {"device": device.id, "devices": layout.devices, **degrees(layout)},
+        "step_s": seconds,
+        **({"samples_per_s": tokens / seconds} if isinstance(job.model, LayerGraph) else {}),
+        "tokens_per_s": tokens / seconds,
+        "tokens_per_s_and_device": tokens / seconds / layout.devices,
+        "model_flops": model_flops(step),
+        "mfu": model_flops(step) / (seconds * peak),
+        "hfu": hardware_flops(step) / (seconds * peak),
+        "breakdown_s": breakdown(step),
+        "bubble_share": bubble_share(step),
+        "attention_share": attention_share(step),
+        **({} if step.offloaded is not None else {"largest_micro_batch": largest_micro_batch(step)}),
+        **({} if experts is None else {"experts": experts}),
+        "memory_gb": memory_of(step),
+        "network": network_figures(step, result.scenario.network),
+        "energy_kwh": energy / 3.6e6,
+        "cost_usd": cost,
+        "cost_per_million_tokens_usd": None if cost is None else cost / tokens * 1e6,
+        "calibration": {"kernels": step.law.calibrations.name, "stack": result.scenario.stack},
+        **extra,
+        **run,
+        **sites,
+        **stragglers,
+    }
+
+
+def degrees(layout: Layout) -> dict[str, Any]:
+    """A layout as plain data, without the places of single pieces."""
+    return {name: value for name, value in asdict(layout).items() if name != "placed"}
+
+
+def model_flops(step: Step) -> float:
+    """FLOPs that the model needs for a step, three times its forward pass, recomputation not counted.
+
+    Of a model that is no transformer, those of all its passes: its first layer needs no gradient of inputs.
+    """
+    if isinstance(step.job.model, LayerGraph):
+        return _flops(step, lambda p: (*p.forward, *p.inputs, *p.weights))
+    return 3.0 * _flops(step, lambda p: p.forward, lambda name: useful_share(step.job, name))
+
+
+def hardware_flops(step: Step) -> float:
+    """FLOPs that the devices do in a step, recomputation counted."""
+    if step.offloaded is not None:
+        return step.offloaded.flops * step.job.layout.devices
+    return _flops(step, lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights))
+
+
+def _flops(step: Step, part: Any, share: Callable[[str], float] = lambda _: 1.0) -> float:
+    layout = step.job.layout
+    calls = (c for p in step.passes for c in _products(part(p)))
+    each = sum(float(np.asarray(c.op.flops())) * c.count * share(c.name) for c in calls)
+    return each * layout.tensor * layout.copies * step.job.micro_batches
+
+
+def _products(calls: Iterable[Call]) -> Iterable[Call]:
+    return (c for c in computed(calls) if c.op.kind in ("gemm", "attention", "convolution"))
+
+
+def breakdown(step: Step) -> dict[str, float]:
+    """Seconds of a step on the stage that computes longest, by part; `wait` is what it waits for other stages."""
+    if step.offloaded is not None:
+        return offload_breakdown(step.offloaded)
+    layout, n = step.job.layout, step.job.micro_batches // step.job.layout.directions
+    stage = max(range(layout.pipeline), key=step.timeline.busy)
+    own = [step.passes[piece] for piece in layout.pieces(stage)]
+
+    def total(part: Any, *, links: bool) -> float:
+        calls = [c for p in own for c in computed(part(p)) if (c.op.kind == "collective") == links]
+        return n * step.seconds(c for c in calls if not exchanged(c))
+
+    everything = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
+    busy = {
+        "forward": total(lambda p: p.forward, links=False),
+        "recompute": total(lambda p: p.recompute, links=False),
+        "backward": total(lambda p: (*p.inputs, *p.weights), links=False),
+        "tensor_parallel": total(lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights), links=True),
+    }
+    busy |= {name: n * value for name, value in exposed_seconds(step, everything).items()}
+    hidden = _hidden(step, stage)
+    links = ("tensor_parallel", "all_to_all", "ring_wait")
+    waiting = sum(busy.get(name, 0.0) for name in links)
+    if waiting > 0.0 and hidden > 0.0:
+        busy |= {name: busy[name] * (1.0 - hidden / waiting) for name in links if name in busy}
+    if step.exchanging:
+        busy |= step.exchanging[stage].within
+    reduction, update = step.tails[stage] + step.reduce_seconds(stage), step.update_seconds(stage)
+    return busy | {
+        "wait": step.timeline.seconds - sum(busy.values()),
+        "gradient_reduction": reduction,
+        "optimizer": update,
+        "other": step.end_seconds - reduction - update,
+    }
+
+
+def _hidden(step: Step, stage: int) -> float:
+    """Seconds of links that a stage hides by running passes in pairs."""
+    timeline, each = step.timeline, step.pass_seconds
+    if not any(p.paired for p in timeline.passes[stage]):
+        return 0.0
+    n = step.job.micro_batches // step.job.layout.directions
+    alone = n * sum(each.forward[p] + each.backward[p] + each.weights[p] for p in step.job.layout.pieces(stage))
+    return max(0.0, alone - timeline.busy(stage))
+
+
+def bubble_share(step: Step) -> float:
+    """Share of the pipeline's time in which its stages wait, the mean over the stages."""
+    if step.offloaded is not None:
+        return 0.0
+    busy = [step.timeline.busy(s) for s in range(step.job.layout.pipeline)]
+    return 1.0 - float(np.mean(busy)) / step.timeline.seconds
+
+
+def attention_share(step: Step) -> float:
+    """Share of the time in which the stages compute that goes to attention proper."""
+    calls = [c for p in step.passes for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
+    busy = sum(step.timeline.busy(s) for s in range(step.job.layout.pipeline))
+    return step.job.micro_batches * attention_seconds(step, calls) / busy
+
+
+def largest_micro_batch(step: Step) -> int:
+    """Sequences of a micro-batch that every stage has memory for, activations growing with their number."""
+    capacity, micro = step.law.device.memory_capacity, step.job.micro_batch
+    found = [stage_memory(step, s) for s in range(step.job.layout.pipeline)]
+    return min(int((capacity - RESERVED - m.states.total) * micro / (m.activations + m.working)) for m in found)
+
+
+def step_energy(step: Step) -> float:
+    """Joules of all devices: at the power of the work while a stage computes, idle else."""
+    layout, device = step.job.layout, step.law.device
+    peak = step.law.peak(step.job.formats.compute.compute)
+    total = 0.0
+    for stage in range(layout.pipeline):
+        calls = [
+            c
+            for p in (step.passes[piece] for piece in layout.pieces(stage))
+            for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)
+        ]
+        n = step.job.micro_batches // layout.directions
+        flops = n * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
+        local = [c for c in computed(calls) if c.op.kind != "collective"]
+        moved = n * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
+        busy = step.busy(stage)
+        compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
+        watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]
+        total += float(watts) * busy + device.idle_power * (step.step_seconds - busy)
+    return total * layout.tensor * layout.copies
+
+
+def memory_of(step: Step) -> list[dict[str, float]]:
+    """GB of one device of each stage, by what takes them."""
+    if step.offloaded is not None:
+        return [offload_memory(step.offloaded)]
+    return [_memory(step, s) for s in range(step.job.layout.pipeline)]
+
+
+def _memory(step: Step, stage: int) -> dict[str, float]:
+    found = stage_memory(step, stage)
+    parts = {
+        "weights": found.states.weights,
+        "gradients": found.states.gradients,
+        "optimizer": found.states.optimizer,
+        "activations": found.activations,
+        "recomputation": found.working,
+        "reserved": RESERVED,
+        "total": found.total,
+    }
+    return {name: value / 1e9 for name, value in parts.items()}
+
+
+def training_title(summary: dict[str, Any]) -> str:
+    """One line that says what trains on what."""
+    layout = summary["layout"]
+    return f"{summary['model']['name']} on {layout['devices']:,} x {layout['device']}"
+
+
+def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
+    """Figure and value of each headline figure, in reading order."""
+    rows = [{"figure": f"largest {what}", "value": f"{size:,}"} for what, size in summary.get("largest", {}).items()]
+    rows += [
+        {"figure": "step", "value": f"{summary['step_s']:,.3f} s"},
+        {
+            "figure": "samples" if "samples_per_s" in summary else "tokens",
+            "value": f"{summary['tokens_per_s']:,.0f} /s",
+        },
+        {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
+        {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
+        {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:.1%}"},
+        {"figure": "attention in computing", "value": f"{summary['attention_share']:.1%}"},
+        *_expert_rows(summary.get("experts")),
+        *_sequence_rows(summary.get("sequences")),
+        {"figure": "energy", "value": f"{summary['energy_kwh']:,.3f} kWh a step"},
+    ]
+    if summary.get("network") is not None:
+        rows.append({"figure": "network", "value": network_line(summary["network"])})
+    if summary["cost_usd"] is not None:
+        rows.append({"figure": "cost", "value": f"{summary['cost_per_million_tokens_usd']:,.3f} USD a million tokens"})
+    return rows
+
+
+def print_training(summary: dict[str, Any]) -> None:
+    """The headline figures, the step's time by part, and memory by stage."""
+    from simulator.report.table import print_rows
+
+    print_rows(training_title(summary), headline_rows(summary))
+    total = summary["step_s"]
+    parts = [
+        {"part": name.replace("_", " "), "seconds": f"{value:,.3f}", "share": f"{value / total:.1%}"}
+        for name, value in summary["breakdown_s"].items()
+    ]
+    print_rows("a step of the stage that computes longest", parts)
+    if "communication" in summary:
+        print_communication(summary["communication"])
+    if "offload" in summary:
+        print_offload(summary["offload"])
+    if "copies" in summary:
+        print_copies(summary["copies"])
+    stages = summary["memory_gb"]
+    shown = sorted({0, len(stages) // 2, len(stages) - 1})
+    print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])
+    if "stragglers" in summary:
+        print_stragglers(summary["stragglers"])
+    if "run" in summary:
+        print_run(summary["run"])
+    if "sites" in summary:
+        print_sites(summary["sites"])
+
+
+def _expert_rows(experts: dict[str, Any] | None) -> list[dict[str, str]]:
+    if experts is None:
+        return []
+    return [
+        {"figure": "experts of a layer, both passes", "value": f"{experts['layer_s'] * 1e3:,.3f} ms"},
+        {"figure": "waiting for all-to-all in it", "value": f"{experts['all_to_all_share']:.1%}"},
+        {"figure": "busiest rank's load over the mean", "value": f"{experts['imbalance']:.2f}"},
+        {"figure": "visits dropped", "value": f"{experts['dropped_share']:.1%}"},
+    ]
+
+
+def _sequence_rows(sequences: dict[str, Any] | None) -> list[dict[str, str]]:
+    if sequences is None:
+        return []
+    ranks = ", ".join(f"{count} on {ranks}" for ranks, count in sequences["micro_batches_by_ranks"].items())
+    return [
+        {"figure": "micro-batches by ranks that share them", "value": ranks},
+        {"figure": "busiest rank over the mean", "value": f"{sequences['imbalance_of_ranks']:.2f}"},
+    ]

@@ -1,0 +1,14 @@
+"""Tables of the kinds of training that are no step of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.report.federated import print_federation
+from simulator.report.rounds import print_rounds
+from simulator.specs.part import Part
+
+
+def print_summary(scenario: Part, summary: dict[str, Any]) -> None:
+    """Print the headline figures of a run of this scenario's kind."""
+    {"rounds": print_rounds, "federated": print_federation}[str(getattr(scenario, "kind", ""))](summary)

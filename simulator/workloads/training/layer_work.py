@@ -1,0 +1,50 @@
+"""A chunk of the model layer by layer: what each computes in each pass, and its parameters on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from simulator.errors import InputError
+from simulator.workloads.operators import Call
+from simulator.workloads.training.chunks import chunks_of
+from simulator.workloads.training.job import Job
+from simulator.workloads.training.passes import passes_of
+from simulator.workloads.training.states import chunk_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCalls:
+    """Operators of one layer of a micro-batch; `backward` recomputes first and leaves `weights` to the last.
+
+    The first layer brings the embedding, the last the head and the loss.
+    """
+
+    forward: tuple[Call, ...]
+    backward: tuple[Call, ...]
+    weights: tuple[Call, ...]
+    parameters: float
+
+
+def chunk_layer_calls(job: Job[Any], chunk: int) -> list[LayerCalls]:
+    """The layers of a chunk, each being what a stage of one layer would be."""
+    count = len(job.model.layers)
+    if not job.chunk_layers(chunk):
+        raise InputError(
+            "count_ends leaves a chunk without layers, which is not modelled beside sharded or bucketed exchange"
+        )
+    alone = replace(job, layout=replace(job.layout, pipeline=count, chunks=1, placed=(), count_ends=False))
+    first = sum(len(job.chunk_layers(c)) for c in range(chunk))
+    known: dict[object, LayerCalls] = {}
+    found = []
+    for number in range(first, first + len(job.chunk_layers(chunk))):
+        key = (job.model.layers[number], number == 0, number == count - 1)
+        if key not in known:
+            passes = passes_of(alone, number)
+            parameters = chunk_parameters(alone, number)
+            if number == count - 1 and number and chunk == 0:
+                # the same device has a tied embedding already
+                parameters -= chunks_of(job).tied
+            known[key] = LayerCalls(passes.forward, (*passes.recompute, *passes.inputs), passes.weights, parameters)
+        found.append(known[key])
+    return found

@@ -1,0 +1,80 @@
+"""Training as users meet it: run, compare and the timeline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.cli import main
+
+SMALL = """
+kind: training
+model: {layers: 8, hidden: 1024, heads: 16}
+device: nvidia-a100-sxm-80gb
+batch: {sequence: 512, micro: 1, global_size: 16}
+layout: {pipeline: 4, data: 2}
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    (tmp_path / "one.yaml").write_text(SMALL)
+    (tmp_path / "two.yaml").write_text(SMALL + "recompute: full\n")
+    return [str(tmp_path / name) for name in ("one.yaml", "two.yaml")]
+
+
+def test_run_and_train_give_the_same(files: list[str], tmp_path: Path) -> None:
+    for command in ("run", "train"):
+        assert main([command, files[0], "-q", "--set", "data=1", "--json", str(tmp_path / f"{command}.json")]) == 0
+    assert (tmp_path / "run.json").read_bytes() == (tmp_path / "train.json").read_bytes()
+    assert json.loads((tmp_path / "run.json").read_text())["layout"]["data"] == 1
+
+
+def test_compare_puts_steps_side_by_side(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *files, "--out", str(tmp_path / "out")]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    own = [s["summary"]["step_s"] for s in summary["scenarios"]]
+    assert summary["figures"]["step_s"]["ratios"] == [1.0, own[1] / own[0]]
+    assert summary["scenarios"][1]["changes"] == {"recompute": ["none", "full"]}
+    shown = capsys.readouterr().out
+    assert f"(+{own[1] / own[0] - 1:.1%})" in shown
+    assert "| recompute | none | full |" in shown
+
+
+def test_the_timeline_holds_every_pass_and_ends_with_the_step(files: list[str], tmp_path: Path) -> None:
+    assert main(["train", files[0], "-q", "--timeline", "--out", str(tmp_path)]) == 0
+    events = json.loads((tmp_path / "timeline.json").read_text())["traceEvents"]
+    slices = [e for e in events if e["ph"] == "X"]
+    assert sum(e["tid"] == 0 for e in slices) == 4 * 8 * 2
+    assert sum(e["tid"] == 1 for e in slices) == 3 * 8 * 2
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert max(e["ts"] + e["dur"] for e in slices) == pytest.approx(summary["step_s"] * 1e6)
+    assert {"forward m0 c0", "backward m7 c0", "send forward m0 c0", "gradients", "update"} <= {
+        e["name"] for e in slices
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "{one}"], "compare needs two scenarios or more"),
+        (["compare", "{one}", "{serving}"], "compare scenarios of one kind"),
+        (["compare", "{serving}", "{one}"], "compare scenarios of one kind"),
+        (["compare", "{one}", "{two}", "--uncertainty", "3"], "--uncertainty is not modelled for kind training"),
+        (["run", "{one}", "--uncertainty", "3"], "--uncertainty is not modelled for kind training"),
+        (["run", "{one}", "--set", "chunk=2"], "unknown setting 'chunk': did you mean"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "serving.yaml").write_text(
+        "model: Qwen/Qwen2.5-0.5B\ndevice: nvidia-l4-24gb\nload: {generator: azure-conversation, limit: 20}\n"
+    )
+    names = {"one": files[0], "two": files[1], "serving": str(tmp_path / "serving.yaml")}
+    assert main([a.format(**names) for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

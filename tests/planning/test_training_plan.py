@@ -1,0 +1,131 @@
+"""The search of layouts against trying them all, and its bounds against what they bound."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from simulator.cli import main
+from simulator.engine.training.memory import stage_memory
+from simulator.errors import InputError
+from simulator.planning.training.bounds import least_bytes, least_seconds
+from simulator.planning.training.plan import plan_training
+from simulator.planning.training.search import search
+from simulator.planning.training.space import Space
+from simulator.specs.training_plan import TrainingPlan
+from simulator.training import lay_out, train
+
+SCHEDULES = [None, "gpipe", "zero-bubble", "zero-bubble-v", "dualpipe"]
+
+
+def plan(**fields: Any) -> TrainingPlan:
+    """A model that a device of 24 GB cannot hold in many of its layouts."""
+    scenario = {
+        "model": {"layers": 8, "hidden": 4096, "heads": 32},
+        "device": "nvidia-l4-24gb",
+        "batch": {"sequence": 2048, "global_size": 32},
+    }
+    usual: dict[str, Any] = {
+        "kind": "training-plan",
+        "devices": 8,
+        "scenario": scenario,
+        "search": {
+            "layout.tensor": [1, 4],
+            "micro": [1, 4],
+            "layout.chunks": [1, 2],
+            "schedule.policy": SCHEDULES,
+            "recompute": ["none", "full"],
+        },
+    }
+    return TrainingPlan.model_validate(usual | fields)
+
+
+def test_pruning_never_loses_the_best() -> None:
+    question = plan(best=3)
+    found, best = search(Space(question))
+    seconds = []
+    for candidate in Space(question).candidates(Counter()):
+        try:
+            seconds.append(train(candidate.scenario).step.step_seconds)
+        except InputError:
+            continue
+    assert [r.step.step_seconds for r in best] == pytest.approx(sorted(seconds)[:3])
+    assert len(seconds) <= len(found.fitting)
+    assert len(found.simulated) < len(seconds) / 2
+    assert found.too_large
+
+
+def test_bounds_are_optimistic() -> None:
+    question = plan()
+    for candidate in Space(question).candidates(Counter()):
+        try:
+            step = lay_out(candidate.scenario)
+        except InputError:
+            continue
+        held = max(stage_memory(step, s).total for s in range(step.job.layout.pipeline))
+        assert least_bytes(step) <= held * (1 + 1e-12)
+        assert least_seconds(step) <= step.step_seconds * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layout", "schedule"), [({"pipeline": 4}, None), ({"pipeline": 4, "zero": 2, "data": 2}, "zero-bubble")]
+)
+def test_bounds_hold_beside_sharding(layout: dict[str, Any], schedule: str | None) -> None:
+    scenario = Space(plan(devices=8, search={})).scenario({f"layout.{k}": v for k, v in layout.items() if k != "data"})
+    policy = scenario.schedule.model_copy(update={"policy": schedule})
+    step = lay_out(scenario.model_copy(update={"schedule": policy}))
+    assert least_seconds(step) <= step.step_seconds
+
+
+def test_the_bound_is_exact_for_1f1b_with_the_longest_stage_last() -> None:
+    """The last stage, which has the output head, begins after all others and is never kept waiting again."""
+    step = lay_out(Space(plan(search={})).scenario({"layout.pipeline": 8, "layout.tensor": 1}))
+    assert least_seconds(step) == pytest.approx(step.step_seconds, rel=1e-9)
+
+
+def test_why_others_lose_adds_up() -> None:
+    answer = plan_training(plan())
+    best = answer.best[0].step.step_seconds
+    for loss in answer.losses:
+        if loss.seconds is not None:
+            assert sum(loss.more.values()) == pytest.approx(loss.seconds - best, abs=1e-9)
+            assert loss.seconds >= best
+        if loss.seconds != best:
+            assert loss.why
+    choice = answer.choice(answer.best[0])
+    winning = {(loss.field, loss.value) for loss in answer.losses if loss.seconds == best}
+    assert set(choice.items()) - {("layout.data", choice["layout.data"])} >= winning
+
+
+def test_the_command_writes_a_scenario_that_repeats_the_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump(plan(best=2).model_dump()))
+    assert main(["plan", str(file), "--out", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert found["search"]["simulated"] <= found["search"]["fit"]
+    assert main(["train", str(tmp_path / "out" / "best.yaml"), "-q", "--json", str(tmp_path / "again.json")]) == 0
+    assert json.loads((tmp_path / "again.json").read_text())["step_s"] == found["best"][0]["step_s"]
+    assert "why others lose" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"search": {"layout.data": [1]}}, "layout.data takes the devices that are left"),
+        ({"search": {"layout.tenser": [1]}}, "unknown setting 'layout.tenser': did you mean layout.tensor"),
+        ({"search": {"layout.tensor": [1], "layout.pipeline": [1], "layout.zero": [0]}}, "fits: the leanest needs"),
+        ({"search": {"layout.tensor": [3]}}, "can be laid out"),
+        ({"search": {"micro": list(range(1, 4000)), "stack": ["megatron"] * 400}}, "combinations are more than"),
+        ({"scenario": {"model": "gpt2", "device": "nvidia-l4-24gb"}}, "batch is missing"),
+    ],
+)
+def test_questions_that_have_no_answer_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plan_training(plan(**fields))

@@ -1,0 +1,107 @@
+"""The page of a training step and its drawings."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.cli import main
+from simulator.engine.training.memory import stage_memory
+from simulator.report.training_figures import highest_within, training_figures
+from simulator.report.training_html import training_report
+from simulator.report.training_timeline import shown_stages
+from simulator.specs.training import TrainingScenario
+from simulator.training import TrainingResult, train
+
+BARS = ["Where the time goes", "Memory by stage"]
+LENGTHS = {"law": "lognormal", "median": 300, "p90": 500}
+
+
+def result(**fields: Any) -> TrainingResult:
+    usual: dict[str, Any] = {
+        "kind": "training",
+        "model": {"layers": 8, "hidden": 1024, "heads": 16},
+        "device": "nvidia-a100-sxm-80gb",
+        "batch": {"sequence": 512, "micro": 1, "global_size": 16},
+        "layout": {"pipeline": 4},
+    }
+    return train(TrainingScenario.model_validate(usual | fields))
+
+
+PIPELINE = result()
+
+
+@pytest.mark.parametrize(
+    ("found", "titles"),
+    [
+        (PIPELINE, [*BARS, "Pipeline", "Memory over the step"]),
+        (result(layout={}), [*BARS, "Memory over the step"]),
+        (
+            result(layout={"pipeline": 4, "chunks": 2}, batch={"sequence": 512, "micro": 1, "global_size": 1600}),
+            [
+                "Where the time goes",
+                "Memory by stage",
+                "Pipeline, filling",
+                "Pipeline, draining",
+                "Memory over the step",
+            ],
+        ),
+        (
+            result(layout={"data": 4}, batch={"sequence": 512, "global_size": 16, "lengths": LENGTHS}),
+            BARS,
+        ),
+    ],
+    ids=["pipeline", "one device", "many passes", "lengths"],
+)
+def test_figures_are_drawn_where_there_is_something_to_draw(found: TrainingResult, titles: list[str]) -> None:
+    figures = training_figures(found)
+    assert [title for title, _, _ in figures] == titles
+    for _, _, svg in figures:
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
+
+
+def test_the_page_stands_alone_and_repeats_itself(tmp_path: Path) -> None:
+    page = training_report(result(name="a <b> & c"))
+    assert "a &lt;b&gt; &amp; c" in page
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=.https?:", page)
+    assert page == training_report(result(name="a <b> & c"))
+    (tmp_path / "again.yaml").write_text(html.unescape(page.split("<pre>")[1].split("</pre>")[0]))
+    assert main(["train", str(tmp_path / "again.yaml"), "-q", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "report.html").read_text() == page
+
+
+def test_the_memory_line_reaches_the_peak_of_the_table() -> None:
+    from simulator.engine.training.memory import activations_over_time
+
+    for stage in range(4):
+        kept, times = activations_over_time(PIPELINE.step, stage)
+        _, most = highest_within(times, kept, PIPELINE.step.timeline.seconds)
+        assert most.max() == pytest.approx(stage_memory(PIPELINE.step, stage).activations)
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), min_size=1, max_size=30))
+def test_no_value_is_above_the_highest_of_its_interval(changes: list[tuple[float, float]]) -> None:
+    times, values = (np.array(x) for x in zip(*sorted(changes), strict=True))
+    edges, most = highest_within(times, values, 10.0)
+    assert most.max() == values.max()
+    for time, value in zip(times, values, strict=True):
+        inside = min(int(np.searchsorted(edges, time, side="right")) - 1, len(most) - 1)
+        assert most[inside] >= value
+
+
+def test_chosen_stages_hold_both_ends() -> None:
+    step = result(layout={"pipeline": 8}).step
+    assert shown_stages(step, 16) == list(range(8))
+    for most in (1, 2, 3, 5):
+        chosen = shown_stages(step, most)
+        assert (chosen[0], chosen[-1]) == (0, 7)
+        assert len(set(chosen)) == len(chosen) <= max(2, most)

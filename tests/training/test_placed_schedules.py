@@ -1,0 +1,57 @@
+"""Whole steps under schedules that place the model's pieces themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.policies.pipeline import DualPipe, Schedule, ZeroBubbleV
+from simulator.report.training import breakdown, hardware_flops, model_flops
+from simulator.workloads.training.job import Layout
+from tests.training.builders import job, step
+
+BOTH = [ZeroBubbleV(), DualPipe()]
+
+
+@pytest.mark.parametrize("schedule", BOTH)
+def test_the_parts_of_a_step_add_up(schedule: Schedule) -> None:
+    found = step(job(layout=Layout(pipeline=4, chunks=2, tensor=2)), schedule)
+    parts = breakdown(found)
+    assert sum(parts.values()) == pytest.approx(found.step_seconds)
+    assert min(parts.values()) >= 0.0
+
+
+@pytest.mark.parametrize("schedule", BOTH)
+def test_the_work_is_that_of_any_other_schedule(schedule: Schedule) -> None:
+    found, plain = step(job(layout=Layout(pipeline=4, chunks=2)), schedule), step(job())
+    assert model_flops(found) == pytest.approx(model_flops(plain))
+    assert hardware_flops(found) == pytest.approx(hardware_flops(plain))
+
+
+def test_both_directions_hold_the_model_twice_and_reduce_it_together() -> None:
+    both, plain = step(job(layout=Layout(pipeline=4, chunks=2)), DualPipe()), step(job(layout=Layout(pipeline=4)))
+    held = sum(both.states(s).parameters for s in range(4))
+    tied = both.job.model.vocab * both.job.model.hidden
+    assert held == pytest.approx(2 * (sum(plain.states(s).parameters for s in range(4)) - tied))
+    assert both.reduce_seconds(0) > 0.0
+    assert plain.reduce_seconds(0) == 0.0
+
+
+def test_in_a_v_the_two_ends_share_their_embedding() -> None:
+    found = step(job(layout=Layout(pipeline=4, chunks=2)), ZeroBubbleV())
+    assert sum(found.states(s).parameters for s in range(4)) == pytest.approx(step(job()).states(0).parameters)
+    assert found.tied_seconds() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "layout", "message"),
+    [
+        (DualPipe(), Layout(pipeline=4), "set chunks to 2"),
+        (DualPipe(), Layout(pipeline=3, chunks=2), "even number of stages"),
+        (DualPipe(), Layout(pipeline=4, chunks=2, data=4), "twice the 4 stages"),
+        (ZeroBubbleV(), Layout(pipeline=4), "set chunks to 2"),
+    ],
+)
+def test_numbers_that_cannot_be_ordered_are_refused(schedule: Schedule, layout: Layout, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        step(job(layout=layout), schedule)
