@@ -107,7 +107,7 @@ def _warm_up(step: Step) -> dict[str, float]:
     if not share:
         return {}
     plain = replace(communication, compression=NO_COMPRESSION)
-    before = Step(replace(step.job, communication=plain), step.law, step.schedule, network=step.network).step_seconds
+    before = replace(step, job=replace(step.job, communication=plain)).step_seconds
     return {
         "warm_up_share": share,
         "warm_up_step_s": before,
