@@ -21,6 +21,7 @@ def communication_of(spec: CommunicationSpec) -> Communication:
             _format(transport.weights), _format(transport.secondary), _format(transport.gradients), transport.hop
         ),
         build_policy("compression", spec.compression.policy, spec.compression.options),
+        build_policy("tensor-overlap", spec.tensor.policy, spec.tensor.options),
     )
 
 

@@ -34,8 +34,8 @@ class Node:
 
     `scale_up` names the link of one device inside the group and `topology` how those links join the devices;
     `scale_out` names the network link of one device to other nodes; `nvlink_sharp` says that the switch sums in
-    the network. Devices that share a package, `nearest_devices` of them, may be joined by a faster link, `nearest`. Links
-    are names of `links.yaml`.
+    the network. Devices that share a package, `nearest_devices` of them, may be joined by a faster link, `nearest`.
+    Links are names of `links.yaml`.
     """
 
     name: str

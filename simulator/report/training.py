@@ -11,7 +11,7 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
-from simulator.report.communication import communication_figures, print_communication
+from simulator.report.communication import communication_figures, print_communication, tensor_overlap
 from simulator.report.network import network_figures, network_line
 from simulator.report.offload import (
     copy_figures,
@@ -148,6 +148,9 @@ def breakdown(step: Step) -> dict[str, float]:
     waiting = sum(busy.get(name, 0.0) for name in links)
     if waiting > 0.0 and hidden > 0.0:
         busy |= {name: busy[name] * (1.0 - hidden / waiting) for name in links if name in busy}
+    tensor = tensor_overlap(step, stage)
+    if tensor is not None:
+        busy["tensor_parallel"] += tensor.seconds - sum(busy.values())
     if step.exchanging:
         busy |= step.exchanging[stage].within
     reduction, update = step.tails[stage] + step.reduce_seconds(stage), step.update_seconds(stage)

@@ -173,6 +173,13 @@ class CompressionSpec(Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class TensorOverlapSpec(Part):
+    """How products and tensor-parallel collectives overlap, by name or `module:Class`, and the policy's options."""
+
+    policy: str = "serial"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class CommunicationSpec(Part):
     """How replicas exchange weights and gradients.
 
@@ -187,6 +194,7 @@ class CommunicationSpec(Part):
     shards: ShardsSpec | None = None
     transport: TransportSpec = TransportSpec()
     compression: CompressionSpec = CompressionSpec()
+    tensor: TensorOverlapSpec = TensorOverlapSpec()
 
 
 def _model_kind(given: object) -> str:

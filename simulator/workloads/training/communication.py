@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from simulator.errors import InputError, refuse_beside
 from simulator.policies.compression import NO_COMPRESSION, Compression
+from simulator.policies.tensor_overlap import SERIAL, TensorOverlap
 from simulator.workloads.dtypes import DType
 
 
@@ -64,7 +65,7 @@ class Communication:
     `gradient_bucket` and `weight_bucket` are bytes: gradients are reduced in such buckets beside the last backward
     passes, updated weights gathered beside the next forward passes; None: all at the end. `prefetch` layers' weights
     are gathered ahead where they are sharded. The kernels of collectives take `units` of the device's units while
-    they run.
+    they run. `tensor` says how products and the collectives of tensor parallelism overlap.
     """
 
     gradient_bucket: float | None = None
@@ -74,6 +75,7 @@ class Communication:
     shards: Shards | None = None
     transport: Transport = Transport()
     compression: Compression = NO_COMPRESSION
+    tensor: TensorOverlap = SERIAL
 
     def shards_of(self, zero: int, replicas: int) -> Shards:
         """As given, else as the ZeRO level says."""
