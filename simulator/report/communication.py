@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from simulator.engine.training.crowded import Crowded
+from simulator.engine.training.outer import KIND, averaging
 from simulator.engine.training.step import Step
 from simulator.engine.training.tensor_overlap import Overlapped, TensorPasses
 from simulator.policies.compression import NO_COMPRESSION
@@ -34,6 +35,10 @@ def communication_figures(step: Step, stage: int) -> dict[str, Any]:
         seconds["hidden_s"] = lane.streams.seconds("hidden")
         seconds["bubble_s"] = lane.streams.seconds("waiting")
         crowding, recasting = lane.streams.slowed, lane.recasting
+    if step.job.communication.local is not None and step.job.layout.holders > 1:
+        rounds = step.averaging(stage)
+        seconds["exposed_s"][KIND], seconds["hidden_s"][KIND] = rounds.exposed, rounds.hidden
+        crowding += rounds.slowed
     tensor = tensor_overlap(step, stage)
     if tensor is not None:
         seconds["exposed_s"]["tensor_parallel"], seconds["hidden_s"]["tensor_parallel"] = tensor.exposed, tensor.hidden
@@ -75,7 +80,9 @@ def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
     """Bytes that one device of a stage puts on links in a step."""
     found = _of_passes(step, stage)
     exchange, own = step.exchange, step.states(stage).parameters
-    times = step.job.micro_batches
+    times, local = step.job.micro_batches, step.job.communication.local
+    if local is not None and step.job.layout.holders > 1:
+        return found | {KIND: sent_bytes(averaging(step.job, own)) / local.steps}
     if step.job.layout.holders > 1 and not step.all_after:
         moves = (
             ("weight_gathering", exchange.forward_weights(own).links, times),

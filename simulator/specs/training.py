@@ -180,6 +180,13 @@ class TensorOverlapSpec(Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class LocalStepsSpec(Part):
+    """Steps that replicas train alone before they average weights; `overlapped` beside the next round of them."""
+
+    steps: Count
+    overlapped: bool = False
+
+
 class CommunicationSpec(Part):
     """How replicas exchange weights and gradients.
 
@@ -195,6 +202,7 @@ class CommunicationSpec(Part):
     transport: TransportSpec = TransportSpec()
     compression: CompressionSpec = CompressionSpec()
     tensor: TensorOverlapSpec = TensorOverlapSpec()
+    local: LocalStepsSpec | None = None
 
 
 def _model_kind(given: object) -> str:

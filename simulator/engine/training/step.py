@@ -13,6 +13,7 @@ import numpy as np
 from simulator.engine.training.crowded import Crowded
 from simulator.engine.training.exchanging import Exchanging
 from simulator.engine.training.offloading.copies import Copies, CopyPlan
+from simulator.engine.training.outer import KIND, Averaging, averaging_rounds
 from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
 from simulator.engine.training.stage_work import WorkBuilder
 from simulator.engine.training.tensor_overlap import TensorPasses, part_of_micro_batch
@@ -196,12 +197,24 @@ class Step:
             return {}
         if self.all_after:
             return {"gradient_reduction": self._all_at_end(states)}
+        if job.communication.local is not None:
+            return {KIND: self.averaging(stage).added}
         found = {}
         if job.communication.gradient_bucket is None:
             found["gradient_reduction"] = self._reduction_seconds(self.exchange.step_gradients(states.parameters))
         if job.communication.weight_bucket is None:
             found["updated_weights"] = self._reduction_seconds(self.exchange.updated_weights(states.parameters))
         return found
+
+    def averaging(self, stage: int) -> Averaging:
+        """What averaging weights once a round of local steps takes."""
+        job, local = self.job, self.job.communication.local
+        assert local is not None
+        own = [self.passes[p] for p in job.layout.pieces(stage)]
+        calls = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
+        crowded = Crowded(self.law, self.of, job.communication.units)
+        alone = self.timeline.seconds + self.update_seconds(stage)
+        return averaging_rounds(job, local, crowded, calls, self.states(stage).parameters, alone)
 
     def _reduction_seconds(self, reduction: Reduction) -> float:
         return sum(self.of(op) for op in (*reduction.before, *reduction.links, *reduction.after))
