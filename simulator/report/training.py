@@ -78,6 +78,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         **({} if step.offloaded is not None else {"largest_micro_batch": largest_micro_batch(step)}),
         **({} if experts is None else {"experts": experts}),
         "memory_gb": memory_of(step),
+        "peak_memory_gb": max(stage["total"] for stage in memory_of(step)),
         "network": network_figures(step, result.scenario.network),
         "energy_kwh": energy / 3.6e6,
         "cost_usd": cost,

@@ -28,7 +28,7 @@ def run(layout: Layout, communication: Communication = PLAIN, *, batch: int = 8,
 def sent(found: Step) -> float:
     """Bytes a device sends for its replicas, in units of (d - 1)/d of its parameters' bytes in fp16."""
     own = found.states(0).parameters
-    kinds = ("weight_gathering", "gradient_reduction", "updated_weights")
+    kinds = ("weight_gathering", "gradient_reduction", "updated_weights", "outer_reduction")
     return sum(sent_by_kind(found, 0).get(k, 0.0) for k in kinds) / (own * 2 * (D - 1) / D)
 
 

@@ -1,4 +1,4 @@
-"""Averaging of local steps: replicas train alone and average their weights once a round, at its end or beside the next."""
+"""Rounds of local steps: replicas train alone and average weights once a round, at its end or beside the next."""
 
 from __future__ import annotations
 

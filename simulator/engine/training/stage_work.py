@@ -106,7 +106,7 @@ class WorkBuilder:
     def _updates(self, calls: Sequence[LayerCalls], size: float) -> Updates:
         """Buckets in the order of the forward pass; a layer needs the one that its last parameter is in."""
         each = [c.parameters for c in calls]
-        full = [p.full for p in buckets(each, size / self.job.formats.compute.bytes) if p.full]
+        full = [p.full for p in buckets(each, size / self.job.formats.stored.bytes) if p.full]
         ends = np.array(list(accumulate(full)))
         needed = [min(int(np.searchsorted(ends, end * (1.0 - 1e-9))), len(full) - 1) for end in accumulate(each)]
         gather: Callable[[float], Reduction] = self.exchange.updated_weights

@@ -234,7 +234,7 @@ class Step:
         if not job.layout.zero:
             return self.of(Collective("all_reduce", gradients, copies, stride))
         scatter = self.of(Collective("reduce_scatter", gradients, copies, stride))
-        weights = own * job.formats.compute.bytes
+        weights = own * job.formats.stored.bytes
         return scatter + self.of(Collective("all_gather", weights, copies, stride))
 
     @property
@@ -254,7 +254,7 @@ class Step:
     def update_seconds(self, stage: int) -> float:
         """Seconds of the optimiser on one device."""
         job, states = self.job, self.states(stage)
-        moved = job.optimizer.moved_beside(job.formats.compute) / FP32.bytes
+        moved = job.optimizer.moved_beside(job.formats.stored) / FP32.bytes
         seconds = self.of(Elementwise(states.updated, moved, 0.0, job.optimizer.flops, FP32))
         if not job.optimizer.iterations:
             return seconds

@@ -124,7 +124,7 @@ class UpdateTasks:
         return {
             "states": parameters * job.optimizer.states_beside(job.formats.compute),
             "gradients": parameters * job.formats.gradients.bytes,
-            "weights": parameters * job.formats.compute.bytes,
+            "weights": parameters * job.formats.stored.bytes,
         }
 
     def _device_seconds(self, parameters: float) -> float:
