@@ -70,7 +70,7 @@ class OffloadedStep:
             gradients = parameters * job.formats.gradients.bytes / (copies if zero >= 2 else 1)
             found[plan.gradients]["gradients"] = gradients
         found[plan.states]["optimizer"] = (
-            parameters * job.optimizer.states_beside(job.formats.compute) / (copies if zero >= 1 else 1)
+            parameters * job.optimizer.states_beside(job.formats.stored) / (copies if zero >= 1 else 1)
         )
         return found
 
