@@ -13,6 +13,7 @@ import numpy as np
 from simulator.assembly.communication import communication_of
 from simulator.assembly.layer_graph import layer_graph_of
 from simulator.assembly.stragglers import straggling_of
+from simulator.assembly.training_formats import formats_of, optimizer_of
 from simulator.assembly.training_run import RunResult, run_of
 from simulator.assembly.training_sites import SitesResult, sites_of
 from simulator.engine.streams import stream
@@ -34,14 +35,13 @@ from simulator.specs.settings import lay_over
 from simulator.specs.training import BatchSpec, GptSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
 from simulator.training_limits import largest
-from simulator.workloads.dtypes import dtype
 from simulator.workloads.generators.building import length_law
 from simulator.workloads.models import model
 from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.gpt import gpt
-from simulator.workloads.training.job import Formats, Job, Layout
+from simulator.workloads.training.job import Job, Layout
+from simulator.workloads.training.kept import NOTHING
 from simulator.workloads.training.layer_graph import LayerGraph
-from simulator.workloads.training.optimizers import optimizer
 from simulator.workloads.training.routing import Routing
 from simulator.workloads.transformer import Experts, FeedForward, Transformer
 from simulator.yaml_io import loads_yaml, read_text
@@ -96,6 +96,7 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
         refuse_beside("offload", {
             "communication": step.job.communication != PLAIN,
             f"optimizer {scenario.optimizer}": step.job.optimizer.iterations > 0,
+            "formats.kept": step.job.formats.kept != NOTHING,
         })  # fmt: skip
         step = _offloaded(step, scenario.offload, scenario.node)
     check_memory(step)
@@ -155,7 +156,6 @@ def lengths_of(batch: BatchSpec) -> tuple[int, ...]:
 
 def job_of(scenario: TrainingScenario) -> Job[Any]:
     """The job that a scenario describes."""
-    f = scenario.formats
     packed = scenario.batch.lengths is not None
     if packed:
         refuse_beside("sequences of different lengths", {
@@ -167,8 +167,8 @@ def job_of(scenario: TrainingScenario) -> Job[Any]:
         scenario.batch.micro,
         scenario.layout.data if packed else scenario.batch.global_size,
         Layout(**scenario.layout.model_dump()),
-        Formats(dtype(f.compute), dtype(f.activations), dtype(f.gradients)),
-        optimizer(scenario.optimizer),
+        formats_of(scenario.formats),
+        optimizer_of(scenario.optimizer, scenario.formats),
         scenario.recompute,
         scenario.fused_attention,
         scenario.dropout,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulator.policies.registry import build_policy
 from simulator.specs.training import BucketSpec, CommunicationSpec
 from simulator.workloads.dtypes import DType, dtype
-from simulator.workloads.training.communication import Communication, Shards, Transport
+from simulator.workloads.training.communication import Communication, LocalSteps, Shards, Transport
 
 
 def communication_of(spec: CommunicationSpec) -> Communication:
@@ -21,6 +21,8 @@ def communication_of(spec: CommunicationSpec) -> Communication:
             _format(transport.weights), _format(transport.secondary), _format(transport.gradients), transport.hop
         ),
         build_policy("compression", spec.compression.policy, spec.compression.options),
+        build_policy("tensor-overlap", spec.tensor.policy, spec.tensor.options),
+        None if spec.local is None else LocalSteps(spec.local.steps, spec.local.overlapped),
     )
 
 

@@ -82,7 +82,7 @@ def checkpoints_of(spec: RunSpec, step: Step, mtbf: float | None) -> Checkpoints
 def saved_bytes(step: Step) -> float:
     """Bytes of a checkpoint: weights and optimiser states of every parameter, once."""
     formats = step.job.formats
-    return step.parameters() * (formats.compute.bytes + step.job.optimizer.states_beside(formats.compute))
+    return step.parameters() * (formats.stored.bytes + step.job.optimizer.states_beside(formats.stored))
 
 
 def write_seconds(spec: RunSpec, step: Step) -> float:

@@ -49,7 +49,7 @@ def sites_of(spec: SitesSpec, step: Step) -> SitesResult:
     if spec.presence is not None:
         given = spec.presence
         state = step.parameters() * (
-            step.job.formats.compute.bytes + step.job.optimizer.states_beside(step.job.formats.compute)
+            step.job.formats.stored.bytes + step.job.optimizer.states_beside(step.job.formats.stored)
         )
         presence = Presence(given.stay_h * HOUR, given.absence_h * HOUR, given.timeout_s, state, given.live)
         count = given.days * DAY / (policy.period * sites.step)

@@ -79,7 +79,7 @@ def _all_gather(op: Collective, fabric: Fabric) -> Size:
     """Every device of a node brings its share from the other nodes over its own port, then they share it out."""
     local = fabric.inside_ranks(op.stride)
     if op.world <= local:
-        return ring_all_gather(op.message, op.world, fabric.inside)
+        return ring_all_gather(op.message, op.world, fabric.spanning(op.world, op.stride))
     inside = ring_all_gather(op.message, local, fabric.inside) if local > 1 else 0.0
     return inside + ring_all_gather(op.message / local, math.ceil(op.world / local), fabric.between)
 
@@ -90,7 +90,7 @@ def _all_reduce(op: Collective, fabric: Fabric) -> Size:
         nodes = math.ceil(op.world / local)
         gather = ring_all_gather(op.message, local, fabric.inside) if local > 1 else 0.0
         return 2 * gather + _flat_all_reduce(op.message / local, nodes, fabric.between, False)
-    return _flat_all_reduce(op.message, op.world, fabric.inside, fabric.one_shot)
+    return _flat_all_reduce(op.message, op.world, fabric.spanning(op.world, op.stride), fabric.one_shot)
 
 
 def _flat_all_reduce(message: Size, world: int, link: Link, one_shot: bool) -> Size:

@@ -19,7 +19,8 @@ class Fabric:
 
     `one_shot` says whether every device reaches every other at full speed (a switch), which the one-shot
     all-reduce needs. `host` joins a device to host memory. `peer_links` are the separate links to other devices of the
-    node that share a device's bandwidth inside (1: one port for all).
+    node that share a device's bandwidth inside (1: one port for all). Of a node's devices the `nearest_devices` of one
+    package may have a link of their own, `nearest`.
     """
 
     inside: Link
@@ -28,6 +29,8 @@ class Fabric:
     one_shot: bool
     host: Link
     peer_links: int = 1
+    nearest: Link | None = None
+    nearest_devices: int = 1
 
     def inside_ranks(self, stride: int) -> int:
         """Ranks of a group that share a node, if its ranks are `stride` devices apart."""
@@ -35,6 +38,8 @@ class Fabric:
 
     def spanning(self, world: int, stride: int = 1) -> Link:
         """The slowest link that a group of `world` devices, `stride` apart, has to use."""
+        if self.nearest is not None and world <= self.nearest_devices // stride:
+            return self.nearest
         return self.inside if world <= self.inside_ranks(stride) else self.between
 
 
@@ -44,7 +49,16 @@ def fabric_of(device: Device, node: Node | None) -> Fabric:
         switched = node.topology == "switch"
         host = link(node.host.link)
         peers = node.devices_per_node - 1 if node.topology == "mesh" else 1
-        return Fabric(link(node.scale_up), link(node.scale_out), node.devices_per_node, switched, host, max(peers, 1))
+        return Fabric(
+            link(node.scale_up),
+            link(node.scale_out),
+            node.devices_per_node,
+            switched,
+            host,
+            max(peers, 1),
+            link(node.nearest) if node.nearest else None,
+            node.nearest_devices,
+        )
     host = link(device.links.get("host", DEFAULT_HOST))
     scale_up = device.links.get("scale_up")
     inside = link(scale_up) if scale_up else host

@@ -34,7 +34,8 @@ class Node:
 
     `scale_up` names the link of one device inside the group and `topology` how those links join the devices;
     `scale_out` names the network link of one device to other nodes; `nvlink_sharp` says that the switch sums in
-    the network. Links are names of `links.yaml`.
+    the network. Devices that share a package, `nearest_devices` of them, may be joined by a faster link, `nearest`.
+    Links are names of `links.yaml`.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Node:
     source: str
     nvlink_sharp: bool = False
     notes: str = ""
+    nearest: str = ""
+    nearest_devices: int = 1
 
 
 def node(name_or_path: str | Path) -> Node:
@@ -81,11 +84,14 @@ def _packaged(name: str) -> Node:
 def _read(path: Path) -> Node:
     fields = Fields.load(path)
     fields.only(
-        ("name", "device", "devices_per_node", "scale_up", "scale_out", "host", "source"), ("nvlink_sharp", "notes")
+        ("name", "device", "devices_per_node", "scale_up", "scale_out", "host", "source"),
+        ("nvlink_sharp", "notes", "nearest"),
     )
     scale_up, host = fields.fields("scale_up"), fields.fields("host")
     scale_up.only(("link", "topology"))
     host.only(("cpu", "memory", "link"), ("uplinks",))
+    nearest = fields.fields("nearest")
+    nearest.only(("link", "devices") if "nearest" in fields else ())
     return Node(
         name=fields.text("name"),
         device=fields.text("device"),
@@ -102,4 +108,6 @@ def _read(path: Path) -> Node:
         source=fields.text("source"),
         nvlink_sharp=fields.flag("nvlink_sharp", False),
         notes=fields.text("notes", ""),
+        nearest=nearest.text("link", choices=link_names()) if "nearest" in fields else "",
+        nearest_devices=nearest.whole("devices") if "nearest" in fields else 1,
     )

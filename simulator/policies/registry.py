@@ -197,6 +197,11 @@ POLICIES: dict[str, dict[str, str]] = {
         "planned": "simulator.policies.paths:Planned",
         "minimal-splitting": "simulator.policies.paths:MinimalSplitting",
     },
+    "tensor-overlap": {
+        "serial": "simulator.policies.tensor_overlap:Serial",
+        "tiles": "simulator.policies.tensor_overlap:Tiles",
+        "half-batches": "simulator.policies.tensor_overlap:HalfBatches",
+    },
     "compression": {
         "none": "simulator.policies.compression:NoCompression",
         "one-bit-adam": "simulator.policies.compression:OneBitAdam",

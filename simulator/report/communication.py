@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from simulator.engine.training.crowded import Crowded
+from simulator.engine.training.outer import KIND, averaging
 from simulator.engine.training.step import Step
+from simulator.engine.training.tensor_overlap import Overlapped, TensorPasses
 from simulator.policies.compression import NO_COMPRESSION
 from simulator.report.sequences import computed, exchanged
 from simulator.workloads.operators import Call, Collective, Rounds
@@ -23,7 +26,7 @@ def communication_figures(step: Step, stage: int) -> dict[str, Any]:
     `crowding_s` is what computation loses beside collectives. Where compression begins after a warm-up, `mean_step_s`
     is the mean over a run.
     """
-    seconds = {"exposed_s": _exposed(step, stage), "hidden_s": {}, "bubble_s": {}}
+    seconds: dict[str, dict[str, float]] = {"exposed_s": _exposed(step, stage), "hidden_s": {}, "bubble_s": {}}
     crowding = recasting = 0.0
     if step.exchanging:
         lane = step.exchanging[stage]
@@ -32,21 +35,54 @@ def communication_figures(step: Step, stage: int) -> dict[str, Any]:
         seconds["hidden_s"] = lane.streams.seconds("hidden")
         seconds["bubble_s"] = lane.streams.seconds("waiting")
         crowding, recasting = lane.streams.slowed, lane.recasting
+    if step.job.communication.local is not None and step.job.layout.holders > 1:
+        rounds = step.averaging(stage)
+        seconds["exposed_s"][KIND], seconds["hidden_s"][KIND] = rounds.exposed, rounds.hidden
+        crowding += rounds.slowed
+    tensor = tensor_overlap(step, stage)
+    if tensor is not None:
+        seconds["exposed_s"]["tensor_parallel"], seconds["hidden_s"]["tensor_parallel"] = tensor.exposed, tensor.hidden
+        crowding += tensor.slowed
     sent = {kind: value / 1e9 for kind, value in sent_by_kind(step, stage).items()}
     return {
         "sent_gb_per_device": sent | {"total": sum(sent.values())},
         **{name: values | {"total": sum(values.values())} for name, values in seconds.items()},
         "crowding_s": crowding,
         "recasting_s": recasting,
+        **_reduced_products(step, stage),
         **_warm_up(step),
     }
+
+
+def tensor_overlap(step: Step, stage: int) -> Overlapped | None:
+    """A stage's passes of a step in which tensor-parallel collectives overlap with products, None without."""
+    passes = step.tensor_passes
+    if passes is None:
+        return None
+    found = [o for p in step.job.layout.pieces(stage) for o in (passes.forward(p), passes.backward(p, weights=True))]
+    n = step.job.micro_batches
+    return Overlapped(
+        *(n * sum(getattr(o, name) for o in found) for name in ("seconds", "exposed", "hidden", "slowed"))
+    )
+
+
+def _reduced_products(step: Step, stage: int) -> dict[str, float]:
+    """Where whole micro-batches are computed, seconds of products whose results are summed, and of their sums."""
+    communication, layout = step.job.communication, step.job.layout
+    if layout.tensor == 1 or layout.context > 1 or layout.expert > 1 or communication.tensor.parts > 1:
+        return {}
+    passes = step.tensor_passes or TensorPasses(step.job, Crowded(step.law, step.of, 0.0))
+    found = sum(passes.reduced_products(p) for p in layout.pieces(stage))
+    return {"reduced_products_s": step.job.micro_batches * found}
 
 
 def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
     """Bytes that one device of a stage puts on links in a step."""
     found = _of_passes(step, stage)
     exchange, own = step.exchange, step.states(stage).parameters
-    times = step.job.micro_batches
+    times, local = step.job.micro_batches, step.job.communication.local
+    if local is not None and step.job.layout.holders > 1:
+        return found | {KIND: sent_bytes(averaging(step.job, own)) / local.steps}
     if step.job.layout.holders > 1 and not step.all_after:
         moves = (
             ("weight_gathering", exchange.forward_weights(own).links, times),
@@ -107,7 +143,7 @@ def _warm_up(step: Step) -> dict[str, float]:
     if not share:
         return {}
     plain = replace(communication, compression=NO_COMPRESSION)
-    before = Step(replace(step.job, communication=plain), step.law, step.schedule, network=step.network).step_seconds
+    before = replace(step, job=replace(step.job, communication=plain)).step_seconds
     return {
         "warm_up_share": share,
         "warm_up_step_s": before,

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
-from simulator.report.communication import communication_figures, print_communication
+from simulator.report.communication import communication_figures, print_communication, tensor_overlap
 from simulator.report.network import network_figures, network_line
 from simulator.report.offload import (
     copy_figures,
@@ -78,6 +78,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         **({} if step.offloaded is not None else {"largest_micro_batch": largest_micro_batch(step)}),
         **({} if experts is None else {"experts": experts}),
         "memory_gb": memory_of(step),
+        "peak_memory_gb": max(stage["total"] for stage in memory_of(step)),
         "network": network_figures(step, result.scenario.network),
         "energy_kwh": energy / 3.6e6,
         "cost_usd": cost,
@@ -148,6 +149,9 @@ def breakdown(step: Step) -> dict[str, float]:
     waiting = sum(busy.get(name, 0.0) for name in links)
     if waiting > 0.0 and hidden > 0.0:
         busy |= {name: busy[name] * (1.0 - hidden / waiting) for name in links if name in busy}
+    tensor = tensor_overlap(step, stage)
+    if tensor is not None:
+        busy["tensor_parallel"] += tensor.seconds - sum(busy.values())
     if step.exchanging:
         busy |= step.exchanging[stage].within
     reduction, update = step.tails[stage] + step.reduce_seconds(stage), step.update_seconds(stage)

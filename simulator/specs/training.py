@@ -70,12 +70,34 @@ class LayoutSpec(Part):
     count_ends: bool = False
 
 
+class KeptSpec(Part):
+    """Formats of activations kept for the backward pass, by what keeps them; none given: that of all activations."""
+
+    products: str | None = None
+    norms: str | None = None
+    activations: str | None = None
+    attention: str | None = None
+
+
+class AdamSpec(Part):
+    """Adam with its states in formats of one's own; no `master`: weights are updated as they are stored."""
+
+    master: str | None = "fp32"
+    first: str = "fp32"
+    second: str = "fp32"
+
+
 class TrainingFormatsSpec(Part):
-    """Number formats: of matrix products, of activations kept and passed on, of gradients accumulated and reduced."""
+    """Number formats: of matrix products, of activations kept and passed on, of gradients accumulated and reduced.
+
+    `weights` is that of the weights as they are stored, none given as in products; `kept` of some activations kept.
+    """
 
     compute: str = "bf16"
     activations: str = "bf16"
     gradients: str = "fp32"
+    weights: str | None = None
+    kept: KeptSpec = KeptSpec()
 
     @model_validator(mode="after")
     def _known(self) -> TrainingFormatsSpec:
@@ -173,6 +195,20 @@ class CompressionSpec(Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class TensorOverlapSpec(Part):
+    """How products and tensor-parallel collectives overlap, by name or `module:Class`, and the policy's options."""
+
+    policy: str = "serial"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class LocalStepsSpec(Part):
+    """Steps that replicas train alone before they average weights; `overlapped` beside the next round of them."""
+
+    steps: Count
+    overlapped: bool = False
+
+
 class CommunicationSpec(Part):
     """How replicas exchange weights and gradients.
 
@@ -187,6 +223,8 @@ class CommunicationSpec(Part):
     shards: ShardsSpec | None = None
     transport: TransportSpec = TransportSpec()
     compression: CompressionSpec = CompressionSpec()
+    tensor: TensorOverlapSpec = TensorOverlapSpec()
+    local: LocalStepsSpec | None = None
 
 
 def _model_kind(given: object) -> str:
@@ -219,7 +257,7 @@ class TrainingScenario(Part):
     batch: BatchSpec
     layout: LayoutSpec = LayoutSpec()
     formats: TrainingFormatsSpec = TrainingFormatsSpec()
-    optimizer: str = "adam"
+    optimizer: str | AdamSpec = "adam"
     recompute: Literal["none", "selective", "full"] = "none"
     fused_attention: bool = True
     dropout: bool = False

@@ -13,7 +13,7 @@ from simulator.policies.pipeline import ZeroBubble
 from simulator.report.communication import communication_figures, sent_by_kind
 from simulator.report.training import breakdown
 from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.training.communication import PLAIN, Communication, Shards, Transport
+from simulator.workloads.training.communication import PLAIN, Communication, LocalSteps, Shards, Transport
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job, step
 
@@ -28,7 +28,7 @@ def run(layout: Layout, communication: Communication = PLAIN, *, batch: int = 8,
 def sent(found: Step) -> float:
     """Bytes a device sends for its replicas, in units of (d - 1)/d of its parameters' bytes in fp16."""
     own = found.states(0).parameters
-    kinds = ("weight_gathering", "gradient_reduction", "updated_weights")
+    kinds = ("weight_gathering", "gradient_reduction", "updated_weights", "outer_reduction")
     return sum(sent_by_kind(found, 0).get(k, 0.0) for k in kinds) / (own * 2 * (D - 1) / D)
 
 
@@ -144,3 +144,26 @@ def test_weight_gradients_that_run_apart_are_reduced_when_the_last_of_them_are_t
 def test_what_does_not_go_together_is_refused(layout: Layout, communication: Communication, message: str) -> None:
     with pytest.raises(InputError, match=message):
         run(layout, communication)
+
+
+@pytest.mark.parametrize(("steps", "overlapped"), [(1, False), (6, False), (6, True)])
+def test_local_steps_average_once_a_round(steps: int, overlapped: bool) -> None:
+    """A round of local steps and one all-reduce after them; beside them it costs nothing where it is shorter."""
+    local = LocalSteps(steps, overlapped)
+    found = run(Layout(data=D), Communication(units=0.0, local=local), micro=4, batch=4 * D)
+    averaging, every_step = found.averaging(0), run(Layout(data=D), micro=4, batch=4 * D)
+    whole = every_step.reduce_seconds(0)
+    assert averaging.exposed + averaging.hidden == pytest.approx(whole / steps)
+    assert averaging.exposed == pytest.approx(0.0 if overlapped else whole / steps)
+    alone = found.timeline.seconds + found.update_seconds(0)
+    assert found.step_seconds == pytest.approx(alone + averaging.added)
+    assert sent(found) == pytest.approx(2.0 / steps)
+
+
+def test_an_average_longer_than_its_round_is_exposed_by_the_rest() -> None:
+    found = run(Layout(data=D), Communication(units=0.0, local=LocalSteps(1, overlapped=True)))
+    whole = run(Layout(data=D)).reduce_seconds(0)
+    averaging = found.averaging(0)
+    computing = found.timeline.seconds + found.update_seconds(0) + averaging.slowed
+    assert averaging.exposed == pytest.approx(max(0.0, whole - computing))
+    assert averaging.hidden + averaging.exposed == pytest.approx(whole)

@@ -48,7 +48,7 @@ def gathered_bytes(step: Step, pieces: Sequence[int]) -> float:
     if max(shards.weights, shards.backward) == 1:
         return 0.0
     largest = max(layer.parameters for p in pieces for layer in chunk_layer_calls(step.job, p))
-    return (1 + communication.prefetch) * largest * step.job.formats.compute.bytes
+    return (1 + communication.prefetch) * largest * step.job.formats.stored.bytes
 
 
 def activations_over_time(step: Step, stage: int) -> tuple[Floats, Floats]:

@@ -2,88 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 
 from simulator.engine.training.buckets import Piece, buckets
+from simulator.engine.training.crowded import Crowded
 from simulator.engine.training.exchanging import LayerPass, Move, StageWork, Updates
-from simulator.engine.training.streams import Segment, Transfer
-from simulator.hardware.device import Device
-from simulator.hardware.law import TimingLaw
-from simulator.hardware.links import Link
-from simulator.hardware.partition import part_of
+from simulator.engine.training.streams import Segment
 from simulator.policies.compression import Reduction
-from simulator.workloads.operators import AnyOperator, Call, Collective
+from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.layer_work import LayerCalls, chunk_layer_calls
 from simulator.workloads.training.replica_exchange import Exchange
 
-# Of each byte that a device sends in a collective its memory reads what arrived and its own, and takes the result
-# (T3, arXiv:2401.16677, section 2.4).
-ACCESSES = 3.0
-
-
-@dataclass(frozen=True)
-class Crowded:
-    """Times operators alone and beside collectives inside a node (level 0) and between nodes (level 1).
-
-    `alone` gives the seconds of an operator with the device and the links to itself. Collectives' kernels hold `units`
-    of the device, half of it at most.
-    """
-
-    law: TimingLaw
-    alone: Callable[[AnyOperator], float]
-    units: float
-    _timed: dict[tuple[int, AnyOperator], float] = field(default_factory=dict, repr=False, compare=False)
-
-    @cached_property
-    def laws(self) -> tuple[TimingLaw, ...]:
-        """Of what collectives of each level leave of the device."""
-        fabric = self.law.fabric
-        return tuple(replace(self.law, device=self._left(link)) for link in (fabric.inside, fabric.between))
-
-    def segment(self, operators: Iterable[AnyOperator]) -> Segment:
-        """Operators one after the other."""
-        return self.calls(Call("", op) for op in operators)
-
-    def calls(self, calls: Iterable[Call]) -> Segment:
-        alone, beside = 0.0, [0.0] * len(self.laws)
-        for call in calls:
-            alone += self.alone(call.op) * call.count
-            for level in range(len(beside)):
-                beside[level] += self._beside(level, call.op) * call.count
-        return Segment(alone, tuple(beside))
-
-    def transfer(self, kind: str, link: Collective) -> Transfer:
-        within = link.world <= self.law.fabric.inside_ranks(link.stride)
-        return Transfer(kind, self.alone(link), 0 if within else 1)
-
-    def _beside(self, level: int, op: AnyOperator) -> float:
-        """Collectives between products go over links of their own, and take as long."""
-        if op.kind == "collective":
-            return self.alone(op)
-        if (level, op) not in self._timed:
-            self._timed[level, op] = float(np.asarray(self.laws[level].seconds(op)))
-        return self._timed[level, op]
-
-    def _left(self, link: Link) -> Device:
-        device = self.law.device
-        held = min(self.units / device.units.get("sm", self.units * 2.0 or 1.0), 0.5)
-        drawn = min(ACCESSES * link.bandwidth * link.efficiency / device.memory_bandwidth, 0.5)
-        return part_of(device, 1.0 - held, 1.0 - drawn)
-
 
 @dataclass(frozen=True)
 class WorkBuilder:
-    """Builds the work of a job's stages. `splits`: gradients of weights are passes of their own."""
+    """Builds the work of a job's stages. `splits`: gradients of weights are passes of their own.
+
+    `segment` times one layer's operators of a pass.
+    """
 
     job: Job
     crowded: Crowded
     splits: bool
+    segment: Callable[[Sequence[Call]], Segment]
 
     def stage(self, stage: int) -> StageWork:
         """All passes of one stage."""
@@ -107,23 +54,21 @@ class WorkBuilder:
 
     def _forward(self, calls: Sequence[LayerCalls]) -> tuple[LayerPass, ...]:
         gather = self.exchange.forward_weights
-        return tuple(
-            LayerPass(self._gather(gather(c.parameters)), ((self.crowded.calls(c.forward), None),)) for c in calls
-        )
+        return tuple(LayerPass(self._gather(gather(c.parameters)), ((self.segment(c.forward), None),)) for c in calls)
 
     def _backward(self, calls: Sequence[LayerCalls], last: bool, *, apart: bool) -> tuple[LayerPass, ...]:
         """From the last layer to the first; gradients of weights with those of inputs, unless they are apart."""
         order = list(reversed(calls))
         gathers = [self._gather(self.exchange.backward_weights(c.parameters)) for c in order]
         if apart:
-            segments = [self.crowded.calls(c.backward) for c in order]
+            segments = [self.segment(c.backward) for c in order]
             return tuple(LayerPass(g, ((s, None),)) for g, s in zip(gathers, segments, strict=True))
-        segments = [self.crowded.calls((*c.backward, *c.weights)) for c in order]
+        segments = [self.segment((*c.backward, *c.weights)) for c in order]
         return self._reducing(order, segments, gathers, last)
 
     def _weights(self, calls: Sequence[LayerCalls], last: bool) -> tuple[LayerPass, ...]:
         order = list(reversed(calls))
-        return self._reducing(order, [self.crowded.calls(c.weights) for c in order], [None] * len(order), last)
+        return self._reducing(order, [self.segment(c.weights) for c in order], [None] * len(order), last)
 
     def _reducing(
         self, order: Sequence[LayerCalls], segments: Sequence[Segment], gathers: Sequence[Move | None], last: bool
@@ -133,7 +78,7 @@ class WorkBuilder:
         found: list[list[tuple[Segment, Move | None]]] = [[] for _ in order]
         for piece in self._pieces(each):
             move = self._reduce(piece.full, last) if piece.full else None
-            found[piece.layer].append((_share(segments[piece.layer], piece.share), move))
+            found[piece.layer].append((segments[piece.layer].part(piece.share), move))
         return tuple(LayerPass(g, tuple(pieces)) for g, pieces in zip(gathers, found, strict=True))
 
     def _pieces(self, parameters: Sequence[float]) -> list[Piece]:
@@ -161,7 +106,7 @@ class WorkBuilder:
     def _updates(self, calls: Sequence[LayerCalls], size: float) -> Updates:
         """Buckets in the order of the forward pass; a layer needs the one that its last parameter is in."""
         each = [c.parameters for c in calls]
-        full = [p.full for p in buckets(each, size / self.job.formats.compute.bytes) if p.full]
+        full = [p.full for p in buckets(each, size / self.job.formats.stored.bytes) if p.full]
         ends = np.array(list(accumulate(full)))
         needed = [min(int(np.searchsorted(ends, end * (1.0 - 1e-9))), len(full) - 1) for end in accumulate(each)]
         gather: Callable[[float], Reduction] = self.exchange.updated_weights
@@ -180,7 +125,3 @@ def _joined(moves: Sequence[Move]) -> Move:
 def _sum(segments: Sequence[Segment]) -> Segment:
     beside = zip(*(s.beside for s in segments), strict=True)
     return Segment(sum(s.seconds for s in segments), tuple(sum(column) for column in beside))
-
-
-def _share(segment: Segment, share: float) -> Segment:
-    return Segment(segment.seconds * share, tuple(b * share for b in segment.beside))

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.engine.training.crowded import Crowded
 from simulator.engine.training.exchanging import Exchanging
 from simulator.engine.training.offloading.copies import Copies, CopyPlan
+from simulator.engine.training.outer import KIND, Averaging, averaging_rounds
 from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
-from simulator.engine.training.stage_work import Crowded, WorkBuilder
+from simulator.engine.training.stage_work import WorkBuilder
+from simulator.engine.training.tensor_overlap import TensorPasses, part_of_micro_batch
 from simulator.errors import refuse_beside
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.rounds import rounds_seconds
 from simulator.policies.compression import Reduction
 from simulator.policies.pipeline.schedule import Pass, Schedule
+from simulator.policies.tensor_overlap import SERIAL
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise, Rounds
 from simulator.workloads.training.chunks import chunks_of
@@ -79,17 +83,34 @@ class Step:
             found = {key: seconds(p) for key, p in known.items()}
             return [found[id(p)] for p in self.passes]
 
-        forward = each(lambda p: self.seconds(p.forward))
-        inputs = each(lambda p: self.seconds(p.recompute) + self.seconds(p.inputs))
         weights = each(lambda p: self.seconds(p.weights))
-        if not self.schedule.splits:
-            inputs = [a + b for a, b in zip(inputs, weights, strict=True)]
+        if self.tensor_passes is None:
+            forward = each(lambda p: self.seconds(p.forward))
+            inputs = each(lambda p: self.seconds(p.recompute) + self.seconds(p.inputs))
+            if not self.schedule.splits:
+                inputs = [a + b for a, b in zip(inputs, weights, strict=True)]
+        else:
+            tensor, apart = self.tensor_passes, self.schedule.splits
+            forward = [tensor.forward(p).seconds for p in range(len(self.passes))]
+            inputs = [tensor.backward(p, weights=not apart).seconds for p in range(len(self.passes))]
         links = each(lambda p: self.link_seconds(p.forward))
         back = each(lambda p: self.link_seconds((*p.recompute, *p.inputs, *p.weights)))
         return PassSeconds(
             forward, inputs, weights, self.send_seconds, not self.job.overlap_sends, forward_links=links,
             backward_links=back,
         )  # fmt: skip
+
+    @cached_property
+    def tensor_passes(self) -> TensorPasses | None:
+        """Passes whose collectives overlap with their products; None where they take turns."""
+        job, policy = self.job, self.job.communication.tensor
+        if policy == SERIAL or job.layout.tensor == 1:
+            return None
+        refuse_beside("communication.tensor", {
+            "layout.context above 1": job.layout.context > 1, "experts": job.layout.expert > 1,
+            "a schedule that runs passes in pairs": self._paired,
+        })  # fmt: skip
+        return TensorPasses(job, Crowded(self.law, self.of, policy.units, policy.accesses))
 
     @property
     def timeline(self) -> Timeline:
@@ -122,7 +143,9 @@ class Step:
         bucketed = communication.gradient_bucket is not None or communication.weight_bucket is not None
         if job.layout.holders == 1 or self.all_after or not (sharded or bucketed):
             return ()
-        builder = WorkBuilder(job, Crowded(self.law, self.of, communication.units), self.schedule.splits)
+        crowded = Crowded(self.law, self.of, communication.units)
+        segment = crowded.calls if self.tensor_passes is None else self.tensor_passes.layer
+        builder = WorkBuilder(part_of_micro_batch(job), crowded, self.schedule.splits, segment)
         return tuple(Exchanging(builder.stage(s), order) for s, order in enumerate(self.orders))
 
     @property
@@ -174,12 +197,24 @@ class Step:
             return {}
         if self.all_after:
             return {"gradient_reduction": self._all_at_end(states)}
+        if job.communication.local is not None:
+            return {KIND: self.averaging(stage).added}
         found = {}
         if job.communication.gradient_bucket is None:
             found["gradient_reduction"] = self._reduction_seconds(self.exchange.step_gradients(states.parameters))
         if job.communication.weight_bucket is None:
             found["updated_weights"] = self._reduction_seconds(self.exchange.updated_weights(states.parameters))
         return found
+
+    def averaging(self, stage: int) -> Averaging:
+        """What averaging weights once a round of local steps takes."""
+        job, local = self.job, self.job.communication.local
+        assert local is not None
+        own = [self.passes[p] for p in job.layout.pieces(stage)]
+        calls = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
+        crowded = Crowded(self.law, self.of, job.communication.units)
+        alone = self.timeline.seconds + self.update_seconds(stage)
+        return averaging_rounds(job, local, crowded, calls, self.states(stage).parameters, alone)
 
     def _reduction_seconds(self, reduction: Reduction) -> float:
         return sum(self.of(op) for op in (*reduction.before, *reduction.links, *reduction.after))
@@ -199,7 +234,7 @@ class Step:
         if not job.layout.zero:
             return self.of(Collective("all_reduce", gradients, copies, stride))
         scatter = self.of(Collective("reduce_scatter", gradients, copies, stride))
-        weights = own * job.formats.compute.bytes
+        weights = own * job.formats.stored.bytes
         return scatter + self.of(Collective("all_gather", weights, copies, stride))
 
     @property
@@ -219,7 +254,7 @@ class Step:
     def update_seconds(self, stage: int) -> float:
         """Seconds of the optimiser on one device."""
         job, states = self.job, self.states(stage)
-        moved = job.optimizer.moved_beside(job.formats.compute) / FP32.bytes
+        moved = job.optimizer.moved_beside(job.formats.stored) / FP32.bytes
         seconds = self.of(Elementwise(states.updated, moved, 0.0, job.optimizer.flops, FP32))
         if not job.optimizer.iterations:
             return seconds

@@ -20,6 +20,10 @@ class Segment:
     seconds: float
     beside: tuple[float, ...]
 
+    def part(self, share: float) -> Segment:
+        """A share of it."""
+        return Segment(self.seconds * share, tuple(b * share for b in self.beside))
+
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
@@ -28,6 +32,10 @@ class Transfer:
     kind: str
     seconds: float
     level: int = 0
+
+    def part(self, share: float) -> Transfer:
+        """A share of it."""
+        return Transfer(self.kind, self.seconds * share, self.level)
 
 
 class Streams:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from simulator.errors import InputError, refuse_beside
 from simulator.policies.compression import NO_COMPRESSION, Compression
+from simulator.policies.tensor_overlap import SERIAL, TensorOverlap
 from simulator.workloads.dtypes import DType
 
 
@@ -58,13 +59,25 @@ class Transport:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalSteps:
+    """So many `steps` that every replica trains alone, after which weights are averaged.
+
+    `overlapped`: the average of a round is formed beside the next one, and applied a round late (CO2).
+    """
+
+    steps: int
+    overlapped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Communication:
     """Exchange between replicas.
 
     `gradient_bucket` and `weight_bucket` are bytes: gradients are reduced in such buckets beside the last backward
     passes, updated weights gathered beside the next forward passes; None: all at the end. `prefetch` layers' weights
     are gathered ahead where they are sharded. The kernels of collectives take `units` of the device's units while
-    they run.
+    they run. `tensor` says how products and the collectives of tensor parallelism overlap. With `local`
+    steps gradients are not reduced at all.
     """
 
     gradient_bucket: float | None = None
@@ -74,6 +87,8 @@ class Communication:
     shards: Shards | None = None
     transport: Transport = Transport()
     compression: Compression = NO_COMPRESSION
+    tensor: TensorOverlap = SERIAL
+    local: LocalSteps | None = None
 
     def shards_of(self, zero: int, replicas: int) -> Shards:
         """As given, else as the ZeRO level says."""
@@ -89,6 +104,15 @@ class Communication:
             raise InputError("communication.shards beside layout.zero: both say what is sharded, leave one out")
         shards = self.shards_of(zero, replicas)
         shards.check(replicas)
+        if self.local is not None:
+            refuse_beside(
+                "communication.local",
+                {
+                    "sharded states": shards.optimizer > 1,
+                    "communication.overlap_gradients": self.gradient_bucket is not None,
+                    "communication.compression": self.compression.name != "none",
+                },
+            )
         if self.compression.name != "none":
             refuse_beside(
                 f"{self.compression.name} compression",

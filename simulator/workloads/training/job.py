@@ -11,6 +11,7 @@ from simulator.errors import InputError, refuse_beside
 from simulator.workloads.dtypes import DTYPES, DType
 from simulator.workloads.training.communication import PLAIN, Communication
 from simulator.workloads.training.context import ContextPlan
+from simulator.workloads.training.kept import NOTHING, Kept
 from simulator.workloads.training.optimizers import ADAM, Optimizer
 from simulator.workloads.training.routing import EVEN, Routing
 from simulator.workloads.transformer import Experts, Transformer
@@ -23,12 +24,19 @@ class Formats:
     """Number formats of mixed-precision training.
 
     `compute` is that of matrix products, `activations` of what is kept and passed on, `gradients` of what is
-    accumulated and reduced. The optimiser keeps its own copies.
+    accumulated and reduced, `weights` of the weights as they are stored, that of products if None. The optimiser keeps
+    its own copies. `kept` are other formats for some of the activations kept.
     """
 
     compute: DType = DTYPES["bf16"]
     activations: DType = DTYPES["bf16"]
     gradients: DType = DTYPES["fp32"]
+    weights: DType | None = None
+    kept: Kept = NOTHING
+
+    @property
+    def stored(self) -> DType:
+        return self.weights or self.compute
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,8 @@ class Job(Generic[Model_co]):
     def check(self) -> None:
         """Raise `InputError` naming the first number that does not divide what it splits."""
         layout, model = self.layout, self.model
+        if self.formats.kept != NOTHING:
+            refuse_beside("formats.kept", {"backward_chunk": self.backward_chunk is not None})
         self.communication.check(layout.zero, layout.holders, experts=layout.expert > 1)
         if self.global_batch % (self.micro_batch * layout.data):
             raise InputError(

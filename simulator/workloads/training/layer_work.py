@@ -15,15 +15,21 @@ from simulator.workloads.training.states import chunk_parameters
 
 @dataclass(frozen=True, slots=True)
 class LayerCalls:
-    """Operators of one layer of a micro-batch; `backward` recomputes first and leaves `weights` to the last.
+    """Operators of one layer of a micro-batch; gradients of `inputs` are in the order of the forward pass.
 
     The first layer brings the embedding, the last the head and the loss.
     """
 
     forward: tuple[Call, ...]
-    backward: tuple[Call, ...]
+    recompute: tuple[Call, ...]
+    inputs: tuple[Call, ...]
     weights: tuple[Call, ...]
     parameters: float
+
+    @property
+    def backward(self) -> tuple[Call, ...]:
+        """The layer computed again, and the gradients of its inputs in the order in which they come."""
+        return (*self.recompute, *reversed(self.inputs))
 
 
 def chunk_layer_calls(job: Job[Any], chunk: int) -> list[LayerCalls]:
@@ -45,6 +51,6 @@ def chunk_layer_calls(job: Job[Any], chunk: int) -> list[LayerCalls]:
             if number == count - 1 and number and chunk == 0:
                 # the same device has a tied embedding already
                 parameters -= chunks_of(job).tied
-            known[key] = LayerCalls(passes.forward, (*passes.recompute, *passes.inputs), passes.weights, parameters)
+            known[key] = LayerCalls(passes.forward, passes.recompute, passes.inputs, passes.weights, parameters)
         found.append(known[key])
     return found

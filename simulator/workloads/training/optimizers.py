@@ -65,3 +65,16 @@ def optimizer(name: str) -> Optimizer:
     if name not in OPTIMIZERS:
         raise unknown_name("optimizer", name, OPTIMIZERS)
     return OPTIMIZERS[name]
+
+
+def adam_in(*, master: DType | None, first: DType, second: DType, gradients: DType, weights: DType) -> Optimizer:
+    """Adam with its states in these formats; without a `master` copy weights are updated as they are stored.
+
+    COAT (arXiv:2410.19313, section 4) keeps both moments in FP8 with a scale for each group of 128. Moments narrower
+    than fp32 are converted as they are read and written. Weights in fp32 are their own master copy.
+    """
+    master = weights if weights.name == "fp32" else master
+    states = first.bytes + second.bytes + (0.0 if master is None else master.bytes)
+    moved = gradients.bytes + 2.0 * states + HALF + (weights.bytes if master is None else 0.0)
+    converted = sum(8.0 for d in (first, second) if d.bytes < MASTER)
+    return Optimizer("adam", states, moved, 12.0 + converted, "Kingma and Ba, arXiv:1412.6980, formats as given")

@@ -10,6 +10,7 @@ from simulator.workloads.operators import AnyOperator, Call
 from simulator.workloads.training.block import Block, LayerBlocks
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.job import Job
+from simulator.workloads.training.kept import NOTHING, kept_as
 from simulator.workloads.training.streamed import in_pieces, pieces_of
 
 
@@ -37,7 +38,7 @@ def passes_of(job: Job[Any], chunk: int, lengths: tuple[int, ...] = ()) -> Passe
     """
     chunks = chunks_of(job, lengths)
     layers, ends = chunks.layers(chunk), chunks.ends(chunk)
-    inside = [(block, layer.count) for layer in layers for block in layer.blocks]
+    inside = [(_kept(job, block), layer.count) for layer in layers for block in layer.blocks]
     every = [*inside, *((block, 1) for block in ends)]
     streamed = _streamed(job, inside)
     back = [*streamed, *((block, 1) for block in ends)]
@@ -73,6 +74,11 @@ def _streamed(job: Job[Any], blocks: list[tuple[Block, int]]) -> list[tuple[Bloc
 def _saved(job: Job[Any], layer: LayerBlocks) -> float:
     """Bytes of a layer that is formed again, or of one piece of it."""
     return sum(block.saved for block, _ in _streamed(job, [(block, 1) for block in layer.blocks]))
+
+
+def _kept(job: Job, block: Block) -> Block:
+    f = job.formats
+    return block if f.kept == NOTHING else kept_as(block, f.kept, f.activations, f.compute, f.stored)
 
 
 def _entering(inside: Iterable[tuple[Block, int]]) -> Iterator[float]:

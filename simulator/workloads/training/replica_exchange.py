@@ -70,7 +70,7 @@ class Exchange:
         shards = self.shards
         world, own = shards.optimizer // shards.weights, parameters / shards.weights
         stride = self.job.layout.tensor * shards.weights
-        links = (Collective("all_gather", own * self.job.formats.compute.bytes, world, stride),) if world > 1 else ()
+        links = (Collective("all_gather", own * self.job.formats.stored.bytes, world, stride),) if world > 1 else ()
         return Reduction((), links, ())
 
     def matrices(self, parameters: float) -> tuple[tuple[float, float, float], ...]:
@@ -81,11 +81,11 @@ class Exchange:
     def _gather(self, parameters: float, world: int, given: DType | None) -> Reduction:
         if world == 1:
             return Reduction((), (), ())
-        compute, stride = self.job.formats.compute, self.job.layout.tensor
-        link = Collective("all_gather", parameters * (given or compute).bytes, world, stride)
+        stored, stride = self.job.formats.stored, self.job.layout.tensor
+        link = Collective("all_gather", parameters * (given or stored).bytes, world, stride)
         if given is None:
             return Reduction((), (link,), ())
-        return Reduction((recast(parameters / world, compute, given),), (link,), (recast(parameters, given, compute),))
+        return Reduction((recast(parameters / world, stored, given),), (link,), (recast(parameters, given, stored),))
 
     def _scatter(self, parameters: float, world: int, apart: int) -> Reduction:
         """Quantised gradients go to all at once and are summed there (ZeRO++, section 3.3), others around the ring."""

@@ -58,13 +58,13 @@ def stage_states(job: Job[Any], stage: int) -> States:
         return (own - routed) * each / over + routed * each / max(1, over // layout.expert)
 
     shards, communication = job.communication.shards_of(layout.zero, layout.holders), job.communication
-    weights = share(job.formats.compute.bytes, shards.weights)
+    weights = share(job.formats.stored.bytes, shards.weights)
     if shards.secondary is not None:
-        weights += share((communication.transport.secondary or job.formats.compute).bytes, shards.secondary)
+        weights += share((communication.transport.secondary or job.formats.stored).bytes, shards.secondary)
     return States(
         weights,
         share(job.formats.gradients.bytes, shards.gradients),
-        share(job.optimizer.states_beside(job.formats.compute), shards.optimizer)
+        share(job.optimizer.states_beside(job.formats.stored), shards.optimizer)
         + own * communication.compression.state,
         own,
         share(1.0, shards.optimizer),

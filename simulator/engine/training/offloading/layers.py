@@ -39,7 +39,7 @@ def timed_layers(step: Step, works: Iterable[LayerWork], plan: Plan) -> list[Tim
 
 def sizes_of(step: Step, works: Iterable[LayerWork]) -> list[LayerSizes]:
     """The layers as a policy sees them."""
-    weight = step.job.formats.compute.bytes
+    weight = step.job.formats.stored.bytes
     return [
         LayerSizes(
             work.parameters * weight,
@@ -61,7 +61,7 @@ def _timed(step: Step, work: LayerWork, plan: Plan, number: int) -> TimedLayer:
     return TimedLayer(
         step.seconds(passes.forward),
         step.seconds(back),
-        work.parameters * formats.compute.bytes,
+        work.parameters * formats.stored.bytes,
         work.parameters * formats.gradients.bytes,
         work.parameters - work.shared,
         passes.saved + swapped,

@@ -65,12 +65,12 @@ class OffloadedStep:
         copies, zero = job.layout.copies, job.layout.zero
         parameters = sum(layer.parameters for layer in self.layers)
         found: dict[str, dict[str, float]] = {place: {} for place in PLACES}
-        found[plan.weights]["weights"] = parameters * job.formats.compute.bytes / (copies if zero >= 3 else 1)
+        found[plan.weights]["weights"] = parameters * job.formats.stored.bytes / (copies if zero >= 3 else 1)
         if not consumed_at_once(self.step, plan):
             gradients = parameters * job.formats.gradients.bytes / (copies if zero >= 2 else 1)
             found[plan.gradients]["gradients"] = gradients
         found[plan.states]["optimizer"] = (
-            parameters * job.optimizer.states_beside(job.formats.compute) / (copies if zero >= 1 else 1)
+            parameters * job.optimizer.states_beside(job.formats.stored) / (copies if zero >= 1 else 1)
         )
         return found
 

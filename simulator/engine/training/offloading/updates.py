@@ -83,7 +83,7 @@ class UpdateTasks:
             last = [graph.add(name, "states read", {"read": read, "host": read}, after=waits, takes=kept)]
         optimizer = self.step.job.optimizer
         seconds, moved = self.host.update(
-            parameters, optimizer.moved_beside(self.step.job.formats.compute), optimizer.flops
+            parameters, optimizer.moved_beside(self.step.job.formats.stored), optimizer.flops
         )
         free = held + (staged if not written and plan.weights != "device" else 0.0)
         last = [
@@ -122,9 +122,9 @@ class UpdateTasks:
     def _bytes(self, parameters: float) -> Mapping[str, float]:
         job = self.step.job
         return {
-            "states": parameters * job.optimizer.states_beside(job.formats.compute),
+            "states": parameters * job.optimizer.states_beside(job.formats.stored),
             "gradients": parameters * job.formats.gradients.bytes,
-            "weights": parameters * job.formats.compute.bytes,
+            "weights": parameters * job.formats.stored.bytes,
         }
 
     def _device_seconds(self, parameters: float) -> float:
@@ -132,7 +132,7 @@ class UpdateTasks:
         return self.step.of(
             Elementwise(
                 parameters,
-                optimizer.moved_beside(self.step.job.formats.compute) / FP32.bytes,
+                optimizer.moved_beside(self.step.job.formats.stored) / FP32.bytes,
                 0.0,
                 optimizer.flops,
                 FP32,
