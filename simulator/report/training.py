@@ -50,7 +50,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     price = device.price if price is None else price
     experts = experts_figures(step)
     cost = None if price is None else price * layout.devices * seconds / 3600.0
-    energy = step_energy(step)
+    energy, memory = step_energy(step), memory_of(step)
     extra: dict[str, Any] = {"largest": dict(result.largest)} if result.largest else {}
     if step.offloaded is None:
         busiest = max(range(layout.pipeline), key=step.timeline.busy)
@@ -77,8 +77,8 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "attention_share": attention_share(step),
         **({} if step.offloaded is not None else {"largest_micro_batch": largest_micro_batch(step)}),
         **({} if experts is None else {"experts": experts}),
-        "memory_gb": memory_of(step),
-        "peak_memory_gb": max(stage["total"] for stage in memory_of(step)),
+        "memory_gb": memory,
+        "peak_memory_gb": max(stage["total"] for stage in memory),
         "network": network_figures(step, result.scenario.network),
         "energy_kwh": energy / 3.6e6,
         "cost_usd": cost,
