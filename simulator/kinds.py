@@ -15,6 +15,7 @@ from simulator.cascade.spec import Cascade
 from simulator.errors import InputError
 from simulator.experiment import Result, run
 from simulator.federated import simulate_federation
+from simulator.planning.training.plan import plan_training
 from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from
 from simulator.specs.federated import FederatedScenario
@@ -22,6 +23,7 @@ from simulator.specs.part import Part
 from simulator.specs.rounds import RoundsScenario
 from simulator.specs.settings import lay_over
 from simulator.specs.training import TrainingScenario
+from simulator.specs.training_plan import TrainingPlan
 from simulator.specs.validating import validated
 from simulator.training import anchor_training, train
 from simulator.yaml_io import load_yaml, loads_yaml, read_text
@@ -46,6 +48,7 @@ class TrainingKind:
 
 TRAINING: dict[str, TrainingKind] = {
     "training": TrainingKind(TrainingScenario, train),
+    "training-plan": TrainingKind(TrainingPlan, plan_training),
     "rounds": TrainingKind(RoundsScenario, simulate_rounds),
     "federated": TrainingKind(FederatedScenario, simulate_federation),
 }

@@ -102,6 +102,22 @@ def test_why_others_lose_adds_up() -> None:
     assert set(choice.items()) - {("layout.data", choice["layout.data"])} >= winning
 
 
+def test_a_search_that_believes_in_equal_links_runs_on_those_that_there_are() -> None:
+    """It chooses what it would choose without a network, and can at best be as quick as a search that knows."""
+    scenario = plan().scenario | {"device": "nvidia-a100-sxm-80gb"}
+    axes = {"layout.chunks": [1], "micro": [1, 2], "layout.zero": [0], "recompute": ["none"]}
+    alike = plan(devices=32, scenario=scenario, search=axes)
+    network = {"topology": {"kind": "attained", "spread": 1.0}}
+    real = plan(devices=32, scenario=scenario | {"network": network}, search=axes)
+    believing = real.model_copy(update={"believed": {"network": None}})
+    without, knowing, found = (plan_training(p) for p in (alike, real, believing))
+    assert found.choice(found.chosen) == without.choice(without.best[0])
+    assert found.best[0].step.step_seconds == without.best[0].step.step_seconds
+    assert found.summary["step_s"] == train(found.chosen.scenario).step.step_seconds
+    assert found.summary["step_s"] >= knowing.summary["step_s"]
+    assert found.summary["step_s"] > without.summary["step_s"]
+
+
 def test_the_command_writes_a_scenario_that_repeats_the_best(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

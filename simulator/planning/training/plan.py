@@ -10,29 +10,31 @@ from typing import Any
 
 from simulator.planning.training.reasons import Loss, grouped, losses
 from simulator.planning.training.search import Found, search
-from simulator.planning.training.space import Space
+from simulator.planning.training.space import DATA, Space
 from simulator.specs.training_plan import TrainingPlan
 from simulator.specs.validating import validated
-from simulator.training import TrainingResult, anchor_training
+from simulator.training import TrainingResult, anchor_training, train
 from simulator.yaml_io import load_yaml, loads_yaml, read_text
 
 
 @dataclass(frozen=True)
 class TrainingAnswer:
-    """The best layouts of a plan, quickest first, and what the search did."""
+    """The best layouts of a plan, quickest first, and what the search did; `chosen` is the first as it really runs."""
 
     plan: TrainingPlan
     space: Space
     found: Found
     best: tuple[TrainingResult, ...]
     losses: tuple[Loss, ...]
+    chosen: TrainingResult
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Everything that was found as nested plain data; times in seconds a step, memory in GB."""
         return {
             "name": self.plan.name,
-            "devices": self.plan.devices,
+            "layout": {"devices": self.plan.devices, **self.choice(self.chosen)},
+            "step_s": self.chosen.step.step_seconds,
             "search": {
                 "combinations": self.found.considered,
                 "left_out": dict(self.found.left_out.most_common()),
@@ -62,21 +64,31 @@ class TrainingAnswer:
 
     def choice(self, result: TrainingResult) -> dict[str, Any]:
         """The searched fields of a result, and the data parallelism that follows."""
-        values: Any = result.scenario.model_dump()
-        found = {}
-        for name in [*self.space.axes, "layout.data"]:
-            value = values
-            for part in name.split("."):
-                value = value[part]
-            found[name] = value
-        return found
+        return _choice(self.space, result)
 
 
 def plan_training(plan: TrainingPlan, *, on_bound: Callable[[int], None] | None = None) -> TrainingAnswer:
     """Search the layouts of a plan. Raises `InputError` if none can be laid out and fits."""
     space = Space(plan)
     found, best = search(space, on_bound=on_bound)
-    return TrainingAnswer(plan, space, found, tuple(best), tuple(losses(space, found, best[0])))
+    chosen = best[0]
+    if plan.believed:
+        real = Space(plan.model_copy(update={"believed": {}}))
+        choice = {name: value for name, value in _choice(space, chosen).items() if name != DATA}
+        chosen = train(real.scenario(choice))
+    return TrainingAnswer(plan, space, found, tuple(best), tuple(losses(space, found, best[0])), chosen)
+
+
+def _choice(space: Space, result: TrainingResult) -> dict[str, Any]:
+    """The searched fields of a result, and the data parallelism that follows."""
+    values: Any = result.scenario.model_dump()
+    found = {}
+    for name in [*space.axes, DATA]:
+        value = values
+        for part in name.split("."):
+            value = value[part]
+        found[name] = value
+    return found
 
 
 def is_training_plan(path: str | Path) -> bool:

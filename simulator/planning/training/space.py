@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -41,7 +42,8 @@ class Space:
     @cached_property
     def base(self) -> TrainingScenario:
         """The scenario before anything is chosen. Raises `InputError` for what cannot be searched."""
-        values = {"kind": "training", **self.plan.scenario}
+        values = {"kind": "training", **deepcopy(self.plan.scenario)}
+        lay_over(values, self.plan.believed, TrainingScenario)
         scenario = validated(TrainingScenario, values, "scenario")
         refuse_beside("a search of layouts", {
             "batch.lengths": scenario.batch.lengths is not None, "offload": scenario.offload is not None,
