@@ -18,7 +18,7 @@ BETWEEN = Link("between", 10.0, 2.0, 0.9, "a test")
 
 def fabric(per_node: int = 1) -> Fabric:
     """Ports of 80 bytes/s into the node and of 9 into the network."""
-    return Fabric(INSIDE, BETWEEN, per_node, one_shot=False)
+    return Fabric(INSIDE, BETWEEN, per_node, one_shot=False, host=INSIDE)
 
 
 def network(devices: int, per_node: int = 1, policy: PathPolicy | None = None, **rest: Any) -> Network:

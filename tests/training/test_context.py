@@ -156,7 +156,9 @@ def unfolded(own: float, later: list[list[float]], transfer: float) -> float:
 
 
 SECOND = Elementwise(1.0, 1.0, 1.0)
-FABRIC = Fabric(Link("a", 1.0, 0.0, 1.0, ""), Link("b", 1.0, 0.0, 1.0, ""), 8, one_shot=True)
+FABRIC = Fabric(
+    Link("a", 1.0, 0.0, 1.0, ""), Link("b", 1.0, 0.0, 1.0, ""), 8, one_shot=True, host=Link("c", 1.0, 0.0, 1.0, "")
+)
 
 
 @given(st.booleans(), st.integers(2, 8), st.floats(0.1, 3.0), st.floats(0.1, 3.0))
