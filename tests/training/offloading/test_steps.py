@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.offloading.activations import copy_plan
+from simulator.engine.training.offloading.layers import timed_layers
 from simulator.engine.training.offloading.running import PLACES, capacities, offloaded
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
 from simulator.policies.offload import DeepOptimizerStates, Fuyou, PipeOffload, Plan, ZeroInfinity, ZeroOffload
+from simulator.report.training import hardware_flops
 from simulator.report.training_timeline import held, spans, streams_of
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.layers import layers_of
@@ -257,3 +259,10 @@ def test_a_trace_of_a_pipeline_shows_its_copies() -> None:
     assert len(ups) == len(traced.copies.done[0]) > 8
     assert "activations down" in streams_of(traced)
     assert next(place for place, _, _ in held(traced, 0)) == "activations"
+
+
+def test_a_ring_counts_the_flops_of_the_step_that_stays_on_the_device() -> None:
+    found = step(job(layout=Layout(context=4, data=2, zero=3), batch=2))
+    layers = timed_layers(found, layers_of(found.job), Plan("host", "host", "host", "host"))
+    assert sum(layer.flops for layer in layers) * found.job.layout.devices == pytest.approx(hardware_flops(found))
+    assert layers[0].wire[0] > 0.0

@@ -9,8 +9,9 @@ import numpy as np
 
 from simulator.engine.training.step import Step
 from simulator.policies.offload.plan import Activation, LayerSizes, Plan
-from simulator.workloads.operators import Call, Collective
+from simulator.workloads.operators import AnyOperator, Call, Collective, Rounds
 from simulator.workloads.training.layers import LayerWork
+from simulator.workloads.training.replica_exchange import sent_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,22 @@ def _timed(step: Step, work: LayerWork, plan: Plan, number: int) -> TimedLayer:
 
 def _wire(calls: Iterable[Call]) -> float:
     """Bytes that a rank sends in collectives (ring algorithms: Thakur et al., 2005)."""
-    total = 0.0
-    for call in calls:
-        if isinstance(call.op, Collective) and call.op.world > 1:
-            rounds = 2.0 if call.op.pattern == "all_reduce" else 1.0
-            total += call.count * rounds * (call.op.world - 1) / call.op.world * float(np.asarray(call.op.message))
-    return total
+    return sum(
+        count * call.count * sent_bytes(link) for call in calls for link, count in _links(call.op) if link.world > 1
+    )
+
+
+def _links(op: AnyOperator) -> Iterable[tuple[Collective, int]]:
+    """Collectives of an operator, and how often each."""
+    sent = op.transfers() if isinstance(op, Rounds) else ()
+    return (*sent, *((leaf, times) for leaf, times in _leaves(op) if isinstance(leaf, Collective)))
 
 
 def _flops(calls: Iterable[Call]) -> float:
-    return sum(float(np.asarray(c.op.flops())) * c.count for c in calls if c.op.kind in ("gemm", "attention"))
+    computed = ((op, times * c.count) for c in calls for op, times in _leaves(c.op))
+    return sum(float(np.asarray(op.flops())) * times for op, times in computed if op.kind in ("gemm", "attention"))
+
+
+def _leaves(op: AnyOperator) -> Iterable[tuple[AnyOperator, int]]:
+    """The operators that a call computes, those of rounds one by one, and how often each."""
+    return op.leaves() if isinstance(op, Rounds) else ((op, 1),)
