@@ -140,6 +140,8 @@ def lay_out(scenario: TrainingScenario) -> Step:
 def _check_unused(scenario: TrainingScenario) -> None:
     """Raise `InputError` for fields that would change nothing."""
     given = scenario.model_fields_set
+    if scenario.schedule.policy is None and scenario.schedule.options:
+        raise InputError("schedule.options: they are of a policy: give schedule.policy, or leave them out")
     if "packing" in given and scenario.batch.lengths is None:
         raise InputError("packing: all sequences are of one length: give batch.lengths, or leave packing out")
     if scenario.keep_attention and scenario.recompute != "full":

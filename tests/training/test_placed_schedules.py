@@ -37,6 +37,12 @@ def test_both_directions_hold_the_model_twice_and_reduce_it_together() -> None:
     assert plain.reduce_seconds(0) == 0.0
 
 
+def test_shards_that_move_with_every_micro_batch_are_refused_beside_pairs() -> None:
+    found = step(job(layout=Layout(pipeline=4, chunks=2, data=2, zero=2), batch=32), DualPipe())
+    with pytest.raises(InputError, match=r"layout\.zero 2 beside a schedule that runs passes in pairs"):
+        found.step_seconds  # noqa: B018
+
+
 def test_in_a_v_the_two_ends_share_their_embedding() -> None:
     found = step(job(layout=Layout(pipeline=4, chunks=2)), ZeroBubbleV())
     assert sum(found.states(s).parameters for s in range(4)) == pytest.approx(step(job()).states(0).parameters)

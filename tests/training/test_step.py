@@ -120,3 +120,24 @@ def test_ends_that_count_as_layers_leave_their_stages_fewer() -> None:
     bare = job(layers=6, layout=Layout(pipeline=8, count_ends=True))
     assert [len(bare.chunk_layers(c)) for c in range(8)] == [0, 1, 1, 1, 1, 1, 1, 0]
     assert step(bare).step_seconds > 0.0
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"),
+    [
+        ("model={layers: 128, hidden: 16, heads: 32}", "hidden 16"),
+        ("schedule.options={warm: 1}", "give schedule.policy"),
+    ],
+)
+def test_fields_that_say_nothing_are_refused_in_a_line(
+    setting: str, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(EXAMPLE), "--set", setting]) == 2
+    error = capsys.readouterr().err
+    assert field in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("layout", [Layout(pipeline=4), Layout(chunks=2), Layout(pipeline=2, chunks=2)])
+def test_a_model_has_as_many_parameters_however_it_is_cut(layout: Layout) -> None:
+    assert step(job(layout=layout)).parameters() == step(job()).parameters()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +102,10 @@ def test_overlap_goes_with_buckets_and_an_odd_micro_batch_cannot_be_halved() -> 
     assert found.exchanging[0].streams.seconds("hidden")
     with pytest.raises(InputError, match=r"batch\.micro 1 cannot be cut into 2"):
         assert step(job(layout=layout, communication=Communication(tensor=HalfBatches()))).step_seconds
+
+
+def test_without_tensor_parallelism_a_bucketed_step_computes_whole_micro_batches() -> None:
+    given_job = job(layout=Layout(data=4), micro=2, batch=16)
+    halves = replace(given_job, communication=Communication(gradient_bucket=4e6, tensor=HalfBatches()))
+    plain = replace(given_job, communication=Communication(gradient_bucket=4e6))
+    assert step(halves).step_seconds == step(plain).step_seconds

@@ -138,14 +138,21 @@ class Step:
         job, exchange = self.job, self.exchange
         if job.communication != PLAIN:
             refuse_beside("communication", {"a schedule that runs passes in pairs": self._paired})
+        if job.layout.zero > 1 and not self.at_end:
+            # gradients and weights that are sharded move with every micro-batch, not after the last pass
+            refuse_beside(f"layout.zero {job.layout.zero}", {
+                "layout.expert above 1": job.layout.expert > 1, "a schedule that runs passes in pairs": self._paired,
+            })  # fmt: skip
         shards, communication = exchange.shards, job.communication
         sharded = shards.weights > 1 or shards.backward > 1 or shards.gradients > 1
         bucketed = communication.gradient_bucket is not None or communication.weight_bucket is not None
         if job.layout.holders == 1 or self.all_after or not (sharded or bucketed):
             return ()
         crowded = Crowded(self.law, self.of, communication.units)
-        segment = crowded.calls if self.tensor_passes is None else self.tensor_passes.layer
-        builder = WorkBuilder(part_of_micro_batch(job), crowded, self.schedule.splits, segment)
+        if self.tensor_passes is None:
+            builder = WorkBuilder(job, crowded, self.schedule.splits, crowded.calls)
+        else:
+            builder = WorkBuilder(part_of_micro_batch(job), crowded, self.schedule.splits, self.tensor_passes.layer)
         return tuple(Exchanging(builder.stage(s), order) for s, order in enumerate(self.orders))
 
     @property
@@ -333,8 +340,9 @@ class Step:
         return self.network.seconds(op) * self.law.factors.get("collective", 1.0)
 
     def parameters(self) -> float:
-        """Parameters of the model as the devices hold them."""
+        """Parameters of the model as the devices of a replica hold them, a weight that two chunks share once."""
         layout = self.job.layout
         pieces = range(layout.model_chunks)
         own = sum(chunk_parameters(self.job, c) for c in pieces)
+        own -= chunks_of(self.job).tied if layout.model_chunks > 1 else 0.0
         return layout.tensor * (own + (layout.expert - 1) * sum(routed_parameters(self.job, c) for c in pieces))

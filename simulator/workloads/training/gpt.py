@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.errors import InputError
 from simulator.workloads.transformer import Attention, FeedForward, Layer, Transformer
 
 
@@ -16,8 +17,13 @@ def gpt(
     head_dim: int | None = None,
     name: str = "gpt",
 ) -> Transformer:
-    """A GPT with learned positions, biases, layer norms and a tied embedding (Radford et al., 2019)."""
+    """A GPT with learned positions, biases, layer norms and a tied embedding (Radford et al., 2019).
+
+    Raises `InputError` for more heads than the model is wide, where `head_dim` does not say how wide each is.
+    """
     width = head_dim or hidden // heads
+    if not width:
+        raise InputError(f"model: hidden {hidden} leaves nothing to each of {heads} heads: take fewer or give head_dim")
     attention = Attention(heads, heads, width, width, rope=False, qkv_bias=True, out_bias=True)
     layer = Layer(attention, FeedForward(ffn or 4 * hidden, gated=False, bias=True), 2, True)
     return Transformer(
