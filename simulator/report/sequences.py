@@ -76,13 +76,17 @@ def experts_figures(step: Step) -> dict[str, float | int] | None:
 
 
 def useful_share(job: Job[Any], name: str) -> float:
-    """Share of a call's products that the model needs: none of a routing mask's, of experts' rows the mean load."""
+    """Share of a call's products that the model needs: none of a routing mask's, of experts' rows those of visits.
+
+    Visits that find no room are not computed, and are not counted.
+    """
     if name.endswith("einsum"):
         return 0.0
     experts = next(iter(_experts(job)), None)
     if experts is None or not name.startswith("expert"):
         return 1.0
-    return experts.top_k / job.routing.rows(experts, job.layout.expert)
+    visits = experts.top_k * (1.0 - job.routing.dropped(experts))
+    return visits / job.routing.rows(experts, job.layout.expert)
 
 
 def _experts(job: Job[Any]) -> list[Experts]:

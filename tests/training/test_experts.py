@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from simulator.engine.training.laying_out import PARTS, step_of
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
+from simulator.report.sequences import useful_share
 from simulator.report.training import breakdown, model_flops
 from simulator.workloads.models import model
 from simulator.workloads.operators import Collective, Gemm, Rounds
@@ -177,3 +178,19 @@ def test_layouts_that_cannot_share_out_experts_are_refused(layout: Layout, messa
     given_job = replace(mixtral(layout), global_batch=96)
     with pytest.raises(InputError, match=message):
         given_job.check()
+
+
+@pytest.mark.parametrize("zero", [2, 3])
+def test_what_moves_with_every_micro_batch_is_refused_where_all_is_reduced_at_the_end(zero: int) -> None:
+    found = step_of(mixtral(Layout(data=64, expert=8, zero=zero)), "nvidia-h100-sxm-80gb")
+    with pytest.raises(InputError, match=rf"layout\.zero {zero} beside layout.expert above 1"):
+        found.step_seconds  # noqa: B018
+
+
+@pytest.mark.parametrize(("skew", "capacity"), [(0.0, 0.5), (0.0, 2.0), (1.0, 1.0)])
+def test_rows_that_find_no_room_are_no_work_of_the_model(skew: float, capacity: float) -> None:
+    """Expert e of load l(e) times the mean fills min(l(e), capacity) of its capacity."""
+    chances = np.arange(1, E + 1) ** -skew
+    filled = np.minimum(chances / chances.mean(), capacity).mean() / capacity
+    given_job = mixtral(routing=Routing(skew, capacity))
+    assert useful_share(given_job, "expert up projection") == pytest.approx(filled)
