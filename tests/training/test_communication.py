@@ -9,12 +9,13 @@ import pytest
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
 from simulator.policies.compression import DeepGradientCompression
-from simulator.policies.pipeline import ZeroBubble
+from simulator.policies.pipeline import ZeroBubble, ZeroBubbleV
 from simulator.report.communication import communication_figures, sent_by_kind
 from simulator.report.training import breakdown
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.training.communication import PLAIN, Communication, LocalSteps, Shards, Transport
 from simulator.workloads.training.job import Layout
+from simulator.workloads.training.layer_work import chunk_layer_calls
 from tests.training.builders import job, step
 
 D = 8
@@ -139,6 +140,9 @@ def test_weight_gradients_that_run_apart_are_reduced_when_the_last_of_them_are_t
         (Layout(data=D), Communication(shards=Shards(4, 4, 4, secondary=3)), "secondary 3"),
         (Layout(data=D, zero=1), Communication(compression=DeepGradientCompression()), "sharded optimiser states"),
         (Layout(data=D), Communication(transport=Transport(gradients=DTYPES["int8"])), "set layout.zero"),
+        (Layout(data=D, zero=1), Communication(transport=Transport(weights=DTYPES["int8"])), "transport.weights"),
+        (Layout(data=D, zero=3), Communication(transport=Transport(secondary=DTYPES["int8"])), "transport.secondary"),
+        (Layout(data=D, zero=3), Communication(transport=Transport(hop=2)), "hop 2 is of quantised"),
     ],
 )
 def test_what_does_not_go_together_is_refused(layout: Layout, communication: Communication, message: str) -> None:
@@ -167,3 +171,20 @@ def test_an_average_longer_than_its_round_is_exposed_by_the_rest() -> None:
     computing = found.timeline.seconds + found.update_seconds(0) + averaging.slowed
     assert averaging.exposed == pytest.approx(max(0.0, whole - computing))
     assert averaging.hidden + averaging.exposed == pytest.approx(whole)
+
+
+@pytest.mark.parametrize(
+    ("layout", "schedule"),
+    [
+        (Layout(data=4, zero=3), None),
+        (Layout(data=4, zero=3, chunks=2), None),
+        (Layout(data=4, zero=3, pipeline=2, chunks=2), None),
+        (Layout(data=4, zero=3, pipeline=2, chunks=2), ZeroBubbleV()),
+    ],
+)
+def test_layers_of_a_stage_exchange_its_parameters_once(layout: Layout, schedule: ZeroBubbleV | None) -> None:
+    """A tied embedding on the device of the head is one weight, whichever chunks they are in."""
+    found = step(job(layout=layout, batch=16), schedule)
+    for stage in range(layout.pipeline):
+        layers = [x for p in found.job.layout.pieces(stage) for x in chunk_layer_calls(found.job, p)]
+        assert sum(x.parameters for x in layers) == pytest.approx(found.states(stage).parameters)

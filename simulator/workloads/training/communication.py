@@ -127,10 +127,29 @@ class Communication:
                 f"communication.transport.hop {self.transport.hop} does not divide the {shards.gradients} replicas "
                 "that share gradients out: choose a divisor"
             )
+        self._check_transport(shards)
         if self.transport.gradients is not None and shards.gradients == 1:
             raise InputError(
                 "communication.transport.gradients is of sharded gradients: set layout.zero to 2 or 3, "
                 "or choose communication.compression"
+            )
+
+    def _check_transport(self, shards: Shards) -> None:
+        """Raise `InputError` for formats of what is not sent."""
+        transport = self.transport
+        if transport.weights is not None and shards.weights == 1:
+            raise InputError(
+                "communication.transport.weights is of weights that are sharded: set layout.zero to 3, or leave it out"
+            )
+        if transport.secondary is not None and shards.secondary is None:
+            raise InputError(
+                "communication.transport.secondary is of the copy that communication.shards.secondary keeps: "
+                "give that, or leave it out"
+            )
+        if transport.hop > 1 and transport.gradients is None:
+            raise InputError(
+                f"communication.transport.hop {transport.hop} is of quantised gradients: give "
+                "communication.transport.gradients, or leave it out"
             )
 
 

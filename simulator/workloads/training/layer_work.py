@@ -48,9 +48,14 @@ def chunk_layer_calls(job: Job[Any], chunk: int) -> list[LayerCalls]:
         if key not in known:
             passes = passes_of(alone, number)
             parameters = chunk_parameters(alone, number)
-            if number == count - 1 and number and chunk == 0:
-                # the same device has a tied embedding already
+            if number == count - 1 and number and _with_embedding(job, chunk):
                 parameters -= chunks_of(job).tied
             known[key] = LayerCalls(passes.forward, passes.recompute, passes.inputs, passes.weights, parameters)
         found.append(known[key])
     return found
+
+
+def _with_embedding(job: Job[Any], chunk: int) -> bool:
+    """Whether the devices that hold a chunk hold the embedding too, which a tied head then shares."""
+    stages = (job.layout.pieces(s) for s in range(job.layout.pipeline))
+    return any(0 in pieces and chunk in pieces for pieces in stages)
