@@ -18,6 +18,7 @@ from simulator.errors import InputError
 from simulator.policies.context import Ring
 from simulator.policies.packing import Balanced, DynamicMesh, FlexibleGroups, InOrder, Mesh, Packing, Placed
 from simulator.policies.packing.mesh import fill
+from simulator.policies.pipeline import GPipe
 from simulator.specs.training import BatchSpec
 from simulator.training import lengths_of
 from simulator.workloads.training.job import Layout
@@ -175,6 +176,14 @@ def test_what_has_no_room_is_refused() -> None:
     big = varied([1 << 22], Layout(), InOrder(), sequence=1 << 22)
     with pytest.raises(InputError, match="a rank has room for"):
         _ = big.placed
+
+
+def test_a_schedule_that_keeps_more_than_memory_is_reckoned_for_is_refused() -> None:
+    found = varied([512] * 16, Layout(pipeline=2), InOrder())
+    everything = replace(found, step=replace(found.step, schedule=GPipe()))
+    with pytest.raises(InputError, match="keeps more micro-batches than there are stages"):
+        _ = everything.ends
+    assert varied([512] * 2, Layout(pipeline=2), InOrder()).ends[0].max() > 0.0
 
 
 def test_lengths_come_from_a_seeded_law_and_are_cut() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from simulator.engine.training.step import Step
 from simulator.errors import InputError, refuse_beside
 from simulator.policies.context import ContextParallel
 from simulator.policies.packing import Mesh, Packing, Placed
+from simulator.policies.pipeline.schedule import Pass
 from simulator.workloads.operators import Call
 from simulator.workloads.training.passes import Passes, passes_of
 
@@ -116,6 +118,10 @@ class VariedStep:
                 continue
             each = [self._split_seconds(p) for p in own]
             orders = [step.schedule.order(s, layout.pipeline, len(own), 1) for s in range(layout.pipeline)]
+            refuse_beside("sequences of different lengths", {
+                "a schedule that keeps more micro-batches than there are stages":
+                    max(map(_in_flight, orders)) > layout.pipeline,
+            })  # fmt: skip
             timeline = run_pipeline(orders, replace(each[0], each=tuple(each)))
             there = slice(first, first + layout.context)
             free[there] = timeline.seconds
@@ -175,6 +181,12 @@ class VariedStep:
 def every(passes: Passes) -> Iterable[Call]:
     """All calls of a micro-batch's passes."""
     return (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights)
+
+
+def _in_flight(order: Sequence[Pass]) -> int:
+    """The most micro-batches whose activations a stage keeps at once."""
+    last = ("weights", "whole") if any(each.kind == "weights" for each in order) else ("backward", "whole")
+    return max(accumulate((each.kind == "forward") - (each.kind in last) for each in order))
 
 
 def _degrees(ranks: int) -> list[int]:
