@@ -188,3 +188,8 @@ def test_layers_of_a_stage_exchange_its_parameters_once(layout: Layout, schedule
     for stage in range(layout.pipeline):
         layers = [x for p in found.job.layout.pieces(stage) for x in chunk_layer_calls(found.job, p)]
         assert sum(x.parameters for x in layers) == pytest.approx(found.states(stage).parameters)
+
+
+def test_averaging_keeps_the_weights_of_the_rounds_beginning_and_momentum() -> None:
+    local, plain = (run(Layout(data=D), c).states(0) for c in (Communication(local=LocalSteps(4)), PLAIN))
+    assert local.total - plain.total == pytest.approx((4 + 4) * plain.parameters)

@@ -8,6 +8,9 @@ from typing import Any
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.job import Job, Layout
 
+# Bytes a parameter of what averaging after local steps needs: the weights at a round's beginning and momentum in fp32.
+OUTER = 8.0
+
 
 @dataclass(frozen=True, slots=True)
 class States:
@@ -65,7 +68,7 @@ def stage_states(job: Job[Any], stage: int) -> States:
         weights,
         share(job.formats.gradients.bytes, shards.gradients),
         share(job.optimizer.states_beside(job.formats.stored), shards.optimizer)
-        + own * communication.compression.state,
+        + own * (communication.compression.state + (OUTER if communication.local is not None else 0.0)),
         own,
         share(1.0, shards.optimizer),
         routed,
