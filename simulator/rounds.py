@@ -34,10 +34,11 @@ def simulate_rounds(scenario: RoundsScenario) -> RoundsResult:
     rule: RoundRule = build_policy("rounds", scenario.rule.policy, scenario.rule.options)
     given = scenario.progress
     progress = Progress(1.0, given.rate if given else 0.0, given.noise if given else 0.0)
+    slowdowns = slowdowns_of(scenario.slowdowns, scenario.workers)
     try:
         outcome = run_rounds(
             Work(scenario.work.base_s, scenario.work.batch_s), scenario.workers, scenario.rounds, rule,
-            slowdowns_of(scenario.slowdowns, scenario.workers), scenario.seed, progress,
+            slowdowns, scenario.seed, progress,
             given.target if given else None,
         )  # fmt: skip
     except ValueError as error:
