@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from simulator.cascade.run import run_cascade
 from simulator.cascade.spec import Cascade
-from simulator.errors import InputError
+from simulator.errors import InputError, unknown_name
 from simulator.experiment import Result, run
 from simulator.federated import simulate_federation
 from simulator.planning.training.plan import plan_training
@@ -78,6 +78,9 @@ def load_training_kind(path: str | Path, overrides: Sequence[str] | Mapping[str,
     values = loads_yaml(text, file=path)
     kind = training_kind(values)
     fields = TrainingScenario if kind is None else kind.fields
+    if kind is None and isinstance(values, dict) and "kind" in values:
+        remedy = "(simulator run takes all other kinds)"
+        raise unknown_name("kind of training", values["kind"], TRAINING, remedy=remedy, file=path)
     if isinstance(values, dict):
         anchor_training(values, Path(path).parent)
         lay_over(values, overrides, fields)

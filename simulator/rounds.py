@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from simulator.assembly.stragglers import slowdown_of
+from simulator.assembly.stragglers import slowdowns_of
 from simulator.engine.training.rounds import RoundsOutcome, Work, run_rounds
 from simulator.errors import InputError
 from simulator.policies.registry import build_policy
@@ -34,10 +34,12 @@ def simulate_rounds(scenario: RoundsScenario) -> RoundsResult:
     rule: RoundRule = build_policy("rounds", scenario.rule.policy, scenario.rule.options)
     given = scenario.progress
     progress = Progress(1.0, given.rate if given else 0.0, given.noise if given else 0.0)
+    slowdowns = slowdowns_of(scenario.slowdowns, scenario.workers)
     try:
         outcome = run_rounds(
             Work(scenario.work.base_s, scenario.work.batch_s), scenario.workers, scenario.rounds, rule,
-            [slowdown_of(s) for s in scenario.slowdowns], scenario.seed, progress, given.target if given else None,
+            slowdowns, scenario.seed, progress,
+            given.target if given else None,
         )  # fmt: skip
     except ValueError as error:
         raise InputError(f"rule: {error}") from None

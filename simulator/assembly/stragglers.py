@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from simulator.engine.training.slowdowns import Jitter, Slowdown, Static, Transient
 from simulator.engine.training.step import Step
 from simulator.engine.training.straggling import Straggling, straggling_steps
@@ -25,8 +27,18 @@ def straggling_of(spec: StragglersSpec, step: Step) -> Straggling:
         )
     if spec.steps * layout.devices > MOST_DRAWS:
         raise InputError(f"stragglers.steps is {spec.steps}: take at most {MOST_DRAWS // layout.devices}")
-    processes = [slowdown_of(s) for s in spec.slowdowns]
+    processes = slowdowns_of(spec.slowdowns, layout.devices)
     return straggling_steps(step, processes, spec.steps, spec.backup_replicas, spec.seed)
+
+
+def slowdowns_of(specs: Sequence[SlowdownSpec], workers: int) -> list[Slowdown]:
+    """The processes that slow so many workers down. Raises `InputError` for slow workers that there are not."""
+    for spec in specs:
+        if spec.kind == "static" and spec.workers > workers:
+            raise InputError(
+                f"slowdowns: the first {spec.workers} workers are slow, and there are {workers}: take fewer"
+            )
+    return [slowdown_of(spec) for spec in specs]
 
 
 def slowdown_of(spec: SlowdownSpec) -> Slowdown:

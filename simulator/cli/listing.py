@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-KINDS = "devices, models, policies, workloads, scenarios, links, nodes or dtypes"
+KINDS = "devices, models, policies, workloads, scenarios, plans, links, nodes or dtypes"
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
 
 
 def list_(kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")], json_file: Json = None) -> None:
-    """List devices, models, policies, workloads, scenarios, links, nodes or dtypes.
+    """List devices, models, policies, workloads, scenarios, plans, links, nodes or dtypes.
 
     Example: simulator list devices
     """
@@ -32,7 +32,7 @@ def show(
     name: Annotated[str, typer.Argument(help="Its name, or the path of a file of that kind.")],
     json_file: Json = None,
 ) -> None:
-    """Show one device, model, policy, workload, scenario, link, node or dtype in full, with its source.
+    """Show one device, model, policy, workload, scenario, plan, link, node or dtype in full, with its source.
 
     Example: simulator show device nvidia-h100-sxm-80gb
     """

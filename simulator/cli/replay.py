@@ -102,7 +102,7 @@ def run_scenario(
 ) -> None:
     """Run a whole scenario file.
 
-    Example: simulator run simulator/scenarios/serving/azure-70b.yaml --out out/ --set replicas=4
+    Example: simulator run simulator/scenarios/serving/azure-conversation-70b.yaml --out out/ --set replicas=4
     """
     from simulator.kinds import is_training, load_experiment
     from simulator.published import is_published
@@ -171,9 +171,11 @@ def _train(scenario: Part, wanted: Wanted) -> None:
 
 
 def _simulate(scenario: Experiment, wanted: Wanted) -> None:
+    from simulator.cli.options import timeline_needs_out
     from simulator.kinds import run_experiment
     from simulator.report import files
 
+    timeline_needs_out(wanted.timeline, wanted.out)
     folder = None if wanted.out is None else files.output_folder(wanted.out)
     with progress() as on_progress:
         result = run_experiment(scenario, on_progress=on_progress)

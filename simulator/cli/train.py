@@ -41,8 +41,10 @@ def train(
 
 def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
     """Simulate training of any kind, write what was asked for and print the headline figures."""
+    from simulator.cli.options import timeline_needs_out
     from simulator.specs.training import TrainingScenario
 
+    timeline_needs_out(timeline, out)
     if isinstance(scenario, TrainingScenario):
         step(scenario, out=out, json_file=json_file, timeline=timeline, quiet=quiet)
         return

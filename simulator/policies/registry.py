@@ -240,6 +240,8 @@ def build_policy(kind: str, name: str, options: dict[str, Any], **given: Any) ->
     accepted = {p.name: p for p in inspect.signature(found).parameters.values()}
     for option in options:
         if option not in accepted or option in given:
+            if not set(accepted) - set(given):
+                raise InputError(f"{kind} policy {name} takes no options: leave {option} out")
             raise unknown_name(f"option of {kind} policy {name}", option, set(accepted) - set(given))
     needed = [n for n, p in accepted.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     for option in needed:

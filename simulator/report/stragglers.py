@@ -20,14 +20,11 @@ def straggler_figures(found: Straggling) -> dict[str, Any]:
     }
 
 
-def print_stragglers(figures: dict[str, Any]) -> None:
+def straggler_rows(figures: dict[str, Any]) -> list[dict[str, str]]:
     """Steps with stragglers beside the usual one."""
-    from simulator.report.table import print_rows
-
     step = figures["step_s"]
-    rows = [
+    return [
         {"figure": "step, mean", "value": f"{step['mean']:,.3f} s"},
         {"figure": "step, P99", "value": f"{step['p99']:,.3f} s"},
         {"figure": "over the usual step", "value": f"{figures['slower']:.3f} x"},
     ]
-    print_rows("with stragglers", rows)

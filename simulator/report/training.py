@@ -29,9 +29,9 @@ from simulator.report.sequences import (
     exposed_seconds,
     useful_share,
 )
-from simulator.report.stragglers import print_stragglers, straggler_figures
-from simulator.report.training_run import print_run, summarise_run
-from simulator.report.training_sites import print_sites, summarise_sites
+from simulator.report.stragglers import straggler_figures, straggler_rows
+from simulator.report.training_run import run_tables, summarise_run
+from simulator.report.training_sites import sites_rows, summarise_sites
 from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.layer_graph import LayerGraph
@@ -288,12 +288,20 @@ def print_training(summary: dict[str, Any]) -> None:
     stages = summary["memory_gb"]
     shown = sorted({0, len(stages) // 2, len(stages) - 1})
     print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])
+    for title, rows in tables_beyond_the_step(summary):
+        print_rows(title, rows)
+
+
+def tables_beyond_the_step(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
+    """Titles and rows of what came of stragglers, a long run or sites, where there are any."""
+    tables = []
     if "stragglers" in summary:
-        print_stragglers(summary["stragglers"])
+        tables.append(("with stragglers", straggler_rows(summary["stragglers"])))
     if "run" in summary:
-        print_run(summary["run"])
+        tables += run_tables(summary["run"])
     if "sites" in summary:
-        print_sites(summary["sites"])
+        tables.append(("sites", sites_rows(summary["sites"])))
+    return tables
 
 
 def _expert_rows(experts: dict[str, Any] | None) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simulator.report.files import write_text
 from simulator.report.html import page_template
-from simulator.report.training import headline_rows, training_title
+from simulator.report.training import headline_rows, tables_beyond_the_step, training_title
 from simulator.report.training_figures import MOST_STAGES, training_figures
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def training_report(result: TrainingResult) -> str:
         title=scenario.name or title,
         subtitle=f"{title + '; ' if scenario.name else ''}{degrees or 'one device'}",
         headline=[(row["figure"], row["value"]) for row in headline_rows(summary)],
+        tables=[(name[0].upper() + name[1:], rows) for name, rows in tables_beyond_the_step(summary)],
         figures=training_figures(result),
         parts=[(k.replace("_", " "), f"{v:,.4f}", f"{v / total:.1%}") for k, v in summary["breakdown_s"].items()],
         memory_columns=[name.replace("_", " ") for name in memory[0]],

@@ -56,10 +56,8 @@ def _checkpoint(result: RunResult) -> dict[str, Any]:
     }
 
 
-def print_run(run: dict[str, Any]) -> None:
-    """Headlines, lost time by cause, and the checkpoint interval beside Young's and Daly's."""
-    from simulator.report.table import print_rows
-
+def run_tables(run: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
+    """Titles and rows: headlines, lost time by cause, and the checkpoint interval beside Young's and Daly's."""
     failures = ", ".join(f"{n:,} {cause}" for cause, n in run["failures"].items()) or "none"
     rows = [
         {"figure": "length", "value": f"{run['hours'] / 24:,.2f} days"},
@@ -72,17 +70,17 @@ def print_run(run: dict[str, Any]) -> None:
         rows.append({"figure": "changes of arrangement", "value": f"{run['changes_of_arrangement']:,}"})
     if run["cost_usd"] is not None:
         rows.append({"figure": "cost", "value": f"{run['cost_usd']:,.0f} USD"})
-    print_rows("the run", rows)
+    tables = [("the run", rows)]
     lost = [(name.replace("_", " "), h) for name, h in run["lost_h"].items() if h > 1e-6]
     if lost:
-        print_rows(
-            "lost time",
-            [{"cause": n, "hours": f"{h:,.2f}", "share": f"{h / run['hours']:.2%}"} for n, h in lost],
-        )
+        rows = [{"cause": n, "hours": f"{h:,.2f}", "share": f"{h / run['hours']:.2%}"} for n, h in lost]
+        tables.append(("lost time", rows))
     saved = run["checkpoint"]
     if saved["interval_s"] is not None:
         names = ("interval_s", "young_interval_s", "daly_interval_s", "pause_s", "store_s", "load_s")
-        print_rows("checkpoints (s)", [{n.removesuffix("_s").replace("_", " "): _shown(saved[n]) for n in names}])
+        row = {n.removesuffix("_s").replace("_", " "): _shown(saved[n]) for n in names}
+        tables.append(("checkpoints (s)", [row]))
+    return tables
 
 
 def _shown(value: float | None) -> str:

@@ -48,10 +48,8 @@ def _rounds(result: SitesResult, tokens: int) -> dict[str, Any] | None:
     }
 
 
-def print_sites(found: dict[str, Any]) -> None:
+def sites_rows(found: dict[str, Any]) -> list[dict[str, str]]:
     """Headlines of the sites."""
-    from simulator.report.table import print_rows
-
     required = found["required_gbit_per_s"]
     rows = [
         {"figure": "sites", "value": f"{found['sites']:,}"},
@@ -70,4 +68,4 @@ def print_sites(found: dict[str, Any]) -> None:
         rows.append({"figure": "sites taking part in a round", "value": f"{rounds['mean_sites']:,.1f}"})
         rows.append({"figure": "sites that left", "value": f"{rounds['left']:,}"})
         rows.append({"figure": "share of time computing, with absences", "value": f"{rounds['utilisation']:.1%}"})
-    print_rows("sites", rows)
+    return rows

@@ -27,7 +27,7 @@ class ChurnSpec(Part):
     joins: dict[int, NotNegative] = Field(default_factory=dict)
     notice_s: NotNegative = 1.0
     spread: NotNegative = 0.0
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class NetworkSpec(Part):
@@ -43,5 +43,5 @@ class NetworkSpec(Part):
     placement: tuple[Literal["tensor", "context", "data", "pipeline"], ...] | None = None
     all_reduce: Literal["fastest", "ring", "tree", "halving-doubling", "in-network"] = "fastest"
     swaps: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     churn: ChurnSpec | None = None

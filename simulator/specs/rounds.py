@@ -8,6 +8,12 @@ from pydantic import Field, model_validator
 
 from simulator.specs.part import Count, NotNegative, Part, Positive
 
+# Fields of each kind of slowdown.
+TAKES = {
+    "static": ("workers", "factor"),
+    "jitter": ("mean", "law", "spread"),
+    "transient": ("factor", "enter", "leave"),
+}
 Probability = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -34,6 +40,13 @@ class SlowdownSpec(Part):
     spread: Positive = 1.0
     enter: Probability = 0.05
     leave: Probability = 0.5
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> SlowdownSpec:
+        own = TAKES[self.kind]
+        for name in sorted(self.model_fields_set - {"kind", *own}):
+            raise ValueError(f"{name} changes nothing where kind is {self.kind}, which takes {', '.join(own)}")
+        return self
 
 
 class RuleSpec(Part):

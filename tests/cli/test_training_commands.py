@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import simulator
 from simulator.cli import main
 
 SMALL = """
@@ -64,6 +66,10 @@ def test_the_timeline_holds_every_pass_and_ends_with_the_step(files: list[str], 
         (["compare", "{serving}", "{one}"], "compare scenarios of one kind"),
         (["compare", "{one}", "{two}", "--uncertainty", "3"], "--uncertainty is not modelled for kind training"),
         (["run", "{one}", "--uncertainty", "3"], "--uncertainty is not modelled for kind training"),
+        (["run", "{one}", "--timeline"], "--timeline writes timeline.json into the folder of --out: add --out DIR"),
+        (["train", "{one}", "--timeline"], "--timeline writes timeline.json into the folder of --out: add --out DIR"),
+        (["run", "{serving}", "--timeline"], "--timeline writes timeline.json into the folder of --out: add --out DIR"),
+        (["train", "{published}"], "unknown kind of training 'published': choose one of federated, rounds, training"),
         (["run", "{one}", "--set", "chunk=2"], "unknown setting 'chunk': did you mean"),
     ],
 )
@@ -73,8 +79,25 @@ def test_bad_input_is_one_line(
     (tmp_path / "serving.yaml").write_text(
         "model: Qwen/Qwen2.5-0.5B\ndevice: nvidia-l4-24gb\nload: {generator: azure-conversation, limit: 20}\n"
     )
-    names = {"one": files[0], "two": files[1], "serving": str(tmp_path / "serving.yaml")}
+    (tmp_path / "published.yaml").write_text("kind: published\nname: one against another\n")
+    names = {
+        "published": str(tmp_path / "published.yaml"),
+        "one": files[0],
+        "two": files[1],
+        "serving": str(tmp_path / "serving.yaml"),
+    }
     assert main([a.format(**names) for a in arguments]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_examples_of_the_help_name_files_that_are_there() -> None:
+    """An example is run from the root of the repository."""
+    root = Path(simulator.__file__).parents[1]
+    commands = (root / "simulator" / "cli").glob("*.py")
+    named = {
+        f for c in commands for f in re.findall(r"\bsimulator/(?:scenarios|planning)/[\w./-]+\.yaml", c.read_text())
+    }
+    assert named
+    assert [f for f in sorted(named) if not (root / f).exists()] == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from simulator.engine.network import collectives
 from simulator.engine.network.flows import Program, complete, placed
+from simulator.errors import InputError
 from simulator.hardware.collectives import collective_seconds, ring_all_reduce, tree_all_reduce
 from simulator.policies.paths import MinimalSplitting, PathPolicy, Spraying
 from simulator.workloads.operators import Collective
@@ -83,7 +84,7 @@ def test_two_trees_span_all_ranks_and_share_the_inner_work(world: int) -> None:
 
 
 def test_halving_needs_a_power_of_two_and_nodes_equal_shares() -> None:
-    with pytest.raises(ValueError, match="power of two"):
+    with pytest.raises(InputError, match=r"power of two ranks, not 6: take ring, tree or fastest"):
         collectives.halving_doubling_all_reduce(range(6), 1.0)
     with pytest.raises(ValueError, match="equally many"):
         collectives.hierarchical_all_reduce([0, 1, 2], 1.0, lambda r: r // 2, collectives.ring_all_reduce)

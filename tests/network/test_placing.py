@@ -84,3 +84,5 @@ def test_swaps_make_a_step_faster_and_keep_every_rank() -> None:
 def test_swaps_need_links_between_nodes() -> None:
     with pytest.raises(InputError, match="several ways"):
         step({"topology": {"kind": "leaf-spine", "devices_per_leaf": 8, "spines": 2}, "swaps": 10})
+    with pytest.raises(InputError, match="by a switch"):
+        step({"topology": {"kind": "leaf-spine", "devices_per_leaf": 32}, "swaps": 10})

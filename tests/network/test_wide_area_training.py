@@ -71,6 +71,8 @@ def test_wandering_links_follow_the_seed() -> None:
         ({"fails": {9: 1.0}}, {"data": 4}, "names replica 9"),
         ({"steps": 2}, {"data": 2, "pipeline": 2}, "whole node"),
         ({"fails": {0: 0.0, 1: 0.0, 2: 0.0}}, {"data": 4}, "two peers"),
+        ({"joins": dict.fromkeys(range(4), 0.0)}, {"data": 4}, "nobody is there"),
+        ({"spread": 0.1, "seed": -1}, {"data": 4}, "seed"),
         ({"steps": 0}, {"data": 4}, "steps"),
     ],
 )

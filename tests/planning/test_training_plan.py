@@ -138,6 +138,9 @@ def test_the_command_writes_a_scenario_that_repeats_the_best(
         ({"search": {"layout.tenser": [1]}}, "unknown setting 'layout.tenser': did you mean layout.tensor"),
         ({"search": {"layout.tensor": [1], "layout.pipeline": [1], "layout.zero": [0]}}, "fits: the leanest needs"),
         ({"search": {"layout.tensor": [3]}}, "can be laid out"),
+        ({"search": {"layout.tensor": ["x"]}}, "layout.tensor lists 'x': give whole numbers"),
+        ({"search": {"run.days": [1, 2]}}, "a search of layouts beside run.days"),
+        ({"search": {"sites.count": [2, 4]}}, "a search of layouts beside sites.count"),
         ({"search": {"micro": list(range(1, 4000)), "stack": ["megatron"] * 400}}, "combinations are more than"),
         ({"scenario": {"model": "gpt2", "device": "nvidia-l4-24gb"}}, "batch is missing"),
     ],
@@ -145,3 +148,9 @@ def test_the_command_writes_a_scenario_that_repeats_the_best(
 def test_questions_that_have_no_answer_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan_training(plan(**fields))
+
+
+@pytest.mark.parametrize("field", [{"sites": {"count": 2}}, {"stragglers": {"slowdowns": [{"kind": "jitter"}]}}])
+def test_what_a_search_would_pass_over_is_refused(field: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"a search of layouts beside {next(iter(field))}"):
+        plan_training(plan(scenario=plan().scenario | field))

@@ -17,6 +17,7 @@ from simulator.policies.registry import build_policy
         ("roles", "scheduled", {"at": 5}, r"^roles policy scheduled: an option is not of its kind \(at 5\): "),
         ("finetuning", "temporal", {"iterations": "x"}, r"an option is not of its kind \(iterations 'x'\): "),
         ("queue", "mlfq", {"level": 3}, r"^unknown option of queue policy mlfq 'level': did you mean levels\?$"),
+        ("elastic", "reroute", {"x": 1}, r"^elastic policy reroute takes no options: leave x out$"),
         ("queue", "mlfq", {"levels": 0}, r"^queue policy mlfq: levels, .* must be 1 or more"),
     ],
 )

@@ -79,6 +79,24 @@ def test_the_page_stands_alone_and_repeats_itself(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text() == page
 
 
+@pytest.mark.parametrize(
+    ("field", "shown"),
+    [
+        ({"run": {"days": 3}}, ["The run", "3.00 days", "100.00%"]),
+        ({"stragglers": {"slowdowns": [{"kind": "static"}]}}, ["With stragglers", "step, P99"]),
+        ({"sites": {"count": 2}}, ["Sites", "local steps a period"]),
+    ],
+)
+def test_the_page_shows_what_is_beyond_the_step(field: dict[str, Any], shown: list[str]) -> None:
+    page = training_report(result(**field))
+    # Values may wrap on a phone, where the table would else run out of the screen.
+    assert '<td class="v">' in page.split(shown[0])[1].split("</table>")[0]
+    figures = page.split("<h2>To run this again</h2>")[0]
+    for text in shown:
+        assert text in figures
+        assert text not in training_report(PIPELINE)
+
+
 def test_the_memory_line_reaches_the_peak_of_the_table() -> None:
     from simulator.engine.training.memory import activations_over_time
 

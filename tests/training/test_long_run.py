@@ -162,6 +162,30 @@ def test_without_a_spare_elastic_runs_go_on_and_lose_less_than_a_step() -> None:
     assert trained == pytest.approx(before + 0.75 * (500.0 - 100.0 - 8 * 1.0), rel=0.01)
 
 
+def test_a_job_of_one_node_without_a_spare_waits_for_its_repair_every_time() -> None:
+    """Failures while the node is away hit nothing; those after its repair do: 100 s in 400 s is spent waiting."""
+    alone = Arranged(step(job(layout=Layout(tensor=8))))
+    failures = [Failure(at, "node", 0, 1, 100.0, 0.0) for at in (300.0, 350.0, 700.0, 1100.0)]
+    nodes = Nodes(Layout(tensor=8), 8)
+    run = LongRun(
+        alone, nodes, iter(failures), Checkpoints(inf, 0.0), Restart(), Restarting(), Goal(1600.0)
+    ).run()  # fmt: skip
+    assert run.failures == {"node": 3}
+    assert run.spent["waiting"] == pytest.approx(300.0)
+    assert run.spent["training"] + run.spent["lost_work"] == pytest.approx(1300.0)
+
+
+def test_failures_without_end_of_an_empty_place_do_not_keep_a_run_from_ending() -> None:
+    """One node that fails with mean M and is repaired in R: shares of time M / (M + R) and R / (M + R) of renewals."""
+    alone = Arranged(step(job(layout=Layout(tensor=8))))
+    failures = failures_of([Component("node", 1, 1000.0, repair=500.0)], 1, 3)
+    outcome = LongRun(
+        alone, Nodes(Layout(tensor=8), 8), failures, Checkpoints(inf, 0.0), Restart(), Restarting(), Goal(2e6)
+    ).run()
+    # Exponential failures forget: the time from a repair to the next one that hits has mean M.
+    assert outcome.spent["waiting"] / 2e6 == pytest.approx(500.0 / 1500.0, rel=0.05)
+
+
 def test_checkpoint_bytes_are_those_of_all_parameters_once() -> None:
     for zero in (0, 1, 3):
         found = step(job(layout=Layout(tensor=2, pipeline=2, data=4, zero=zero)))

@@ -150,6 +150,11 @@ def test_a_scenario_runs_and_wrong_ones_are_named(tmp_path: Path, capsys: pytest
         ("rule.policy=wait-for-al", "wait-for-all"),
         ("progress={rate: 0.1, noise: 1, target: 0.01}", "not reached"),
         ("workers=0", "workers"),
+        (
+            "slowdowns=[{kind: static, workers: 9}]",
+            "error: slowdowns: the first 9 workers are slow, and there are 8: take fewer",
+        ),
+        ("slowdowns=[{kind: jitter, factor: 2}]", "factor changes nothing where kind is jitter, which takes mean"),
     ):
         assert main(["train", str(file), "--set", setting]) == 2
         assert message in capsys.readouterr().err

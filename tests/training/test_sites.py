@@ -108,6 +108,11 @@ def test_wrong_plans_are_refused() -> None:
         build_policy("synchronisation", "streaming-diloco", {"steps": 8, "fragments": 9})
     with pytest.raises(ValueError, match="steps is 0"):
         build_policy("synchronisation", "diloco", {"steps": 0})
+    with pytest.raises(ValueError, match=r"steps is 10.5, and has to be a whole number"):
+        build_policy("synchronisation", "diloco", {"steps": 10.5})
+    for name in ("every-step", "local-sgd", "diloco", "streaming-diloco"):
+        with pytest.raises(ValueError, match="bits is -4, and has to be above 0"):
+            build_policy("synchronisation", name, {"bits": -4})
 
 
 def test_the_command_shows_the_sites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

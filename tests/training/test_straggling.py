@@ -94,5 +94,9 @@ def test_a_run_goes_at_the_pace_of_its_stragglers(tmp_path: Path, capsys: pytest
     assert isinstance(summary, dict)
     assert summary["run"]["goodput"] == pytest.approx(1.0 / summary["stragglers"]["slower"])
     assert summary["run"]["lost_h"]["degraded"] == pytest.approx(24.0 * (1.0 - summary["run"]["goodput"]))
-    assert main(["train", str(file), "--set", "stragglers.backup_replicas=4"]) == 2
-    assert "take fewer" in capsys.readouterr().err
+    for setting, message in (
+        ("stragglers.backup_replicas=4", "there are 4 replicas: take fewer"),
+        ("stragglers.slowdowns=[{kind: static, workers: 9}]", "there are 8: take fewer"),
+    ):
+        assert main(["train", str(file), "--set", setting]) == 2
+        assert message in capsys.readouterr().err

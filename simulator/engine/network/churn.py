@@ -101,7 +101,7 @@ def run_operations(count: int, size: float, state: float, compute: float, peers:
     """So many all-reduces of `size` bytes with `compute` seconds before each.
 
     Who has asked to join is let in before an all-reduce: it fetches `state` bytes from the member with the fastest link
-    to it, and the others wait.
+    to it, and the others wait. Raises `InputError` where there is no member to fetch it from.
     """
     members = [p for p in range(peers.count) if p not in peers.joins]
     found: list[Operation] = []
@@ -111,6 +111,11 @@ def run_operations(count: int, size: float, state: float, compute: float, peers:
         members = [m for m in members if peers.alive(m, now)]
         asking = [p for p, at in peers.joins.items() if at <= now and p not in members and peers.alive(p, now)]
         begin = now
+        if asking and not members:
+            raise InputError(
+                f"network.churn: nobody is there at {now:.6g} s to give the state to those who join: "
+                "let some neither fail nor join"
+            )
         for newcomer in asking:
             now = max(now, _fetched(state, newcomer, members, peers, begin))
         members += asking

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from math import ceil, log2
 
 from simulator.engine.network.flows import Flow, Phase, Program
+from simulator.errors import InputError
 
 Ranks = Sequence[int]
 Algorithm = Callable[[Ranks, float], Program]
@@ -65,10 +66,15 @@ def _tree_edges(ranks: list[int]) -> list[tuple[int, int]]:
 
 
 def halving_doubling_all_reduce(ranks: Ranks, message: float) -> Program:
-    """Halves exchanged with ever nearer partners, then gathered the same way back; ranks are a power of two."""
+    """Halves exchanged with ever nearer partners, then gathered the same way back.
+
+    Raises `InputError` unless ranks are a power of two.
+    """
     count = len(ranks)
     if count & (count - 1):
-        raise ValueError(f"halving and doubling needs a power of two ranks, not {count}")
+        raise InputError(
+            f"network.all_reduce halving-doubling needs a power of two ranks, not {count}: take ring, tree or fastest"
+        )
     phases = []
     far, size = count // 2, message / 2
     while far:

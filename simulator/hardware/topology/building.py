@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from simulator.errors import InputError, unknown_name
 from simulator.hardware.fabric import Fabric
@@ -29,6 +31,7 @@ WHOLE = frozenset(
         "devices_per_router", "routers_per_group", "global_links", "connections",
     )
 )  # fmt: skip
+BY_NODE = frozenset(("rates", "delays", "gbit_per_s", "round_trip_ms", "loss"))
 
 
 def build_topology(values: Mapping[str, Any], devices: int, fabric: Fabric) -> Topology:
@@ -54,13 +57,30 @@ def build_topology(values: Mapping[str, Any], devices: int, fabric: Fabric) -> T
 
 
 def _check(kind: str, name: str, value: Any) -> None:
-    """Numbers are above 0, and whole where they count something."""
+    """Numbers are above 0, and whole where they count something; only links between nodes may have one each."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
     if name in WHOLE:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not whole or value < 1:
             raise InputError(f"{name} of topology {kind} is {value!r}: give a whole number of at least 1")
-    elif isinstance(value, int | float) and not 0 < value < float("inf") and name not in ("loss", "seed"):
-        raise InputError(f"{name} of topology {kind} is {value!r}: give a number above 0")
-    elif name == "sides" and not (isinstance(value, list | tuple) and all(isinstance(s, int) and s > 0 for s in value)):
-        raise InputError(f"sides of topology {kind} is {value!r}: give a list of whole numbers, such as [4, 4, 4]")
-    elif isinstance(value, str | bool) or value is None:
+    elif name == "seed":
+        if not whole or value < 0:
+            raise InputError(f"seed of topology {kind} is {value!r}: give a whole number of at least 0")
+    elif name == "sides":
+        if not (isinstance(value, list | tuple) and all(isinstance(s, int) and s > 0 for s in value)):
+            raise InputError(f"sides of topology {kind} is {value!r}: give a list of whole numbers, such as [4, 4, 4]")
+    elif name in BY_NODE and isinstance(value, list | tuple):
+        _check_rows(kind, name, value)
+    elif not isinstance(value, int | float) or isinstance(value, bool):
         raise InputError(f"{name} of topology {kind} is {value!r}: give a number")
+    elif not 0 < value < float("inf") and name != "loss":
+        raise InputError(f"{name} of topology {kind} is {value!r}: give a number above 0")
+
+
+def _check_rows(kind: str, name: str, value: Sequence[Any]) -> None:
+    """Rows are equally long and hold numbers of at least 0; how many there are to be depends on the kind."""
+    try:
+        found = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        found = np.array(np.nan)
+    if not (np.isfinite(found) & (found >= 0)).all():
+        raise InputError(f"{name} of topology {kind}: give rows of numbers of at least 0, a row and a column a node")

@@ -93,6 +93,8 @@ def pairwise(
     off = ~np.eye(nodes, dtype=bool)
     if not (np.isfinite(matrix[off]) & (matrix[off] > 0)).all():
         raise InputError("rates of links between nodes must be above 0 and finite")
+    if delays is not None and np.shape(delays) != matrix.shape:
+        raise InputError(f"delays of links between nodes: give {nodes} rows of {nodes}, as of rates")
     pairs = [(a, b) for a in range(nodes) for b in range(nodes) if a != b]
     late = None if delays is None else [float(delays[a][b]) for a, b in pairs]
     links = [(a, b, float(matrix[a, b])) for a, b in pairs]

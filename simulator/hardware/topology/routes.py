@@ -109,17 +109,20 @@ class Routes:
 def node_links(routes: Routes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bytes/s and delays in seconds of the way from each node to each other, both of shape (nodes, nodes).
 
-    Raises `InputError` where there are several ways, so that no link is two nodes' own.
+    Raises `InputError` where there are several ways or none but ports, so that no link is two nodes' own.
     """
     top = routes.topology
     nodes = -(-top.devices // top.per_node)
     rates, delays = np.full((nodes, nodes), np.inf), np.zeros((nodes, nodes))
     for a, b in product(range(nodes), repeat=2):
         source, target = a * top.per_node, b * top.per_node
-        if a != b and routes.count(source, target) > 1:
+        if a == b:
+            continue
+        if routes.count(source, target) > 1:
             raise InputError(f"topology {top.name} has several ways between nodes: use pairwise, attained or wide-area")
-        if a != b:
-            way = list(routes.links(source, target, 0)[1:-1])
-            rates[a, b] = top.capacity[way].min()
-            delays[a, b] = routes.latency(source, target) - top.fabric.between.latency
+        way = list(routes.links(source, target, 0)[1:-1])
+        if not way:
+            raise InputError(f"topology {top.name} joins nodes by a switch: use pairwise, attained or wide-area")
+        rates[a, b] = top.capacity[way].min()
+        delays[a, b] = routes.latency(source, target) - top.fabric.between.latency
     return rates, delays

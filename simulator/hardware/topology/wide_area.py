@@ -48,10 +48,7 @@ def wide_area(
 
 
 def _matrix(name: str, given: float | Matrix, nodes: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    try:
-        found = np.broadcast_to(np.asarray(given, np.float64), (nodes, nodes))
-    except ValueError:
-        raise InputError(
-            f"{name} of topology wide-area: give one number, or {nodes} rows of {nodes}, one a node"
-        ) from None
-    return found
+    found = np.asarray(given, np.float64)
+    if found.shape not in ((), (nodes, nodes)):
+        raise InputError(f"{name} of topology wide-area: give one number, or {nodes} rows of {nodes}, one a node")
+    return np.broadcast_to(found, (nodes, nodes))

@@ -20,6 +20,8 @@ from simulator.specs.validating import validated
 from simulator.training import model_of
 
 DATA = "layout.data"
+COUNTS = ("layout.tensor", "layout.pipeline", "layout.context", "layout.chunks", "batch.micro")
+NOT_SEARCHED = ("batch.lengths", "offload", "run", "largest", "stragglers", "sites")
 MOST_COMBINATIONS = 500_000
 MICRO_BATCHES = (1, 2, 4, 8, 16)
 CHUNKS = (1, 2, 3, 4, 6, 8)
@@ -48,6 +50,7 @@ class Space:
         refuse_beside("a search of layouts", {
             "batch.lengths": scenario.batch.lengths is not None, "offload": scenario.offload is not None,
             "run": scenario.run is not None, "largest": scenario.largest is not None,
+            "stragglers": scenario.stragglers is not None, "sites": scenario.sites is not None,
         })  # fmt: skip
         return scenario
 
@@ -59,6 +62,8 @@ class Space:
             name = full_name(key, TrainingScenario)
             if name == DATA:
                 raise InputError("search: layout.data takes the devices that are left, leave it out")
+            refuse_beside("a search of layouts", {name: name.startswith(NOT_SEARCHED)})
+            _check_whole(name, values)
             found[name] = values
         combinations = 1
         for values in found.values():
@@ -129,6 +134,13 @@ class Space:
     @cached_property
     def layers(self) -> int:
         return len(model_of(self.base).layers)
+
+
+def _check_whole(name: str, values: list[Any]) -> None:
+    """Raise `InputError` for a degree of parallelism or a micro-batch that is no number of devices or sequences."""
+    wrong = [v for v in values if not isinstance(v, int) or isinstance(v, bool) or v < 1]
+    if wrong and name in COUNTS:
+        raise InputError(f"search: {name} lists {wrong[0]!r}: give whole numbers of at least 1")
 
 
 def _divisors(n: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.policies.synchronisation.exchange import Exchange
+from simulator.policies.synchronisation.exchange import Exchange, above_zero
 
 # The forward pass takes a third of a step's work, the backward pass the rest.
 FORWARD = 1.0 / 3.0
@@ -14,7 +14,7 @@ class EveryStep:
     period = 1
 
     def __init__(self, bits: float = 32.0, overlapped: bool = True) -> None:
-        self.bits = bits
+        self.bits = above_zero("bits", bits)
         self.overlapped = overlapped
 
     def exchanges(self) -> tuple[Exchange, ...]:

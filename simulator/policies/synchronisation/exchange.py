@@ -30,7 +30,14 @@ class Synchronisation(Protocol):
 
 
 def at_least_one(name: str, value: int) -> int:
-    """The value. Raises `ValueError` naming it if it is below 1."""
-    if value < 1:
-        raise ValueError(f"{name} is {value}, and has to be at least 1")
+    """The value. Raises `ValueError` naming it if it is below 1 or no whole number."""
+    if value < 1 or value != int(value):
+        raise ValueError(f"{name} is {value}, and has to be a whole number of at least 1")
+    return int(value)
+
+
+def above_zero(name: str, value: float) -> float:
+    """The value. Raises `ValueError` naming it if it is not above 0."""
+    if not value > 0.0:
+        raise ValueError(f"{name} is {value}, and has to be above 0")
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.policies.synchronisation.exchange import Exchange, at_least_one
+from simulator.policies.synchronisation.exchange import Exchange, above_zero, at_least_one
 
 
 class LocalSgd:
@@ -10,7 +10,7 @@ class LocalSgd:
 
     def __init__(self, steps: int = 100, bits: float = 32.0) -> None:
         self.period = at_least_one("steps", steps)
-        self.bits = bits
+        self.bits = above_zero("bits", bits)
 
     def exchanges(self) -> tuple[Exchange, ...]:
         return (Exchange(self.period, self.period, 1.0, self.bits, False),)
@@ -21,7 +21,7 @@ class DiLoCo:
 
     def __init__(self, steps: int = 500, bits: float = 32.0) -> None:
         self.period = at_least_one("steps", steps)
-        self.bits = bits
+        self.bits = above_zero("bits", bits)
 
     def exchanges(self) -> tuple[Exchange, ...]:
         return (Exchange(self.period, self.period, 1.0, self.bits, True),)
@@ -39,7 +39,7 @@ class StreamingDiLoCo:
         if fragments > steps or not 0 <= overlap <= steps:
             raise ValueError(f"fragments {fragments} and overlap {overlap} have to be within the {steps} steps")
         self.overlap = overlap
-        self.bits = bits
+        self.bits = above_zero("bits", bits)
 
     def exchanges(self) -> tuple[Exchange, ...]:
         starts = [round((f + 1) * self.period / self.fragments) for f in range(self.fragments)]

@@ -33,9 +33,10 @@ class Nodes:
         return self._repairs[0] if self._repairs else inf
 
     def hit_by(self, failure: Failure) -> bool:
-        """Whether a failure hits a place that holds a node; one that takes no node out hits the job."""
+        """Whether a failure to come hits a place that will hold a node; one that takes no node out hits the job."""
+        empty = self._empty[sum(back <= failure.at for back in self._repairs) :] if self._empty else []
         places = range(failure.node, failure.node + failure.nodes)
-        return not failure.nodes or any(p % self.count not in self._empty for p in places)
+        return not failure.nodes or any(p % self.count not in empty for p in places)
 
     def fail(self, failure: Failure) -> None:
         """Take the nodes of a failure out, and put spares in their places."""

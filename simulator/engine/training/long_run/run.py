@@ -167,6 +167,7 @@ class LongRun:
         """Take in all failures up to now. Seconds until the last of them is noticed; 0 if there was none."""
         detection = 0.0
         while self._next.at <= self._now:
+            self._repair_until(self._next.at)
             self._counts[self._next.cause] += 1
             if self._counts.total() > MOST_FAILURES:
                 raise InputError(
@@ -176,9 +177,12 @@ class LongRun:
             self._nodes.fail(self._next)
             detection = max(detection, self._next.detection)
             self._look_ahead()
-        while self._nodes.next_repair <= self._now:
-            self._nodes.repair()
+        self._repair_until(self._now)
         return detection
+
+    def _repair_until(self, seconds: float) -> None:
+        while self._nodes.next_repair <= seconds:
+            self._nodes.repair()
 
     def _look_ahead(self) -> None:
         """The next failure that hits a node of the job: where there is none nothing fails."""
