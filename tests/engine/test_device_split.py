@@ -273,7 +273,7 @@ def test_a_prompt_alone_has_the_whole_device() -> None:
     ("change", "message"),
     [
         ({"split": {"policy": "feedbak"}}, "did you mean feedback"),
-        ({"split": {"options": {"speed": 2}}}, "option of split policy fixed"),
+        ({"split": {"options": {"speed": 2}}}, "split policy fixed takes no options"),
         ({"split": {"policy": "feedback", "options": {"interval_s": 0}}}, "interval_s"),
         ({"split": {}, "prefill_traffic": 0.3}, "leave out prefill_traffic"),
         ({"split": {}, "prefill_units": 0.45}, "no multiple of split.step"),
