@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from simulator.calibrate.errors import Comparison
+from simulator.calibrate.measured_rows import read_rows
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
@@ -58,7 +57,7 @@ def check_models(path: str | Path) -> Comparison:
     """Time every row that can be modelled; the others are counted by reason."""
     comparison = Comparison()
     found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
-    for row in _read(path):
+    for row in read_rows(path, COLUMNS):
         try:
             seconds = latency(row)
         except InputError as error:
@@ -100,14 +99,3 @@ def latency(row: Mapping[str, Any]) -> float:
 def _inference(step: Step) -> float:
     """The forward pass without a loss."""
     return step.seconds(c for c in step.passes[0].forward if c.name != "loss")
-
-
-def _read(path: str | Path) -> list[dict[str, Any]]:
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"cannot be read as CSV: {error}", file=path) from None
-    missing = [c for c in COLUMNS if c not in table.columns]
-    if missing:
-        raise InputError(f"column {missing[0]} is missing", file=path)
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from simulator.calibrate.check_serving import simulated
 from simulator.calibrate.errors import Comparison
+from simulator.calibrate.measured_rows import read_rows
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.hardware.overheads import StepOverheads, engine_names
@@ -66,15 +66,7 @@ def check_steady_state(path: str | Path, *, jobs: int = -1, limit: int | None = 
 
 def read_deployments(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a file of measured deployments. Raises `InputError` if it is none."""
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"not a CSV file: {error}", file=path) from None
-    for name in COLUMNS:
-        if name not in frame:
-            raise InputError(f"column {name!r} is missing", file=path)
-    rows: list[dict[str, Any]] = frame.to_dict("records")  # type: ignore[assignment]
-    return rows
+    return read_rows(path, COLUMNS)
 
 
 def mean_latencies(row: Mapping[str, Any], host: StepOverheads | None = None) -> tuple[float, float] | str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from simulator.calibrate.errors import Comparison
+from simulator.calibrate.measured_rows import read_rows
 from simulator.engine.training.laying_out import step_of
 from simulator.errors import InputError
 from simulator.workloads.dtypes import dtype
@@ -32,7 +32,7 @@ LAUNCHED: dict[str, dict[float, tuple[int, int]]] = {
 
 def check_training(path: str | Path) -> Comparison:
     """Simulate one step of every row that can be modelled; the others are counted by reason."""
-    rows = _read(path)
+    rows = read_rows(path, COLUMNS)
     comparison = Comparison()
     for row in rows:
         try:
@@ -108,17 +108,6 @@ def _micro_batch(row: Mapping[str, Any]) -> tuple[int, int]:
         return known[near]
     share = int(row["global_batch"]) // int(row["data_parallel"])
     return next(m for m in (4, 2, 1) if share % m == 0), chunks or 1
-
-
-def _read(path: str | Path) -> list[dict[str, Any]]:
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"cannot be read as CSV: {error}", file=path) from None
-    missing = [c for c in COLUMNS if c not in table.columns]
-    if missing:
-        raise InputError(f"column {missing[0]} is missing", file=path)
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _whole(row: Mapping[str, Any], name: str) -> int | None:
