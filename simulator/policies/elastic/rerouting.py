@@ -16,10 +16,9 @@ class Reroute:
     keeps_state = True
 
     def arrange(self, alive: Alive, layers: tuple[int, ...]) -> Arrangement | None:
-        left = alive.sum(axis=0)
-        if not left.all():
+        load = load_of_peers(alive)
+        if load is None:
             return None
-        load = tuple(float(x) for x in alive.shape[0] / left)
         return Arrangement(1.0, load, layers, scattered=not alive.all())
 
 
@@ -33,13 +32,18 @@ class Reshard:
     keeps_state = True
 
     def arrange(self, alive: Alive, layers: tuple[int, ...]) -> Arrangement | None:
-        left = alive.sum(axis=0)
-        if not left.all():
+        load = load_of_peers(alive)
+        if load is None:
             return None
-        load = tuple(float(x) for x in alive.shape[0] / left)
         if alive.all():
             return Arrangement(1.0, load, layers)
         return Arrangement(1.0, load, balanced(load, sum(layers)))
+
+
+def load_of_peers(alive: Alive) -> tuple[float, ...] | None:
+    """How many replicas' micro-batches each living worker of a stage takes; None where a stage has lost all."""
+    left = alive.sum(axis=0)
+    return tuple(float(x) for x in alive.shape[0] / left) if left.all() else None
 
 
 def balanced(load: tuple[float, ...], layers: int) -> tuple[int, ...]:

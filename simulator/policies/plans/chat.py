@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from simulator.policies.plans.plan import Call, Query, chosen
+from simulator.policies.plans.plan import Call, Query, at_least, chosen
 
 
 class Chat:
@@ -30,11 +30,8 @@ class Chat:
     ) -> None:
         self._local = chosen(local, pools, 0, "local")
         self._remote = chosen(remote, pools, 1, "remote")
-        counts = {"rounds": rounds, "question_tokens": question_tokens, "reply_tokens": reply_tokens}
-        extra = {"remote_prompt_tokens": remote_prompt_tokens, "local_prompt_tokens": local_prompt_tokens}
-        for name, value in (counts | extra).items():
-            if value < (1 if name in counts else 0):
-                raise ValueError(f"{name} is {value}, which must be {1 if name in counts else 0} or more")
+        at_least(1, {"rounds": rounds, "question_tokens": question_tokens, "reply_tokens": reply_tokens})
+        at_least(0, {"remote_prompt_tokens": remote_prompt_tokens, "local_prompt_tokens": local_prompt_tokens})
         self._rounds, self._question, self._reply = rounds, question_tokens, reply_tokens
         self._remote_prompt, self._local_prompt = remote_prompt_tokens, local_prompt_tokens
         self.pools = (self._local, self._remote)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from simulator.policies.plans.plan import Call, Query, chosen
+from simulator.policies.plans.plan import Call, Query, at_least, chosen
 from simulator.policies.plans.tiers import share
 
 
@@ -50,9 +50,8 @@ class MinionS:
             "decompose_prompt_tokens": decompose_prompt_tokens, "task_tokens": task_tokens,
             "aggregate_prompt_tokens": aggregate_prompt_tokens, "scratchpad_tokens": scratchpad_tokens,
         }  # fmt: skip
-        for name, value in (counts | extra).items():
-            if value < (1 if name in counts else 0):
-                raise ValueError(f"{name} is {value}, which must be {1 if name in counts else 0} or more")
+        at_least(1, counts)
+        at_least(0, extra)
         self._rounds, self._chunk, self._each = rounds, chunk_tokens, tasks * samples
         self._kept = share("kept", kept)
         self._instructions, self._code = decompose_prompt_tokens, code_tokens

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,13 @@ class Plan(Protocol):
         `rng` is the request's own. The request is answered by the last round of calls whose role is "answer".
         """
         ...
+
+
+def at_least(least: int, counts: Mapping[str, int]) -> None:
+    """Raise `ValueError` naming the first of `counts` that is below `least`."""
+    for name, value in counts.items():
+        if value < least:
+            raise ValueError(f"{name} is {value}, which must be {least} or more")
 
 
 def chosen(given: str | None, pools: tuple[str, ...], place: int, what: str) -> str:
