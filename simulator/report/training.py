@@ -46,8 +46,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     layout, device = job.layout, step.law.device
     seconds, tokens = step.step_seconds, job.global_batch * job.sequence
     peak = step.law.peak(job.formats.compute.compute) * layout.devices
-    price = result.scenario.price_per_device_hour
-    price = device.price if price is None else price
+    price = price_of(result)
     experts = experts_figures(step)
     cost = None if price is None else price * layout.devices * seconds / 3600.0
     energy, memory = step_energy(step), memory_of(step)
@@ -94,6 +93,12 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
 def degrees(layout: Layout) -> dict[str, Any]:
     """A layout as plain data, without the places of single pieces."""
     return {name: value for name, value in asdict(layout).items() if name != "placed"}
+
+
+def price_of(result: TrainingResult) -> float | None:
+    """USD an hour of one device: the scenario's, else that of the device; None where neither is known."""
+    given = result.scenario.price_per_device_hour
+    return result.step.law.device.price if given is None else given
 
 
 def model_flops(step: Step) -> float:

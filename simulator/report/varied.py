@@ -19,7 +19,7 @@ from simulator.report.sequences import (
     exposed_seconds,
     useful_share,
 )
-from simulator.report.training import degrees
+from simulator.report.training import degrees, price_of
 from simulator.workloads.operators import Call
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def summarise_varied(result: TrainingResult, varied: VariedStep) -> dict[str, An
     step, job, seconds = varied.step, varied.step.job, varied.step_seconds
     layout, device, tokens = job.layout, step.law.device, sum(varied.lengths)
     peak = step.law.peak(job.formats.compute.compute) * layout.devices * seconds
-    price = result.scenario.price_per_device_hour
-    price = device.price if price is None else price
+    price = price_of(result)
     cost = None if price is None else price * layout.devices * seconds / 3600.0
     ends, busy = varied.ends
     experts = experts_figures(step)
