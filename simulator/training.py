@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.assembly.communication import communication_of
 from simulator.assembly.layer_graph import layer_graph_of
+from simulator.assembly.parameter_server import ServedResult, served_of
 from simulator.assembly.stragglers import straggling_of
 from simulator.assembly.training_formats import formats_of, optimizer_of
 from simulator.assembly.training_run import RunResult, run_of
@@ -58,6 +59,7 @@ class TrainingResult:
     largest: Mapping[str, int] = field(default_factory=dict)
     sites: SitesResult | None = None
     straggling: Straggling | None = None
+    served: ServedResult | None = None
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -88,6 +90,7 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
             "communication": step.job.communication != PLAIN, "largest": scenario.largest is not None,
             "backward_chunk": scenario.backward_chunk is not None,
             "sites": scenario.sites is not None, "stragglers": scenario.stragglers is not None,
+            "parameter_server": scenario.parameter_server is not None,
         })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
         varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, _context(scenario))
@@ -99,6 +102,13 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
             "formats.kept": step.job.formats.kept != NOTHING,
         })  # fmt: skip
         step = _offloaded(step, scenario.offload, scenario.node)
+    if scenario.parameter_server is not None:
+        refuse_beside("parameter_server", {
+            "a run with failures": scenario.run is not None, "sites": scenario.sites is not None,
+        })  # fmt: skip
+        served = served_of(scenario.parameter_server, scenario.stragglers, step)
+        straggling = None if scenario.stragglers is None else straggling_of(scenario.stragglers, step)
+        return TrainingResult(scenario, step, straggling=straggling, served=served)
     check_memory(step)
     if scenario.sites is not None:
         refuse_beside("sites", {

@@ -113,6 +113,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "diloco": "simulator.policies.synchronisation:DiLoCo",
         "streaming-diloco": "simulator.policies.synchronisation:StreamingDiLoCo",
     },
+    "consistency": {
+        "bulk-synchronous": "simulator.policies.consistency:BulkSynchronous",
+        "stale-synchronous": "simulator.policies.consistency:StaleSynchronous",
+        "asynchronous": "simulator.policies.consistency:Asynchronous",
+        "batch-asynchronous": "simulator.policies.consistency:BatchAsynchronous",
+    },
     "roles": {
         "fixed": "simulator.policies.roles:Fixed",
         "queue-and-cache": "simulator.policies.roles:QueueAndCache",

@@ -21,6 +21,7 @@ from simulator.report.offload import (
     print_copies,
     print_offload,
 )
+from simulator.report.parameter_server import served_rows, summarise_served
 from simulator.report.sequences import (
     attention_seconds,
     computed,
@@ -61,6 +62,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
     stragglers = {} if result.straggling is None else {"stragglers": straggler_figures(result.straggling)}
     sites = {} if result.sites is None else {"sites": summarise_sites(result.sites, tokens)}
+    served = {} if result.served is None else {"parameter_server": summarise_served(result.served)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
         "layout": {"device": device.id, "devices": layout.devices, **degrees(layout)},
@@ -87,6 +89,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         **run,
         **sites,
         **stragglers,
+        **served,
     }
 
 
@@ -298,7 +301,7 @@ def print_training(summary: dict[str, Any]) -> None:
 
 
 def tables_beyond_the_step(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
-    """Titles and rows of what came of stragglers, a long run or sites, where there are any."""
+    """Titles and rows of what came of stragglers, a long run, sites or a parameter server, where there are any."""
     tables = []
     if "stragglers" in summary:
         tables.append(("with stragglers", straggler_rows(summary["stragglers"])))
@@ -306,6 +309,8 @@ def tables_beyond_the_step(summary: dict[str, Any]) -> list[tuple[str, list[dict
         tables += run_tables(summary["run"])
     if "sites" in summary:
         tables.append(("sites", sites_rows(summary["sites"])))
+    if "parameter_server" in summary:
+        tables.append(("with a parameter server", served_rows(summary["parameter_server"])))
     return tables
 
 

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from simulator.hardware.host import DRIVE
 from simulator.hardware.storage import NVME
 from simulator.specs.network import NetworkSpec
+from simulator.specs.parameter_server import ParameterServerSpec
 from simulator.specs.part import Count, Part, Positive
 from simulator.specs.training_graph import GraphNetworkSpec, LayerGraphSpec
 from simulator.specs.training_run import RunSpec, StragglersSpec
@@ -276,4 +277,5 @@ class TrainingScenario(Part):
     stragglers: StragglersSpec | None = None
     run: RunSpec | None = None
     sites: SitesSpec | None = None
+    parameter_server: ParameterServerSpec | None = None
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

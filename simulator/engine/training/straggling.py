@@ -35,14 +35,24 @@ def straggling_steps(step: Step, slowdowns: Sequence[Slowdown], steps: int, back
     micro-batch, replicas for each other at the end of the step. What a slow device adds to the passes is added to the
     step.
     """
+    replicas = replica_seconds(step, slowdowns, steps, seed)
+    waited = np.sort(replicas, axis=1)[:, step.job.layout.data - 1 - backups]
+    return Straggling(step.step_seconds + (waited - usual_seconds(step)), step.step_seconds)
+
+
+def replica_seconds(step: Step, slowdowns: Sequence[Slowdown], steps: int, seed: int) -> Floats:
+    """Seconds of the pipeline of every replica in every step, shape (steps, replicas)."""
     layout = step.job.layout
     devices = slowdown_factors(slowdowns, steps, layout.devices, seed)
     workers = devices.reshape(steps, layout.pipeline, layout.data, layout.context * layout.tensor).max(axis=3)
     rows, of_row = np.unique(workers.transpose(0, 2, 1).reshape(-1, layout.pipeline), axis=0, return_inverse=True)
-    replicas = pipeline_seconds(step, rows)[of_row.reshape(steps, layout.data)]
-    waited = np.sort(replicas, axis=1)[:, layout.data - 1 - backups]
-    plain = run_pipeline(step.orders, step.pass_seconds, layout.placed).seconds
-    return Straggling(step.step_seconds + (waited - plain), step.step_seconds)
+    found: Floats = pipeline_seconds(step, rows)[of_row.reshape(steps, layout.data)]
+    return found
+
+
+def usual_seconds(step: Step) -> float:
+    """Seconds of the pipeline of a replica of usual devices."""
+    return run_pipeline(step.orders, step.pass_seconds, step.job.layout.placed).seconds
 
 
 def pipeline_seconds(step: Step, factors: Floats) -> Floats:

@@ -27,7 +27,7 @@ class Optimizer:
 
     def states_beside(self, weights: DType) -> float:
         """Bytes a parameter kept besides weights of this format, which in fp32 are their own master copy."""
-        return self.states - (MASTER if weights.name == "fp32" else 0.0)
+        return max(0.0, self.states - (MASTER if weights.name == "fp32" else 0.0))
 
     def moved_beside(self, weights: DType) -> float:
         """Bytes a parameter that an update reads and writes; weights in fp32 are updated in place of a copy."""
@@ -39,6 +39,9 @@ class Optimizer:
 ADAM = Optimizer(
     "adam", 12.0, 30.0, 12.0, "Kingma and Ba, arXiv:1412.6980: fp32 master copy and two moments, fp32 gradients"
 )
+
+# On devices that keep nothing but weights: new ones are only written.
+STATELESS = Optimizer("stateless", 0.0, HALF, 0.0, "weights are updated elsewhere, or in place")
 
 OPTIMIZERS: dict[str, Optimizer] = {
     o.name: o

@@ -1,0 +1,82 @@
+"""Figures of workers with a parameter server: their pace, staleness, waiting, and how busy the server is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.assembly.parameter_server import ServedResult
+from simulator.engine.training.parameter_server.run import Served
+
+
+def summarise_served(result: ServedResult) -> dict[str, Any]:
+    """Plain data. `staleness` counts updates of the model, `steps_ahead` steps; `workers_share` sums to one.
+
+    `over_synchronous` are samples a second over those of the same workers and server where all wait for all.
+    """
+    found, spec, job = result.served, result.spec, result.worker.job
+    worker_seconds = result.workers * found.seconds
+    samples = spec.local_steps * job.global_batch
+    together = _share(result.workers, result.synchronous)
+    pace = found.steps / found.seconds
+    return {
+        "workers": result.workers,
+        "devices_per_worker": job.layout.devices,
+        "local_steps": spec.local_steps,
+        "simulated_s": found.seconds,
+        "updates_per_s": found.updates / found.seconds,
+        "samples_per_s": pace * samples,
+        "tokens_per_s": pace * samples * job.sequence,
+        "over_synchronous": pace / (result.synchronous.steps / result.synchronous.seconds),
+        "staleness": _spread(found.staleness),
+        "steps_ahead": _spread(found.ahead),
+        "workers_share": _share(result.workers, found),
+        "synchronous_workers_share": together,
+        "server_utilisation": {
+            "receiving": found.receiving, "updating": found.updating / found.seconds, "sending": found.sending,
+        },
+        "gradients": {"pushed": found.pushed, "applied": found.applied, "in_flight": found.in_flight},
+        "push_gb": result.push / 1e9,
+        "pull_gb": result.pull / 1e9,
+        "mean_step_s": worker_seconds / found.steps / spec.local_steps if found.steps else None,
+        "worker_memory_gb": result.worker_memory / 1e9,
+        "server_memory_gb": result.server_memory / 1e9,
+    }  # fmt: skip
+
+
+def _share(workers: int, found: Served) -> dict[str, float]:
+    whole = workers * found.seconds
+    computing, waiting = found.computing / whole, found.waiting / whole
+    return {"computing": computing, "exchanging": 1.0 - computing - waiting, "waiting": waiting}
+
+
+def _spread(values: NDArray[np.int64]) -> dict[str, float] | None:
+    if not values.size:
+        return None
+    return {"mean": float(values.mean()), "p99": float(np.percentile(values, 99)), "max": float(values.max())}
+
+
+def served_rows(found: dict[str, Any]) -> list[dict[str, str]]:
+    """Headlines of workers with a parameter server."""
+    share, server, stale = found["workers_share"], found["server_utilisation"], found["staleness"]
+    return [
+        {"figure": "workers", "value": f"{found['workers']:,} of {found['devices_per_worker']:,} devices"},
+        {"figure": "updates", "value": f"{found['updates_per_s']:,.4g} /s"},
+        {"figure": "samples", "value": f"{found['samples_per_s']:,.4g} /s"},
+        {"figure": "over workers that wait for all", "value": f"{found['over_synchronous']:.3f} x"},
+        {
+            "figure": "staleness in updates: mean, P99, most",
+            "value": "" if stale is None else f"{stale['mean']:,.2f}, {stale['p99']:,.0f}, {stale['max']:,.0f}",
+        },
+        {
+            "figure": "workers compute, exchange, wait",
+            "value": f"{share['computing']:.1%}, {share['exchanging']:.1%}, {share['waiting']:.1%}",
+        },
+        {
+            "figure": "server receives, updates, sends",
+            "value": f"{server['receiving']:.1%}, {server['updating']:.1%}, {server['sending']:.1%} of the time",
+        },
+        {"figure": "memory of a worker's device", "value": f"{found['worker_memory_gb']:,.2f} GB"},
+    ]
