@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Consistency(Protocol):
-    """The consistency model of a parameter server (Li et al., OSDI 2014, section 3.6).
+    """The consistency model of a parameter server (Li et al., OSDI 2014, section 3.5).
 
     A step of a worker is done when the server has taken in what it pushed.
     """

@@ -32,7 +32,7 @@ class StaleSynchronous:
 
 
 class BatchAsynchronous:
-    """The model is updated with every `gradients` pushes, and nobody waits (K-batch-async: arXiv:1803.01113, 2.1)."""
+    """The model is updated with every `gradients` pushes, and nobody waits (K-batch-async: arXiv:1803.01113)."""
 
     def __init__(self, gradients: int = 2) -> None:
         if gradients < 1:
