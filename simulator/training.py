@@ -17,6 +17,7 @@ from simulator.assembly.stragglers import straggling_of
 from simulator.assembly.training_formats import formats_of, optimizer_of
 from simulator.assembly.training_run import RunResult, run_of
 from simulator.assembly.training_sites import SitesResult, sites_of
+from simulator.assembly.training_stages import check_alone, mixed_step
 from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import check_memory
@@ -132,14 +133,15 @@ def lay_out(scenario: TrainingScenario) -> Step:
         refuse_beside(f"{job.model.name}, which is no transformer,", {
             "offload": scenario.offload is not None, "batch.lengths": scenario.batch.lengths is not None,
         })  # fmt: skip
-    step = step_of(
-        job,
-        scenario.device,
-        node=scenario.node,
-        stack=scenario.stack,
-        schedule=_schedule(scenario.schedule),
-        context=_context(scenario),
-    )
+
+    def made(given: Job[Any], device: str, node: str | None) -> Step:
+        schedule, context = _schedule(scenario.schedule), _context(scenario)
+        return step_of(given, device, node=node, stack=scenario.stack, schedule=schedule, context=context)
+
+    if scenario.stages is not None:
+        check_alone(scenario)
+        return mixed_step(scenario, scenario.stages, job, made)
+    step = made(job, scenario.device, scenario.node)
     if scenario.network is None:
         return step
     from simulator.assembly.network import network_of

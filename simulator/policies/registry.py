@@ -184,6 +184,11 @@ POLICIES: dict[str, dict[str, str]] = {
         "zero-bubble-v": "simulator.policies.pipeline:ZeroBubbleV",
         "dualpipe": "simulator.policies.pipeline:DualPipe",
     },
+    "partition": {
+        "equal": "simulator.policies.partition:Equal",
+        "proportional": "simulator.policies.partition:Proportional",
+        "minimax": "simulator.policies.partition:Minimax",
+    },
     "context": {
         "ring": "simulator.policies.context:Ring",
         "ulysses": "simulator.policies.context:Ulysses",

@@ -56,7 +56,7 @@ def communication_figures(step: Step, stage: int) -> dict[str, Any]:
 
 def tensor_overlap(step: Step, stage: int) -> Overlapped | None:
     """A stage's passes of a step in which tensor-parallel collectives overlap with products, None without."""
-    passes = step.tensor_passes
+    passes = step.part(stage).tensor_passes
     if passes is None:
         return None
     found = [o for p in step.job.layout.pieces(stage) for o in (passes.forward(p), passes.backward(p, weights=True))]
@@ -68,6 +68,7 @@ def tensor_overlap(step: Step, stage: int) -> Overlapped | None:
 
 def _reduced_products(step: Step, stage: int) -> dict[str, float]:
     """Where whole micro-batches are computed, seconds of products whose results are summed, and of their sums."""
+    step = step.part(stage)
     communication, layout = step.job.communication, step.job.layout
     if layout.tensor == 1 or layout.context > 1 or layout.expert > 1 or communication.tensor.parts > 1:
         return {}
@@ -79,10 +80,10 @@ def _reduced_products(step: Step, stage: int) -> dict[str, float]:
 def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
     """Bytes that one device of a stage puts on links in a step."""
     found = _of_passes(step, stage)
-    exchange, own = step.exchange, step.states(stage).parameters
+    exchange, own = step.part(stage).exchange, step.states(stage).parameters
     times, local = step.job.micro_batches, step.job.communication.local
     if local is not None and step.job.layout.holders > 1:
-        return found | {KIND: sent_bytes(averaging(step.job, own)) / local.steps}
+        return found | {KIND: sent_bytes(averaging(step.part(stage).job, own)) / local.steps}
     if step.job.layout.holders > 1 and not step.all_after:
         moves = (
             ("weight_gathering", exchange.forward_weights(own).links, times),
@@ -98,7 +99,8 @@ def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
 
 
 def _of_passes(step: Step, stage: int) -> dict[str, float]:
-    layout, job = step.job.layout, step.job
+    job = step.part(stage).job
+    layout = job.layout
     found: dict[str, float] = defaultdict(float)
     pieces = layout.pieces(stage)
     for piece in pieces:
@@ -133,7 +135,7 @@ def _exposed(step: Step, stage: int) -> dict[str, float]:
     pieces = step.job.layout.pieces(stage)
     tensor = [c for p in pieces for c in _collectives(step.passes[p]) if not exchanged(c)]
     if tensor:
-        found["tensor_parallel"] = step.job.micro_batches * step.seconds(tensor)
+        found["tensor_parallel"] = step.job.micro_batches * step.part(stage).seconds(tensor)
     return found | {kind: value for kind, value in step.reductions(stage).items() if value}
 
 

@@ -30,6 +30,16 @@ from simulator.report.sequences import (
     exposed_seconds,
     useful_share,
 )
+from simulator.report.stages import (
+    border_figures,
+    device_names,
+    devices_by_kind,
+    devices_of,
+    hourly_price,
+    peak_flops,
+    stage_figures,
+    stage_rows,
+)
 from simulator.report.stragglers import straggler_figures, straggler_rows
 from simulator.report.training_run import run_tables, summarise_run
 from simulator.report.training_sites import sites_rows, summarise_sites
@@ -44,12 +54,11 @@ if TYPE_CHECKING:
 def summarise(result: TrainingResult) -> dict[str, Any]:
     """Plain data; times in seconds a step."""
     step, job = result.step, result.step.job
-    layout, device = job.layout, step.law.device
+    layout = job.layout
     seconds, tokens = step.step_seconds, job.global_batch * job.sequence
-    peak = step.law.peak(job.formats.compute.compute) * layout.devices
-    price = price_of(result)
-    experts = experts_figures(step)
-    cost = None if price is None else price * layout.devices * seconds / 3600.0
+    peak, hourly = peak_flops(step), hourly_price(result)
+    experts = experts_figures(step.part(0))
+    cost = None if hourly is None else hourly * seconds / 3600.0
     energy, memory = step_energy(step), memory_of(step)
     extra: dict[str, Any] = {"largest": dict(result.largest)} if result.largest else {}
     if step.offloaded is None:
@@ -59,13 +68,16 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         extra["offload"] = offload_figures(step.offloaded)
     if step.copies is not None:
         extra["copies"] = copy_figures(step, step.copies)
-    run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price)}
+    if step.mixed is not None:
+        joules = [stage_energy(step, s) * devices_of(step, s) for s in range(layout.pipeline)]
+        extra |= {"stages": stage_figures(result, joules), "borders": border_figures(step)}
+    run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price_of(result))}
     stragglers = {} if result.straggling is None else {"stragglers": straggler_figures(result.straggling)}
     sites = {} if result.sites is None else {"sites": summarise_sites(result.sites, tokens)}
     served = {} if result.served is None else {"parameter_server": summarise_served(result.served)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
-        "layout": {"device": device.id, "devices": layout.devices, **degrees(layout)},
+        "layout": {"device": device_names(step), "devices": layout.devices, **degrees(layout)},
         "step_s": seconds,
         **({"samples_per_s": tokens / seconds} if isinstance(job.model, LayerGraph) else {}),
         "tokens_per_s": tokens / seconds,
@@ -84,7 +96,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         "energy_kwh": energy / 3.6e6,
         "cost_usd": cost,
         "cost_per_million_tokens_usd": None if cost is None else cost / tokens * 1e6,
-        "calibration": {"kernels": step.law.calibrations.name, "stack": result.scenario.stack},
+        "calibration": {"kernels": calibration_names(step), "stack": result.scenario.stack},
         **extra,
         **run,
         **sites,
@@ -94,8 +106,13 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
 
 
 def degrees(layout: Layout) -> dict[str, Any]:
-    """A layout as plain data, without the places of single pieces."""
-    return {name: value for name, value in asdict(layout).items() if name != "placed"}
+    """A layout as plain data, without what single pieces and stages have of their own."""
+    return {name: value for name, value in asdict(layout).items() if name not in ("placed", "layers", "widths")}
+
+
+def calibration_names(step: Step) -> str:
+    """Whose kernels were measured, for each kind of device."""
+    return " + ".join(dict.fromkeys(part.law.calibrations.name for part, _ in step.kinds))
 
 
 def price_of(result: TrainingResult) -> float | None:
@@ -122,10 +139,13 @@ def hardware_flops(step: Step) -> float:
 
 
 def _flops(step: Step, part: Any, share: Callable[[str], float] = lambda _: 1.0) -> float:
-    layout = step.job.layout
-    calls = (c for p in step.passes for c in _products(part(p)))
-    each = sum(float(np.asarray(c.op.flops())) * c.count * share(c.name) for c in calls)
-    return each * layout.tensor * layout.copies * step.job.micro_batches
+    layout, total = step.job.layout, 0.0
+    for kind, stages in step.kinds:
+        pieces = dict.fromkeys(p for s in stages for p in layout.pieces(s))
+        calls = (c for piece in sorted(pieces) for c in _products(part(step.passes[piece])))
+        each = sum(float(np.asarray(c.op.flops())) * c.count * share(c.name) for c in calls)
+        total += each * kind.job.layout.tensor * layout.copies * step.job.micro_batches
+    return total
 
 
 def _products(calls: Iterable[Call]) -> Iterable[Call]:
@@ -138,11 +158,11 @@ def breakdown(step: Step) -> dict[str, float]:
         return offload_breakdown(step.offloaded)
     layout, n = step.job.layout, step.job.micro_batches // step.job.layout.directions
     stage = max(range(layout.pipeline), key=step.timeline.busy)
-    own = [step.passes[piece] for piece in layout.pieces(stage)]
+    own, part = [step.passes[piece] for piece in layout.pieces(stage)], step.part(stage)
 
-    def total(part: Any, *, links: bool) -> float:
-        calls = [c for p in own for c in computed(part(p)) if (c.op.kind == "collective") == links]
-        return n * step.seconds(c for c in calls if not exchanged(c))
+    def total(calls_of: Any, *, links: bool) -> float:
+        calls = [c for p in own for c in computed(calls_of(p)) if (c.op.kind == "collective") == links]
+        return n * part.seconds(c for c in calls if not exchanged(c))
 
     everything = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
     busy = {
@@ -151,7 +171,7 @@ def breakdown(step: Step) -> dict[str, float]:
         "backward": total(lambda p: (*p.inputs, *p.weights), links=False),
         "tensor_parallel": total(lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights), links=True),
     }
-    busy |= {name: n * value for name, value in exposed_seconds(step, everything).items()}
+    busy |= {name: n * value for name, value in exposed_seconds(part, everything).items()}
     hidden = _hidden(step, stage)
     links = ("tensor_parallel", "all_to_all", "ring_wait")
     waiting = sum(busy.get(name, 0.0) for name in links)
@@ -191,38 +211,46 @@ def bubble_share(step: Step) -> float:
 
 def attention_share(step: Step) -> float:
     """Share of the time in which the stages compute that goes to attention proper."""
-    calls = [c for p in step.passes for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
-    busy = sum(step.timeline.busy(s) for s in range(step.job.layout.pipeline))
-    return step.job.micro_batches * attention_seconds(step, calls) / busy
+    layout, attention = step.job.layout, 0.0
+    for part, stages in step.kinds:
+        own = [step.passes[p] for p in sorted({p for s in stages for p in layout.pieces(s)})]
+        calls = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
+        attention += attention_seconds(part, calls)
+    busy = sum(step.timeline.busy(s) for s in range(layout.pipeline))
+    return step.job.micro_batches * attention / busy
 
 
 def largest_micro_batch(step: Step) -> int:
     """Sequences of a micro-batch that every stage has memory for, activations growing with their number."""
-    capacity, micro = step.law.device.memory_capacity, step.job.micro_batch
-    found = [stage_memory(step, s) for s in range(step.job.layout.pipeline)]
-    return min(int((capacity - RESERVED - m.states.total) * micro / (m.activations + m.working)) for m in found)
+    micro, stages = step.job.micro_batch, range(step.job.layout.pipeline)
+    found = [(stage_memory(step, s), step.part(s).law.device.memory_capacity) for s in stages]
+    return min(int((room - RESERVED - m.states.total) * micro / (m.activations + m.working)) for m, room in found)
 
 
 def step_energy(step: Step) -> float:
     """Joules of all devices: at the power of the work while a stage computes, idle else."""
-    layout, device = step.job.layout, step.law.device
-    peak = step.law.peak(step.job.formats.compute.compute)
-    total = 0.0
-    for stage in range(layout.pipeline):
-        calls = [
-            c
-            for p in (step.passes[piece] for piece in layout.pieces(stage))
-            for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)
-        ]
-        n = step.job.micro_batches // layout.directions
-        flops = n * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
-        local = [c for c in computed(calls) if c.op.kind != "collective"]
-        moved = n * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
-        busy = step.busy(stage)
-        compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
-        watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]
-        total += float(watts) * busy + device.idle_power * (step.step_seconds - busy)
-    return total * layout.tensor * layout.copies
+    copies = step.job.layout.copies
+    each = ((part.job.layout.tensor, sum(stage_energy(step, s) for s in stages)) for part, stages in step.kinds)
+    return sum(joules * tensor * copies for tensor, joules in each)
+
+
+def stage_energy(step: Step, stage: int) -> float:
+    """Joules of one device of a stage."""
+    layout, law = step.job.layout, step.part(stage).law
+    device, peak = law.device, law.peak(step.job.formats.compute.compute)
+    calls = [
+        c
+        for p in (step.passes[piece] for piece in layout.pieces(stage))
+        for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)
+    ]
+    n = step.job.micro_batches // layout.directions
+    flops = n * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
+    local = [c for c in computed(calls) if c.op.kind != "collective"]
+    moved = n * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
+    busy = step.busy(stage)
+    compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
+    watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]
+    return float(watts) * busy + device.idle_power * (step.step_seconds - busy)
 
 
 def memory_of(step: Step) -> list[dict[str, float]]:
@@ -249,7 +277,8 @@ def _memory(step: Step, stage: int) -> dict[str, float]:
 def training_title(summary: dict[str, Any]) -> str:
     """One line that says what trains on what."""
     layout = summary["layout"]
-    return f"{summary['model']['name']} on {layout['devices']:,} x {layout['device']}"
+    usual = f"{layout['devices']:,} x {layout['device']}"
+    return f"{summary['model']['name']} on {devices_by_kind(summary['stages']) if 'stages' in summary else usual}"
 
 
 def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
@@ -303,6 +332,8 @@ def print_training(summary: dict[str, Any]) -> None:
 def tables_beyond_the_step(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
     """Titles and rows of what came of stragglers, a long run, sites or a parameter server, where there are any."""
     tables = []
+    if "stages" in summary:
+        tables.append(("stages", stage_rows(summary["stages"])))
     if "stragglers" in summary:
         tables.append(("with stragglers", straggler_rows(summary["stragglers"])))
     if "run" in summary:

@@ -11,7 +11,7 @@ from simulator.engine.recorder import Floats
 from simulator.engine.training.memory import activations_over_time
 from simulator.engine.training.step import Step
 from simulator.report.svg import INK, PALETTE, drawing, svg
-from simulator.report.training_timeline import shown_stages
+from simulator.report.training_timeline import shown_stages, stage_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,8 @@ def pipeline(step: Step, start: float, end: float) -> str:
     for kind, name in NAMES.items():
         if name in boxes:
             _boxes(axes, boxes.pop(name), name, COLOURS[kind], gap=0.0012 * (end - start))
-    axes.set_yticks(range(len(stages)), [str(s) for s in stages])
+    names = [str(s) if step.mixed is None else f"{s}: {step.part(s).law.device.id}" for s in stages]
+    axes.set_yticks(range(len(stages)), names)
     axes.set_ylim(len(stages) - 0.4, -0.6)
     axes.set(xlabel="seconds", ylabel="stage", xlim=(start, end))
     axes.grid(visible=False)
@@ -114,11 +115,17 @@ def memory(step: Step) -> str:
         kept, times = activations_over_time(step, stage)
         held = (kept + step.states(stage).total) / 1e9
         edges, most = highest_within(times, held, seconds)
-        axes.stairs(most, edges, color=colour, label=f"stage {stage}", linewidth=1.1, baseline=None)
+        axes.stairs(most, edges, color=colour, label=stage_name(step, stage), linewidth=1.1, baseline=None)
         highest = max(highest, float(held.max()))
-    capacity = step.law.device.memory_capacity / 1e9
+    capacity = max(part.law.device.memory_capacity for part, _ in step.kinds) / 1e9
     if capacity < 3.0 * highest:
-        axes.axhline(capacity, color=INK, linewidth=1.0, linestyle="--", label="capacity")
+        axes.axhline(
+            capacity,
+            color=INK,
+            linewidth=1.0,
+            linestyle="--",
+            label="capacity" if step.mixed is None else "largest capacity",
+        )
     axes.set(xlabel="seconds", ylabel="GB", xlim=(0, seconds))
     axes.set_ylim(0, 1.05 * max(highest, capacity if capacity < 3.0 * highest else 0.0))
     _legend_above(axes)
@@ -160,7 +167,7 @@ def memory_by_part(summary: dict[str, Any], step: Step) -> str:
     shown = shown_stages(step, 8) if len(stages) == step.job.layout.pipeline else list(range(len(stages)))
     parts = [name for name in stages[0] if name != "total" and any(stages[s][name] > 0.0 for s in shown)]
     figure, axes = drawing(height=1.3 + 0.26 * len(shown))
-    rows, left = [f"stage {s}" for s in shown], np.zeros(len(shown))
+    rows, left = [stage_name(step, s) for s in shown], np.zeros(len(shown))
     for name, colour in zip(parts, SHADES, strict=False):
         values = np.array([stages[s][name] for s in shown])
         axes.barh(rows, values, left=left, color=colour, label=name.replace("_", " "))

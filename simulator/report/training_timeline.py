@@ -96,8 +96,9 @@ def _passes(step: Step, stage: int) -> Iterator[Span]:
         yield Span(stage, "compute", pass_name(each), start, end)
         piece = pieces[each.chunk]
         leaves = piece < last if each.kind == "forward" else each.kind != "weights" and piece > 0
-        if leaves and step.send_seconds:
-            yield Span(stage, "sends", f"send {pass_name(each)}", end, end + step.send_seconds)
+        seconds = step.pass_seconds.sent(each.kind, piece + (1 if each.kind == "forward" else -1)) if leaves else 0.0
+        if seconds:
+            yield Span(stage, "sends", f"send {pass_name(each)}", end, end + seconds)
 
 
 def _copies(step: Step, stage: int) -> Iterator[Span]:
@@ -122,10 +123,15 @@ def _end(step: Step, stage: int) -> Iterator[Span]:
     yield Span(stage, "optimizer", "update", reduced, reduced + step.update_seconds(stage))
 
 
+def stage_name(step: Step, stage: int) -> str:
+    """A stage by its number, and by its device where stages differ."""
+    return f"stage {stage}" + ("" if step.mixed is None else f" ({step.part(stage).law.device.id})")
+
+
 def _events(step: Step, stages: list[int]) -> Iterator[Event]:
     streams = streams_of(step)
     for stage in stages:
-        yield {"ph": "M", "pid": stage, "name": "process_name", "args": {"name": f"stage {stage}"}}
+        yield {"ph": "M", "pid": stage, "name": "process_name", "args": {"name": stage_name(step, stage)}}
         yield {"ph": "M", "pid": stage, "name": "process_sort_index", "args": {"sort_index": stage}}
         for row, stream in enumerate(streams):
             yield {"ph": "M", "pid": stage, "tid": row, "name": "thread_name", "args": {"name": stream}}

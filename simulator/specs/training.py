@@ -14,6 +14,7 @@ from simulator.specs.part import Count, Part, Positive
 from simulator.specs.training_graph import GraphNetworkSpec, LayerGraphSpec
 from simulator.specs.training_run import RunSpec, StragglersSpec
 from simulator.specs.training_sites import SitesSpec
+from simulator.specs.training_stages import StagesSpec
 from simulator.workloads.dtypes import dtype
 
 
@@ -241,7 +242,8 @@ class TrainingScenario(Part):
     """A training run. `stack` says whose kernels run it; `fused_attention` keeps no scores in memory.
 
     `backward_chunk` runs backward passes and head in pieces of so many tokens. `largest` says which size to raise, or
-    lower, to the largest that there is memory for.
+    lower, to the largest that there is memory for. `stages` of the pipeline may have devices, widths and layers of
+    their own.
     """
 
     kind: Literal["training"]
@@ -257,6 +259,7 @@ class TrainingScenario(Part):
     node: str | None = None
     batch: BatchSpec
     layout: LayoutSpec = LayoutSpec()
+    stages: StagesSpec | None = None
     formats: TrainingFormatsSpec = TrainingFormatsSpec()
     optimizer: str | AdamSpec = "adam"
     recompute: Literal["none", "selective", "full"] = "none"

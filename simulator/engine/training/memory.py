@@ -38,7 +38,7 @@ def stage_memory(step: Step, stage: int) -> StageMemory:
     """Memory of a stage under the step's schedule."""
     pieces = step.job.layout.pieces(stage)
     kept, _ = activations_over_time(step, stage)
-    working = max(step.passes[p].working for p in pieces) + gathered_bytes(step, pieces)
+    working = max(step.passes[p].working for p in pieces) + gathered_bytes(step.part(stage), pieces)
     return StageMemory(step.states(stage), float(kept.max()), working)
 
 
@@ -99,13 +99,14 @@ def check_memory(step: Step) -> None:
         return
     if step.copies is not None:
         _check_host(step.copies, step.job.layout.pipeline)
-    capacity = step.law.device.memory_capacity
-    worst = max((stage_memory(step, s) for s in range(step.job.layout.pipeline)), key=lambda m: m.total)
+    stages = {s: stage_memory(step, s) for s in range(step.job.layout.pipeline)}
+    stage = max(stages, key=lambda s: stages[s].total - step.part(s).law.device.memory_capacity)
+    worst, device, job = stages[stage], step.part(stage).law.device, step.job
+    capacity = device.memory_capacity
     if worst.total <= capacity:
         return
-    job = step.job
     remedies = []
-    if step.copies is None and job.layout.pipeline > 1:
+    if step.copies is None and step.mixed is None and job.layout.pipeline > 1:
         remedies.append("offload pipe-offload")
     if job.recompute != "full":
         remedies.append("recompute full")
@@ -113,9 +114,10 @@ def check_memory(step: Step) -> None:
         remedies.append("zero 1")
     if job.micro_batch > 1:
         remedies.append("a smaller micro_batch")
-    remedies.append("more tensor or pipeline parallelism")
+    remedies.append("more tensor or pipeline parallelism" if step.mixed is None else "fewer layers on that stage")
+    of_stage = "" if step.mixed is None else f" of stage {stage}"
     raise DoesNotFit(
-        f"{job.model.name} does not fit on {step.law.device.id}: a device needs {worst.total / 1e9:.4g} GB "
+        f"{job.model.name} does not fit on {device.id}: a device{of_stage} needs {worst.total / 1e9:.4g} GB "
         f"({worst.states.total / 1e9:.4g} GB of weights, gradients and optimiser states, "
         f"{worst.activations / 1e9:.4g} GB of activations) and has {capacity / 1e9:.4g} GB: use {' or '.join(remedies)}"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -27,7 +28,8 @@ class PassSeconds:
 
     A stage can compute while it receives unless it `waits` for what is sent. Where micro-batches differ, `each` has the
     seconds of every one. `forward_links` and `backward_links` are the seconds of either pass in which a stage only
-    waits for links (none if left out), which passes run in pairs hide.
+    waits for links (none if left out), which passes run in pairs hide. Where sends differ, `sends` are the seconds
+    from each piece to the next and back, and `send` the longest.
     """
 
     forward: Sequence[float]
@@ -38,6 +40,13 @@ class PassSeconds:
     each: Sequence[PassSeconds] = ()
     forward_links: Sequence[float] = ()
     backward_links: Sequence[float] = ()
+    sends: Sequence[tuple[float, float]] = ()
+
+    def sent(self, kind: str, piece: int) -> float:
+        """Seconds in which what a pass needs comes from another stage."""
+        if not self.sends:
+            return self.send
+        return self.sends[piece - 1][0] if kind == "forward" else self.sends[piece][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,12 @@ class Timeline:
     def busy(self, stage: int) -> float:
         """Seconds in which a stage computes."""
         return float((self.ends[stage] - self.starts[stage]).sum())
+
+
+def in_flight(order: Sequence[Pass]) -> int:
+    """The most forward passes of a stage whose activations it keeps at once, whenever the passes run."""
+    last = ("weights", "whole") if any(each.kind == "weights" for each in order) else ("backward", "whole")
+    return max(accumulate((each.kind == "forward") - (each.kind in last) for each in order))
 
 
 class Lane(Protocol):
@@ -153,7 +168,7 @@ class _Run:
                 ready = max(ready, self._copied(kind, stage, chunk, micro_batch, self.copies))
             start = ready if ready > free else free
             if self.seconds.waits and self._comes(kind, piece):
-                start += self.seconds.send
+                start += self.seconds.sent(kind, piece)
             alone = start + self._length(kind, piece, micro_batch)
             free = self.lanes[stage].run(each, start) if self.lanes else alone
             starts.append(start)
@@ -171,8 +186,8 @@ class _Run:
         ready = [self._ready(p.kind, p.micro_batch, piece) for p, piece in pair]
         if min(ready) < 0.0:
             return False
-        comes = self.seconds.waits and any(self._comes(p.kind, piece) for p, piece in pair)
-        start = max(*ready, *self.ends[stage][-1:]) + (self.seconds.send if comes else 0.0)
+        coming = [(p.kind, piece) for p, piece in pair if self.seconds.waits and self._comes(p.kind, piece)]
+        start = max(*ready, *self.ends[stage][-1:]) + max((self.seconds.sent(*each) for each in coming), default=0.0)
         lengths = [self._length(p.kind, piece, p.micro_batch) for p, piece in pair]
         links = [self._links(p, piece) for p, piece in pair]
         # Links of one hide behind the other's computing, and both passes' computing and links take turns.
@@ -221,7 +236,7 @@ class _Run:
             before = self.backward_end[piece + 1][micro_batch]
         if before < 0.0 or self.seconds.waits or not self._comes(kind, piece):
             return before
-        return before + self.seconds.send
+        return before + self.seconds.sent(kind, piece)
 
     def _comes(self, kind: str, piece: int) -> bool:
         """Whether what a pass needs comes from another stage."""

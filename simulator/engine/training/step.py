@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.engine.training.crowded import Crowded
 from simulator.engine.training.exchanging import Exchanging
+from simulator.engine.training.mixed import Mixed
 from simulator.engine.training.offloading.copies import Copies, CopyPlan
 from simulator.engine.training.outer import KIND, Averaging, averaging_rounds
 from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
@@ -53,7 +54,7 @@ class Step:
     `offloaded` is the step as it runs where tensors leave the device between the moments that need them; `copied` says
     what of a pipeline's activations leaves its stages. With a `network`, groups that leave their nodes share its links;
     without one each group has links of its own. `at_end` says that replicas exchange nothing before the last pass has
-    ended.
+    ended. Where stages are not all alike they are `mixed`, and `law` is that of the first one.
     """
 
     job: Job[Any]
@@ -63,11 +64,25 @@ class Step:
     network: Network | None = None
     at_end: bool = False
     copied: CopyPlan | None = None
+    mixed: Mixed | None = field(default=None, repr=False, compare=False)
     _timed: dict[AnyOperator, float] = field(default_factory=dict, repr=False, compare=False)
+
+    def part(self, stage: int) -> Step:
+        """The step as it were if all stages were like this one."""
+        return self if self.mixed is None else self.mixed.parts[stage]
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[Step, tuple[int, ...]], ...]:
+        """The parts that differ, and the stages of each."""
+        stages = range(self.job.layout.pipeline)
+        parts = {id(self.part(s)): self.part(s) for s in stages}
+        return tuple((part, tuple(s for s in stages if self.part(s) is part)) for part in parts.values())
 
     @cached_property
     def passes(self) -> tuple[Passes, ...]:
         """Of each chunk of the model; those of equal layers are the same object."""
+        if self.mixed is not None:
+            return self.mixed.passes
         last = self.job.layout.model_chunks - 1
         alike = [(self.job.chunk_layers(c), c == 0, c == last) for c in range(last + 1)]
         first = {each: c for c, each in reversed(list(enumerate(alike)))}
@@ -77,6 +92,8 @@ class Step:
     @cached_property
     def pass_seconds(self) -> PassSeconds:
         """Seconds of each chunk's passes; recomputation counts to the backward pass."""
+        if self.mixed is not None:
+            return self.mixed.pass_seconds
 
         def each(seconds: Callable[[Passes], float]) -> list[float]:
             known = {id(p): p for p in self.passes}
@@ -148,12 +165,16 @@ class Step:
         bucketed = communication.gradient_bucket is not None or communication.weight_bucket is not None
         if job.layout.holders == 1 or self.all_after or not (sharded or bucketed):
             return ()
-        crowded = Crowded(self.law, self.of, communication.units)
+        return tuple(Exchanging(self.part(s)._work.stage(s), order) for s, order in enumerate(self.orders))
+
+    @cached_property
+    def _work(self) -> WorkBuilder:
+        """Builds what stages compute and exchange."""
+        crowded = Crowded(self.law, self.of, self.job.communication.units)
         if self.tensor_passes is None:
-            builder = WorkBuilder(job, crowded, self.schedule.splits, crowded.calls)
-        else:
-            builder = WorkBuilder(part_of_micro_batch(job), crowded, self.schedule.splits, self.tensor_passes.layer)
-        return tuple(Exchanging(builder.stage(s), order) for s, order in enumerate(self.orders))
+            return WorkBuilder(self.job, crowded, self.schedule.splits, crowded.calls)
+        half = part_of_micro_batch(self.job)
+        return WorkBuilder(half, crowded, self.schedule.splits, self.tensor_passes.layer)
 
     @property
     def all_after(self) -> bool:
@@ -199,27 +220,28 @@ class Step:
 
     def reductions(self, stage: int) -> dict[str, float]:
         """The same by kind. What runs in buckets beside the passes is not among them."""
-        job, states = self.job, self.states(stage)
+        job, states, part = self.job, self.states(stage), self.part(stage)
         if job.layout.holders == 1:
             return {}
         if self.all_after:
-            return {"gradient_reduction": self._all_at_end(states)}
+            return {"gradient_reduction": part._all_at_end(states)}
         if job.communication.local is not None:
             return {KIND: self.averaging(stage).added}
         found = {}
         if job.communication.gradient_bucket is None:
-            found["gradient_reduction"] = self._reduction_seconds(self.exchange.step_gradients(states.parameters))
+            found["gradient_reduction"] = part._reduction_seconds(part.exchange.step_gradients(states.parameters))
         if job.communication.weight_bucket is None:
-            found["updated_weights"] = self._reduction_seconds(self.exchange.updated_weights(states.parameters))
+            found["updated_weights"] = part._reduction_seconds(part.exchange.updated_weights(states.parameters))
         return found
 
     def averaging(self, stage: int) -> Averaging:
         """What averaging weights once a round of local steps takes."""
-        job, local = self.job, self.job.communication.local
+        part = self.part(stage)
+        job, local = part.job, part.job.communication.local
         assert local is not None
         own = [self.passes[p] for p in job.layout.pieces(stage)]
         calls = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
-        crowded = Crowded(self.law, self.of, job.communication.units)
+        crowded = Crowded(part.law, part.of, job.communication.units)
         alone = self.timeline.seconds + self.update_seconds(stage)
         return averaging_rounds(job, local, crowded, calls, self.states(stage).parameters, alone)
 
@@ -251,6 +273,8 @@ class Step:
 
     def tied_seconds(self) -> float:
         """Seconds of summing the gradients of an embedding that the first and the last stage share."""
+        if self.mixed is not None:
+            return self.mixed.tied_seconds()
         job, layout = self.job, self.job.layout
         tied = chunks_of(job).tied
         if layout.pipeline == 1 or not tied or has_both_ends(layout, 0):
@@ -260,6 +284,8 @@ class Step:
 
     def update_seconds(self, stage: int) -> float:
         """Seconds of the optimiser on one device."""
+        if self.mixed is not None:
+            return self.part(stage).update_seconds(stage)
         job, states = self.job, self.states(stage)
         moved = job.optimizer.moved_beside(job.formats.stored) / FP32.bytes
         seconds = self.of(Elementwise(states.updated, moved, 0.0, job.optimizer.flops, FP32))
@@ -292,7 +318,7 @@ class Step:
         return self.timeline.busy(stage) if self.offloaded is None else self.offloaded.computing
 
     def states(self, stage: int) -> States:
-        return stage_states(self.job, stage)
+        return stage_states(self.part(stage).job, stage)
 
     def seconds(self, calls: Iterable[Call]) -> float:
         """Seconds of calls one after the other."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 from simulator.engine.training.costs import Costs
 from simulator.engine.training.laying_out import share_sequences
 from simulator.engine.training.memory import RESERVED
-from simulator.engine.training.pipeline import PassSeconds, run_pipeline
+from simulator.engine.training.pipeline import PassSeconds, in_flight, run_pipeline
 from simulator.engine.training.step import Step
 from simulator.errors import InputError, refuse_beside
 from simulator.policies.context import ContextParallel
 from simulator.policies.packing import Mesh, Packing, Placed
-from simulator.policies.pipeline.schedule import Pass
 from simulator.workloads.operators import Call
 from simulator.workloads.training.passes import Passes, passes_of
 
@@ -120,7 +118,7 @@ class VariedStep:
             orders = [step.schedule.order(s, layout.pipeline, len(own), 1) for s in range(layout.pipeline)]
             refuse_beside("sequences of different lengths", {
                 "a schedule that keeps more micro-batches than there are stages":
-                    max(map(_in_flight, orders)) > layout.pipeline,
+                    max(map(in_flight, orders)) > layout.pipeline,
             })  # fmt: skip
             timeline = run_pipeline(orders, replace(each[0], each=tuple(each)))
             there = slice(first, first + layout.context)
@@ -181,12 +179,6 @@ class VariedStep:
 def every(passes: Passes) -> Iterable[Call]:
     """All calls of a micro-batch's passes."""
     return (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights)
-
-
-def _in_flight(order: Sequence[Pass]) -> int:
-    """The most micro-batches whose activations a stage keeps at once."""
-    last = ("weights", "whole") if any(each.kind == "weights" for each in order) else ("backward", "whole")
-    return max(accumulate((each.kind == "forward") - (each.kind in last) for each in order))
 
 
 def _degrees(ranks: int) -> list[int]:

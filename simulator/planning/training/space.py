@@ -21,7 +21,7 @@ from simulator.training import model_of
 
 DATA = "layout.data"
 COUNTS = ("layout.tensor", "layout.pipeline", "layout.context", "layout.chunks", "batch.micro")
-NOT_SEARCHED = ("batch.lengths", "offload", "run", "largest", "stragglers", "sites")
+NOT_SEARCHED = ("batch.lengths", "offload", "run", "largest", "stragglers", "sites", "stages")
 MOST_COMBINATIONS = 500_000
 MICRO_BATCHES = (1, 2, 4, 8, 16)
 CHUNKS = (1, 2, 3, 4, 6, 8)
@@ -51,6 +51,7 @@ class Space:
             "batch.lengths": scenario.batch.lengths is not None, "offload": scenario.offload is not None,
             "run": scenario.run is not None, "largest": scenario.largest is not None,
             "stragglers": scenario.stragglers is not None, "sites": scenario.sites is not None,
+            "stages": scenario.stages is not None,
         })  # fmt: skip
         return scenario
 

@@ -49,7 +49,8 @@ class Layout:
     (1), also gradients (2), also weights (3) over all that hold the same weights. Ranks are dealt to devices in the
     order tensor, context, data, pipeline. `placed` are the pieces of each stage where a schedule places them itself.
     With `count_ends` embedding and head each count as a layer when the layers are dealt to chunks (Megatron-LM's
-    account-for-embedding and account-for-loss in the pipeline split).
+    account-for-embedding and account-for-loss in the pipeline split). `layers` are those of each piece where they are
+    not dealt evenly, `widths` the tensor-parallel devices of each stage where stages are not all alike.
     """
 
     tensor: int = 1
@@ -62,10 +63,12 @@ class Layout:
     expert: int = 1
     placed: tuple[tuple[int, ...], ...] = ()
     count_ends: bool = False
+    layers: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
 
     @property
     def devices(self) -> int:
-        return self.tensor * self.context * self.pipeline * self.data
+        return (sum(self.widths) or self.tensor * self.pipeline) * self.copies
 
     @property
     def copies(self) -> int:
@@ -90,6 +93,11 @@ class Layout:
     def pieces(self, stage: int) -> tuple[int, ...]:
         """Pieces of the layers that a stage holds, chunk by chunk."""
         return self.placed[stage] if self.placed else tuple(range(stage, self.model_chunks, self.pipeline))
+
+
+def one_layer_each(layout: Layout, layers: int) -> Layout:
+    """The layout with a stage for every layer of a model of so many, to look at layers one by one."""
+    return replace(layout, pipeline=layers, chunks=1, placed=(), count_ends=False, layers=(), widths=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,9 @@ class Job(Generic[Model_co]):
 
     def chunk_layers(self, chunk: int) -> tuple[Any, ...]:
         """Layers of one chunk in the order of the model: as even as it goes, the first chunks taking the remainder."""
+        if self.layout.layers:
+            before = sum(self.layout.layers[:chunk])
+            return self.model.layers[before : before + self.layout.layers[chunk]]
         ends = 1 if self.layout.count_ends else 0
         base, more = divmod(len(self.model.layers) + 2 * ends, self.layout.model_chunks)
         start = chunk * base + min(chunk, more) - ends

@@ -8,7 +8,7 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.workloads.operators import Call
 from simulator.workloads.training.chunks import chunks_of
-from simulator.workloads.training.job import Job
+from simulator.workloads.training.job import Job, one_layer_each
 from simulator.workloads.training.passes import passes_of
 from simulator.workloads.training.states import chunk_parameters
 
@@ -39,7 +39,7 @@ def chunk_layer_calls(job: Job[Any], chunk: int) -> list[LayerCalls]:
         raise InputError(
             "count_ends leaves a chunk without layers, which is not modelled beside sharded or bucketed exchange"
         )
-    alone = replace(job, layout=replace(job.layout, pipeline=count, chunks=1, placed=(), count_ends=False))
+    alone = replace(job, layout=one_layer_each(job.layout, count))
     first = sum(len(job.chunk_layers(c)) for c in range(chunk))
     known: dict[object, LayerCalls] = {}
     found = []

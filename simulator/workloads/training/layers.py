@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from simulator.workloads.operators import Call
 from simulator.workloads.training.blocks import Blocks
-from simulator.workloads.training.job import Job
+from simulator.workloads.training.job import Job, one_layer_each
 from simulator.workloads.training.passes import Passes, passes_of
 from simulator.workloads.training.states import chunk_parameters
 
@@ -35,7 +35,7 @@ class LayerWork:
 def layers_of(job: Job) -> tuple[LayerWork, ...]:
     """The layers of a job without pipeline: each is what a stage of one layer would be."""
     count = len(job.model.layers)
-    one_each = replace(job, layout=replace(job.layout, pipeline=count, chunks=1, placed=(), count_ends=False))
+    one_each = replace(job, layout=one_layer_each(job.layout, count))
     known: dict[object, LayerWork] = {}
     found = []
     for number, layer in enumerate(job.model.layers):
