@@ -115,7 +115,7 @@ def memory(step: Step) -> str:
         kept, times = activations_over_time(step, stage)
         held = (kept + step.states(stage).total) / 1e9
         edges, most = highest_within(times, held, seconds)
-        axes.stairs(most, edges, color=colour, label=stage_name(step, stage), linewidth=1.1, baseline=None)
+        axes.stairs(most, edges, color=colour, label=f"stage {stage}", linewidth=1.1, baseline=None)
         highest = max(highest, float(held.max()))
     capacity = max(part.law.device.memory_capacity for part, _ in step.kinds) / 1e9
     if capacity < 3.0 * highest:
