@@ -1,6 +1,6 @@
 """Kinds of scenario, told apart by the field `kind`: how each is read and run.
 
-An `Experiment` serves requests; the kinds of `TRAINING` have none and are known by their summaries alone.
+An `Experiment` serves requests; the kinds of `TRAINING` and of `GRAPHS` have none and are known by their summaries.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from simulator.cascade.spec import Cascade
 from simulator.errors import InputError, unknown_name
 from simulator.experiment import Result, run
 from simulator.federated import simulate_federation
+from simulator.inference import anchor_inference, infer
 from simulator.planning.training.plan import plan_training
 from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from
 from simulator.specs.federated import FederatedScenario
+from simulator.specs.inference import InferenceScenario
 from simulator.specs.part import Part
 from simulator.specs.rounds import RoundsScenario
 from simulator.specs.settings import lay_over
@@ -39,59 +41,69 @@ class Summarised(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingKind:
-    """The fields of a kind of training, and what simulates it."""
+class Kind:
+    """The fields of a kind of scenario, what simulates it, and what makes paths in it relative to a folder."""
 
     fields: type[Part]
     run: Callable[[Any], Summarised]
+    anchor: Callable[[dict[str, Any], Path], None] = lambda values, folder: None
 
 
-TRAINING: dict[str, TrainingKind] = {
-    "training": TrainingKind(TrainingScenario, train),
-    "training-plan": TrainingKind(TrainingPlan, plan_training),
-    "rounds": TrainingKind(RoundsScenario, simulate_rounds),
-    "federated": TrainingKind(FederatedScenario, simulate_federation),
+TRAINING: dict[str, Kind] = {
+    "training": Kind(TrainingScenario, train, anchor_training),
+    "training-plan": Kind(TrainingPlan, plan_training, anchor_training),
+    "rounds": Kind(RoundsScenario, simulate_rounds),
+    "federated": Kind(FederatedScenario, simulate_federation),
+}
+GRAPHS: dict[str, Kind] = {
+    "inference": Kind(InferenceScenario, infer, anchor_inference),
 }
 
 
-def training_kind(values: object) -> TrainingKind | None:
-    """The kind of training that plain values describe, None for requests that are served."""
-    return TRAINING.get(str(values.get("kind"))) if isinstance(values, dict) else None
+def summarised_kind(values: object) -> Kind | None:
+    """The kind of training or of operator graph that plain values describe, None for requests that are served."""
+    return {**TRAINING, **GRAPHS}.get(str(values.get("kind"))) if isinstance(values, dict) else None
 
 
-def is_training(path: str | Path) -> bool:
-    """Whether a file describes training."""
-    return training_kind(load_yaml(path)) is not None
+def is_summarised(path: str | Path) -> bool:
+    """Whether a file describes training or an operator graph."""
+    return summarised_kind(load_yaml(path)) is not None
 
 
 def scenario_of(values: object, *, file: str | Path | None = None, text: str | None = None) -> Part:
     """Validate plain data of any kind; errors as for `scenario_from`."""
-    kind = training_kind(values)
+    kind = summarised_kind(values)
     if kind is not None:
-        return validated(kind.fields, values, "a training scenario", file=file, text=text)
+        return validated(kind.fields, values, "a scenario", file=file, text=text)
     return experiment_from(values, file=file, text=text)
 
 
 def load_training_kind(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Part:
-    """Read a YAML scenario of training of any kind; paths and `overrides` as for `load_scenario`."""
-    text = read_text(path)
-    values = loads_yaml(text, file=path)
-    kind = training_kind(values)
-    fields = TrainingScenario if kind is None else kind.fields
-    if kind is None and isinstance(values, dict) and "kind" in values:
+    """Read a YAML scenario of training of any kind, the usual one where none is given, as `load_summarised` does."""
+    values = load_yaml(path)
+    if isinstance(values, dict) and "kind" in values and values["kind"] not in TRAINING:
         remedy = "(simulator run takes all other kinds)"
         raise unknown_name("kind of training", values["kind"], TRAINING, remedy=remedy, file=path)
+    return load_summarised(path, overrides)
+
+
+def load_summarised(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Part:
+    """Read a YAML scenario of training or of an operator graph; paths and `overrides` as for `load_scenario`."""
+    text = read_text(path)
+    values = loads_yaml(text, file=path)
+    kind = summarised_kind(values) or TRAINING["training"]
     if isinstance(values, dict):
-        anchor_training(values, Path(path).parent)
-        lay_over(values, overrides, fields)
-    return validated(fields, values, "a training scenario", file=path, text=text)
+        kind.anchor(values, Path(path).parent)
+        lay_over(values, overrides, kind.fields)
+    return validated(kind.fields, values, "a scenario", file=path, text=text)
 
 
 def simulate(scenario: Part) -> Summarised:
     """Simulate a scenario of any kind to its end."""
     if isinstance(scenario, Experiment):
         return run_experiment(scenario)
-    return next(kind.run for kind in TRAINING.values() if isinstance(scenario, kind.fields))(scenario)
+    kinds = (*TRAINING.values(), *GRAPHS.values())
+    return next(kind.run for kind in kinds if isinstance(scenario, kind.fields))(scenario)
 
 
 def experiment_from(values: object, *, file: str | Path | None = None, text: str | None = None) -> Experiment:
@@ -118,8 +130,9 @@ def override(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
 
 def anchor_experiment(values: dict[str, Any], folder: Path) -> None:
     """Make relative paths of files in plain values of any kind relative to `folder`, in place."""
-    if training_kind(values) is not None:
-        anchor_training(values, folder)
+    kind = summarised_kind(values)
+    if kind is not None:
+        kind.anchor(values, folder)
         return
     anchor(values, folder)
     pools = values.get("pools")

@@ -239,6 +239,10 @@ class Fields:
         """The names of the fields, in the order of the file."""
         return list(self._values)
 
+    def plain(self) -> dict[str, Any]:
+        """All fields as plain data."""
+        return dict(self._values)
+
     def only(self, required: Collection[str], optional: Collection[str] = ()) -> None:
         """Refuses fields that are neither `required` nor `optional`, and the lack of a required one."""
         kind = f"field of {'.'.join(self._at)}" if self._at else "field"

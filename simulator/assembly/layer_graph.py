@@ -47,7 +47,7 @@ def _operator(spec: object) -> GraphOperator:
     if isinstance(spec, ProductSpec):
         return Gemm(spec.m, spec.n, spec.k, batch=float(spec.batch))
     if isinstance(spec, ConvolutionSpec):
-        return Convolution(1, **spec.model_dump())
+        return Convolution.square(1, **spec.model_dump())
     if isinstance(spec, ElementwiseSpec):
         return Elementwise(**spec.model_dump())
     if isinstance(spec, GatherSpec):

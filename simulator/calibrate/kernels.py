@@ -231,7 +231,7 @@ def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
     if isinstance(curve, GemmCurve):
         stored = DTYPES[group.format]
         active = stored if stored.bits > 16 else DTYPES["bf16"]
-        convolved = Convolution(**v, weight=stored, activation=active) if group.op == "conv2d" else None
+        convolved = Convolution.square(**v, weight=stored, activation=active) if group.op == "conv2d" else None
         found = curve.roofs(
             *(convolved.product if convolved else (v["m"], v["n"], v["k"])),
             weight=stored.bytes,

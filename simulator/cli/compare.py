@@ -34,10 +34,10 @@ def compare(
     simulator/scenarios/serving/prefill-first-8b.yaml --out out/
     """
     from simulator.comparison.compare import compare as run_all
-    from simulator.kinds import is_training
+    from simulator.kinds import is_summarised
     from simulator.report import files
 
-    trains = [is_training(path) for path in scenarios]
+    trains = [is_summarised(path) for path in scenarios]
     if any(trains) and not all(trains):
         raise InputError("training cannot stand beside serving: compare scenarios of one kind")
     if any(trains):

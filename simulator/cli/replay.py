@@ -104,16 +104,16 @@ def run_scenario(
 
     Example: simulator run simulator/scenarios/serving/azure-conversation-70b.yaml --out out/ --set replicas=4
     """
-    from simulator.kinds import is_training, load_experiment
+    from simulator.kinds import is_summarised, load_experiment
     from simulator.published import is_published
 
     wanted = Wanted(out, json_file, timeline, quiet, uncertainty)
     if is_published(scenario):
         _run_both(scenario, settings or [], wanted)
-    elif is_training(scenario):
-        from simulator.kinds import load_training_kind
+    elif is_summarised(scenario):
+        from simulator.kinds import load_summarised
 
-        _train(load_training_kind(scenario, settings or []), wanted)
+        _train(load_summarised(scenario, settings or []), wanted)
     else:
         _simulate(load_experiment(scenario, settings or []), wanted)
 

@@ -23,14 +23,19 @@ from simulator.hardware.kernels.attention import AttentionCosts, Work
 from simulator.hardware.rounds import rounds_seconds
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import (
+    Aggregation,
     AnyOperator,
     Attention,
     Collective,
     Convolution,
+    Elementwise,
     Experts,
+    Fused,
+    Gather,
     Gemm,
     HeadShape,
     HostCopy,
+    LowRank,
     Rounds,
     Size,
 )
@@ -82,11 +87,11 @@ class TimingLaw:
             return self._experts(op)
         if isinstance(op, Collective | HostCopy | Rounds):
             return self._over_links(op)
-        if isinstance(op, Attention):
-            parts = [roofs for _, roofs in self.attention_parts(op)]
-            if len(parts) == 1:
-                return parts[0]
-            return Roofs(0.0, 0.0, sum((p.seconds() for p in parts), 0.0))
+        if isinstance(op, Fused):
+            return self._fused(op)
+        return self._attention(op) if isinstance(op, Attention) else self._streaming(op)
+
+    def _streaming(self, op: Elementwise | Gather | Aggregation | LowRank) -> Roofs:
         known = self.calibrations.find("streaming", op.kernel)
         found: Roofs = known.curve.roofs(op.flops(), op.bytes(), peak=self.peak(op.compute), machine=self.machine)
         return found.overlapped(known.hidden(self.overlap), self.factors.get("streaming", 1.0))
@@ -146,6 +151,18 @@ class TimingLaw:
         return _only_where(np.asarray(m) > 0, found).overlapped(
             known.hidden(self.overlap), self.factors.get("gemm", 1.0)
         )
+
+    def _attention(self, op: Attention) -> Roofs:
+        parts = [roofs for _, roofs in self.attention_parts(op)]
+        if len(parts) == 1:
+            return parts[0]
+        return Roofs(0.0, 0.0, sum((p.seconds() for p in parts), 0.0))
+
+    def _fused(self, op: Fused) -> Roofs:
+        """The main kernel, with arithmetic at the vector units' peak and traffic at the main kernel's speed on top."""
+        main = self.roofs(op.main)
+        compute = main.compute + op.more_flops / self.peak("fp32")
+        return Roofs(compute, main.memory * (op.bytes() / op.main.bytes()), main.overhead, main.sharpness)
 
     def _experts(self, op: Experts) -> Roofs:
         known = self.calibrations.find("experts", op.weight.name)

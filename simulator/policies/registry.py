@@ -221,6 +221,10 @@ POLICIES: dict[str, dict[str, str]] = {
         "quantised": "simulator.policies.compression:Quantised",
         "sketch": "simulator.policies.compression:CountSketch",
     },
+    "rewrite": {
+        "convert": "simulator.workloads.graphs.rewrites:Convert",
+        "fuse": "simulator.workloads.graphs.rewrites:Fuse",
+    },
     "reuse": {
         "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",
         "chunk-reuse": "simulator.policies.kv_cache.reuse:ChunkReuse",

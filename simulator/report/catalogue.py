@@ -78,6 +78,28 @@ def _models() -> list[Row]:
     ]
 
 
+def _graphs() -> list[Row]:
+    """Models that are operator graphs, with their sizes at batch 1."""
+    from simulator.workloads.graphs.catalogue import entry, graph_model, graph_model_names
+    from simulator.workloads.graphs.counting import count_model
+
+    found: list[Row] = []
+    for name in graph_model_names():
+        counted, known = count_model(graph_model(name)), entry(name)
+        found.append(
+            {
+                "graph": name,
+                "family": known.family,
+                "parameters (M)": f"{counted.parameters / 1e6:,.3f}",
+                "multiply-adds (G)": f"{counted.macs / 1e9:,.4g}",
+                "published (M)": "" if known.parameters is None else f"{known.parameters / 1e6:,.3f}",
+                "published (G)": "" if known.macs is None else f"{known.macs / 1e9:,.4g}",
+                "source": known.source,
+            }
+        )
+    return found
+
+
 def _policies() -> list[Row]:
     return [
         {"kind": kind, "policy": name, "what it does": _first_line(policy_class(kind, name))}
@@ -190,6 +212,23 @@ def _model_facts(name: str) -> Row:
     }
 
 
+def _graph_facts(name: str) -> Row:
+    from simulator.workloads.graphs.catalogue import entry, graph_model
+    from simulator.workloads.graphs.counting import by_type, count_model
+
+    counted = count_model(graph_model(name))
+    return {
+        **asdict(entry(name)),
+        "nodes": counted.nodes,
+        "counted_parameters": counted.parameters,
+        "counted_macs": counted.macs,
+        "flops": counted.flops,
+        "bytes_moved": counted.bytes,
+        "activations": counted.activations,
+        "operators": by_type(graph_model(name)),
+    }
+
+
 def _policy_facts(name: str) -> Row:
     for kind, known in POLICIES.items():
         if name in known or ":" in name:
@@ -253,6 +292,7 @@ def _first_line(found: type[Any]) -> str:
 _ROWS: dict[str, Callable[[], list[Row]]] = {
     "devices": _devices,
     "models": _models,
+    "graphs": _graphs,
     "policies": _policies,
     "workloads": _workloads,
     "scenarios": _scenarios,
@@ -264,6 +304,7 @@ _ROWS: dict[str, Callable[[], list[Row]]] = {
 _FACTS: dict[str, Callable[[str], Row]] = {
     "devices": _device_facts,
     "models": _model_facts,
+    "graphs": _graph_facts,
     "policies": _policy_facts,
     "workloads": _workload_facts,
     "scenarios": _scenario_facts,

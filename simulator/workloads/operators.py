@@ -63,22 +63,42 @@ class Gemm:
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """Two-dimensional convolution of `batch` images, edges padded so that stride 1 keeps their size.
+    """A window of `window` numbers a channel moved over `batch` images (or sequences, or volumes).
 
-    Each of `groups` groups sees `channels / groups` input channels (as many groups as channels: depth-wise).
+    It reads `read` positions of each of `channels` channels, multiplies at `positions` and writes `written` (None: as
+    many) of each of `filters` filters. Each of `groups` groups sees `channels / groups` input channels (as many groups
+    as channels: depth-wise). A transposed convolution multiplies at the positions that it reads.
     """
 
     kind: ClassVar[str] = "convolution"
     batch: Size
     channels: Size
     filters: Size
-    height: Size
-    width: Size
-    kernel: Size
-    stride: Size = 1.0
+    read: Size
+    positions: Size
+    window: Size
     groups: Size = 1.0
     weight: DType = BF16
     activation: DType = BF16
+    written: Size | None = None
+
+    @classmethod
+    def square(
+        cls,
+        batch: Size,
+        channels: Size,
+        filters: Size,
+        height: Size,
+        width: Size,
+        kernel: Size,
+        stride: Size = 1.0,
+        groups: Size = 1.0,
+        weight: DType = BF16,
+        activation: DType = BF16,
+    ) -> Convolution:
+        """A square window over images, edges padded so that stride 1 keeps their size."""
+        positions = np.ceil(height / stride) * np.ceil(width / stride)
+        return cls(batch, channels, filters, height * width, positions, kernel * kernel, groups, weight, activation)
 
     @property
     def compute(self) -> str:
@@ -87,17 +107,21 @@ class Convolution:
     @property
     def product(self) -> tuple[Size, Size, Size]:
         """Rows, columns and inner size of the matrix product that each group's convolution is."""
-        rows = self.batch * np.ceil(self.height / self.stride) * np.ceil(self.width / self.stride)
-        return rows, self.filters / self.groups, self.channels / self.groups * self.kernel * self.kernel
+        return self.batch * self.positions, self.filters / self.groups, self.channels / self.groups * self.window
+
+    @property
+    def results(self) -> Size:
+        """Numbers that are written."""
+        return self.batch * self.filters * (self.positions if self.written is None else self.written)
 
     def flops(self) -> Size:
         m, n, k = self.product
         return 2.0 * m * n * k * self.groups
 
     def bytes(self) -> Size:
-        m, n, k = self.product
-        images = self.batch * self.channels * self.height * self.width
-        return n * k * self.groups * self.weight.bytes + (images + m * self.filters) * self.activation.bytes
+        _, n, k = self.product
+        images = self.batch * self.channels * self.read
+        return n * k * self.groups * self.weight.bytes + (images + self.results) * self.activation.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +271,9 @@ class Elementwise:
     """
 
     elements: Size
-    reads: float
-    writes: float
-    flops_per_element: float = 1.0
+    reads: Size
+    writes: Size
+    flops_per_element: Size = 1.0
     activation: DType = BF16
     kernel: str = "elementwise"
     kind: ClassVar[str] = "streaming"
@@ -438,6 +462,29 @@ class Rounds:
         return sum((op.bytes() * count for op, count in self.leaves()), 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """`main` and, on its results while they are in registers, `more_flops` of other operators.
+
+    These read and write `more_bytes` on top of what `main` moves (less than none where results shrink).
+    """
+
+    main: AnyOperator
+    more_flops: Size
+    more_bytes: Size
+    kind: ClassVar[str] = "fused"
+
+    @property
+    def compute(self) -> str:
+        return self.main.compute
+
+    def flops(self) -> Size:
+        return self.main.flops() + self.more_flops
+
+    def bytes(self) -> Size:
+        return self.main.bytes() + self.more_bytes
+
+
 AnyOperator = (
     Gemm
     | Convolution
@@ -450,6 +497,7 @@ AnyOperator = (
     | HostCopy
     | LowRank
     | Rounds
+    | Fused
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.cli import main
-from simulator.kinds import is_training
+from simulator.kinds import is_summarised
 from simulator.policies.registry import POLICIES
 from simulator.published import is_published
 
@@ -327,7 +327,7 @@ SCENARIOS = [p for p in sorted((ROOT / "simulator" / "scenarios").rglob("*.yaml"
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda p: p.stem)
 def test_shipped_scenarios_run(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     step = "| step " if "kind: training\n" in path.read_text() else "|"
-    shorter, wanted = ([], step) if is_training(path) else (["--set", "load.limit=30"], "| requests")
+    shorter, wanted = ([], step) if is_summarised(path) else (["--set", "load.limit=30"], "| requests")
     assert main(["run", str(path), *shorter]) == 0
     assert wanted in capsys.readouterr().out
 

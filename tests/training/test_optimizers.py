@@ -102,7 +102,7 @@ def test_stages_share_out_the_layers() -> None:
 
 
 def test_filters_are_matrices_of_filters_by_patches() -> None:
-    graph = LayerGraph("c", (GraphLayer((Node("c", Convolution(1, 64, 128, 8, 8, 3)),)),))
+    graph = LayerGraph("c", (GraphLayer((Node("c", Convolution.square(1, 64, 128, 8, 8, 3)),)),))
     given = Job(graph, 1, 1, 1, optimizer=optimizer("muon"))
     m, n = 128, 64 * 9
     found = sum(float(np.asarray(c.op.flops())) * c.count for c in orthogonal_updates(given, 0))

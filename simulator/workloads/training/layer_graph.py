@@ -61,7 +61,7 @@ def read(op: GraphOperator) -> float:
     if isinstance(op, Gemm):
         return float(op.m * op.k * op.batch)
     if isinstance(op, Convolution):
-        return float(op.batch * op.channels * op.height * op.width)
+        return float(op.batch * op.channels * op.read)
     if isinstance(op, Elementwise):
         return float(op.elements * op.reads)
     return float(op.vertices * op.columns) if isinstance(op, Aggregation) else 0.0
@@ -72,8 +72,7 @@ def written(op: GraphOperator) -> float:
     if isinstance(op, Gemm):
         return float(op.m * op.n * op.batch)
     if isinstance(op, Convolution):
-        rows, _, _ = op.product
-        return float(rows * op.filters)
+        return float(op.results)
     if isinstance(op, Elementwise):
         return float(op.elements * op.writes)
     if isinstance(op, Gather):

@@ -52,7 +52,7 @@ def _convolution(
 ) -> Iterator[Node]:
     """Convolution, batch norm and rectifier; statistics and then normalisation read the convolution's result."""
     elements = filters * (size // stride) ** 2
-    yield Node(name, Convolution(1, channels, filters, size, size, kernel, stride))
+    yield Node(name, Convolution.square(1, channels, filters, size, size, kernel, stride))
     norm = Elementwise(elements, 2.0, 1.0, 6.0, kernel="norm")
     yield Node(f"{name} batch norm", norm, parameters=2.0 * filters, kept=elements)
     if activated:

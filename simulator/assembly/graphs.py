@@ -1,0 +1,59 @@
+"""From the fields of an inference scenario to the graphs that a device runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from simulator.errors import InputError
+from simulator.hardware.calibration import calibrations_for
+from simulator.hardware.device import device
+from simulator.hardware.fabric import fabric_of
+from simulator.hardware.law import TimingLaw
+from simulator.hardware.runtimes import Runtime, runtime
+from simulator.policies.registry import build_policy
+from simulator.specs.inference import FamilySpec, InferenceScenario, OnnxSpec
+from simulator.workloads.dtypes import DType, dtype
+from simulator.workloads.graphs.catalogue import family_model, graph_model
+from simulator.workloads.graphs.graph import Model
+from simulator.workloads.graphs.rewrites import Rewrite
+
+
+def model_of(scenario: InferenceScenario) -> Model:
+    """The model with the scenario's rewrites, as any runtime would be given it."""
+    model = _read(scenario, dtype(scenario.format))
+    return rewritten(model, [build_policy("rewrite", r.policy, r.options) for r in scenario.rewrites])
+
+
+def rewritten(model: Model, rewrites: list[Rewrite]) -> Model:
+    """A model all of whose graphs went through these rewrites, one after the other."""
+    parts = []
+    for part in model.parts:
+        graph = part.graph
+        for rewrite in rewrites:
+            graph = rewrite(graph)
+        parts.append(replace(part, graph=graph))
+    return replace(model, parts=tuple(parts))
+
+
+def runtime_rewrites(of: Runtime) -> list[Rewrite]:
+    """What a runtime does to each graph before it runs it."""
+    return [build_policy("rewrite", name, options) for name, options in of.rewrites]
+
+
+def law_of(scenario: InferenceScenario) -> tuple[TimingLaw, Runtime]:
+    """The device's timing law under the scenario's runtime."""
+    on, how = device(scenario.device), runtime(scenario.runtime)
+    known = calibrations_for(on, backend=how.kernels, own=scenario.calibrated, file=scenario.calibration)
+    return TimingLaw(on, known, fabric_of(on, None), how.overlap), how
+
+
+def _read(scenario: InferenceScenario, format: DType) -> Model:
+    given = scenario.model
+    if isinstance(given, str):
+        return graph_model(given, scenario.batch, format, **scenario.options)
+    if scenario.options:
+        raise InputError("options: they are of a named model: give them inside model, or leave them out")
+    if isinstance(given, FamilySpec):
+        return family_model(given.family, given.family, scenario.batch, format, **given.options)
+    assert isinstance(given, OnnxSpec)
+    raise InputError("model.onnx: ONNX files are not read yet")

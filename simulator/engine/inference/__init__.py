@@ -1,0 +1,1 @@
+"""Execution of operator graphs on one device."""

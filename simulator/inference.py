@@ -1,0 +1,58 @@
+"""Run an inference scenario: one validated object in, one result out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from simulator.assembly.graphs import law_of, model_of, rewritten, runtime_rewrites
+from simulator.engine.inference.execution import Execution, execute
+from simulator.hardware.law import TimingLaw
+from simulator.specs.inference import InferenceScenario
+from simulator.workloads.graphs.counting import Counts, count_model
+from simulator.workloads.graphs.graph import Model
+
+
+@dataclass(frozen=True)
+class InferenceResult:
+    """One answer of a model: an execution of each of its graphs, and how often each runs."""
+
+    scenario: InferenceScenario
+    model: Model
+    counts: Counts
+    law: TimingLaw
+    executions: tuple[tuple[Execution, float], ...]
+
+    @property
+    def seconds(self) -> float:
+        """Latency of one answer to a whole batch."""
+        return sum(e.seconds * times for e, times in self.executions)
+
+    @property
+    def joules(self) -> float:
+        return sum(e.joules * times for e, times in self.executions)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Headline figures as nested plain data; names carry their units."""
+        from simulator.report.inference import summarise_inference
+
+        return summarise_inference(self)
+
+
+def anchor_inference(values: dict[str, Any], folder: Path) -> None:
+    """Make the path of a model's file in plain values relative to `folder`, in place."""
+    model = values.get("model")
+    if isinstance(model, dict) and isinstance(model.get("onnx"), str):
+        model["onnx"] = str(folder / model["onnx"])
+
+
+def infer(scenario: InferenceScenario) -> InferenceResult:
+    """Time one forward pass. Raises `InputError` for models, devices and formats that do not go together."""
+    model = model_of(scenario)
+    law, how = law_of(scenario)
+    ready = rewritten(model, runtime_rewrites(how))
+    executions = tuple((execute(p.graph, law, dispatch=how.dispatch, call=how.call), p.times) for p in ready.parts)
+    return InferenceResult(scenario, ready, count_model(model), law, executions)

@@ -1,0 +1,19 @@
+"""What each operator type means: the shapes of its results, and what there is to compute and to move.
+
+A type is a row in `KINDS`; types that are not there are estimated as memory-bound and counted (`lowering.unknown`).
+"""
+
+from simulator.workloads.graphs.kinds.convolution import CONVOLUTION
+from simulator.workloads.graphs.kinds.elementwise import ELEMENTWISE
+from simulator.workloads.graphs.kinds.kind import Kind
+from simulator.workloads.graphs.kinds.movement import MOVEMENT
+from simulator.workloads.graphs.kinds.normalisation import NORMALISATION
+from simulator.workloads.graphs.kinds.pooling import POOLING
+from simulator.workloads.graphs.kinds.product import PRODUCT
+from simulator.workloads.graphs.kinds.recurrent import RECURRENT
+
+KINDS: dict[str, Kind] = {
+    **CONVOLUTION, **ELEMENTWISE, **MOVEMENT, **NORMALISATION, **POOLING, **PRODUCT, **RECURRENT,
+}  # fmt: skip
+
+__all__ = ["KINDS", "Kind"]

@@ -1,0 +1,76 @@
+"""Matrix products: with weights, of two activations, and attention as two products around a softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.workloads.graphs.kinds.elementwise import broadcast
+from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
+from simulator.workloads.graphs.tensor import Shape, Tensor, product
+from simulator.workloads.operators import Elementwise, Gemm
+
+
+def _second(operands: Operands) -> Tensor:
+    found = operands[1]
+    assert found is not None
+    return found
+
+
+def _matmul_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
+    a, b = first(operands).shape, _second(operands).shape
+    if len(b) == 1:
+        return (a[:-1],)
+    if len(a) == 1:
+        return ((*b[:-2], b[-1]),)
+    return ((*broadcast(a[:-2], b[:-2]), a[-2], b[-1]),)
+
+
+def _matmul_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    """One large product where the second factor is one matrix; else a product for each pair of matrices."""
+    a, b, out = first(operands), _second(operands), results[0]
+    k, n = a.shape[-1], (b.shape[-1] if len(b.shape) > 1 else 1)
+    pairs = product(b.shape[:-2])
+    rows = out.elements / (n * pairs)
+    return ((Gemm(rows, n, k, b.dtype, a.dtype, pairs), 1),)
+
+
+def _gemm_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
+    a, b = first(operands).shape, _second(operands).shape
+    rows = a[1] if attributes.get("transA") else a[0]
+    return ((rows, b[0] if attributes.get("transB") else b[1]),)
+
+
+def _gemm_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    a, b, out = first(operands), _second(operands), results[0]
+    k = a.shape[0] if attributes.get("transA") else a.shape[1]
+    return ((Gemm(out.shape[0], out.shape[1], k, b.dtype, a.dtype), 1),)
+
+
+def _attention_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
+    query, value = first(operands), operands[2]
+    assert value is not None
+    return ((*query.shape[:-1], value.shape[-1]),)
+
+
+def _attention_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    """Scores, softmax and weighted sum for each head, the scores written and read; `share` of the pairs are looked at.
+
+    Operands are queries, keys and values (..., heads, tokens, width); keys may have fewer heads, each for several.
+    """
+    query, key, value = first(operands), _second(operands), operands[2]
+    assert value is not None
+    heads = product(query.shape[:-2])
+    tokens, attended = query.shape[-2], key.shape[-2] * attributes.get("share", 1.0)
+    scores = heads * tokens * attended
+    return (
+        (Gemm(tokens, attended, query.shape[-1], key.dtype, query.dtype, heads), 1),
+        (Elementwise(scores, 1.0, 1.0, 5.0, query.dtype, "softmax"), 1),
+        (Gemm(tokens, value.shape[-1], attended, value.dtype, query.dtype, heads), 1),
+    )
+
+
+PRODUCT = {
+    "MatMul": Kind(_matmul_shapes, _matmul_work),
+    "Gemm": Kind(_gemm_shapes, _gemm_work),
+    "Attention": Kind(_attention_shapes, _attention_work),
+}

@@ -1,0 +1,40 @@
+"""Recurrent layers: one large product for all inputs, then a small one in each time step, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
+from simulator.workloads.graphs.tensor import Shape, Tensor
+from simulator.workloads.operators import Elementwise, Gemm
+
+
+def _shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
+    """Results (time, directions, batch, hidden), as ONNX lays them out; operand (time, batch, features)."""
+    steps, batch, _ = first(operands).shape
+    directions = 2 if attributes.get("direction") == "bidirectional" else 1
+    return ((steps, directions, batch, attributes["hidden_size"]),)
+
+
+def _work(gates: int, flops: float, attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    """`gates` matrices of a cell side by side; `flops` for each number of its state."""
+    x, weights = first(operands), operands[1]
+    assert weights is not None
+    steps, batch, features = x.shape
+    hidden = attributes["hidden_size"]
+    directions = 2 if attributes.get("direction") == "bidirectional" else 1
+    cell = Elementwise(batch * hidden, gates + 1.0, 2.0, flops, x.dtype)
+    return (
+        (Gemm(steps * batch, gates * hidden, features, weights.dtype, x.dtype), directions),
+        (Gemm(batch, gates * hidden, hidden, weights.dtype, x.dtype), steps * directions),
+        (cell, steps * directions),
+    )
+
+
+def _kind(gates: int, flops: float) -> Kind:
+    work: Callable[[Attributes, Operands, Sequence[Tensor]], Work] = partial(_work, gates, flops)
+    return Kind(_shapes, work)
+
+
+RECURRENT = {"LSTM": _kind(4, 60.0), "GRU": _kind(3, 45.0), "RNN": _kind(1, 13.0)}

@@ -1,0 +1,71 @@
+"""From nodes to kernels: what a device runs for a graph, one launch after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from simulator.workloads.graphs.graph import Graph, Node
+from simulator.workloads.graphs.kinds import KINDS
+from simulator.workloads.graphs.kinds.kind import Work, streamed
+from simulator.workloads.graphs.tensor import Tensor
+from simulator.workloads.operators import AnyOperator, Fused, Size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """One launch of `op`, or `count` of them in a row, that does (part of) a node's work."""
+
+    node: str
+    type: str
+    op: AnyOperator
+    count: Size = 1
+    estimated: bool = False
+
+
+def kernels(graph: Graph) -> list[Kernel]:
+    """All launches of a graph in its order; views have none."""
+    return [kernel for node in graph.nodes for kernel in node_kernels(graph, node)]
+
+
+def node_kernels(graph: Graph, node: Node) -> list[Kernel]:
+    """Launches of one node, the last of which does the node's epilogue."""
+    work = list(_work(graph, node))
+    if node.epilogue and work:
+        op, count = work[-1]
+        work[-1] = (_joined(graph, node, op), count)
+    known = all(part.type in KINDS for part in node.parts)
+    return [Kernel(node.name, node.type, op, count * node.repeat, not known) for op, count in work]
+
+
+def unknown(graph: Graph) -> dict[str, int]:
+    """Operator types without a meaning here and how many nodes have them; each is taken to stream its tensors once."""
+    found: dict[str, int] = {}
+    for node in graph.nodes:
+        for part in node.parts:
+            if part.type not in KINDS:
+                found[part.type] = found.get(part.type, 0) + 1
+    return found
+
+
+def _work(graph: Graph, node: Node) -> Work:
+    operands, results = graph.operands(node), graph.results(node)
+    kind = KINDS.get(node.type)
+    if kind is None:
+        return streamed(operands, results, 1.0)
+    return kind.work(node.attributes, operands, results)
+
+
+def _joined(graph: Graph, node: Node, op: AnyOperator) -> AnyOperator:
+    """The kernel with what its epilogue computes, what that reads besides, and what is written of another size."""
+    flops: Size = 0.0
+    for part in node.epilogue:
+        flops = flops + sum((o.flops() * count for o, count in _work(graph, part)), 0.0)
+    own = {name for name in node.inputs if name}
+    read = _bytes([graph.tensors[n] for n in node.read if n not in own])
+    written = _bytes([graph.tensors[n] for n in node.written]) - _bytes(graph.results(node))
+    return Fused(op, flops, read + written)
+
+
+def _bytes(tensors: Sequence[Tensor]) -> Size:
+    return sum((t.bytes for t in tensors), 0.0)

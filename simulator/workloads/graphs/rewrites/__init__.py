@@ -1,0 +1,7 @@
+"""Rewrites of operator graphs, one class each: a graph in, a graph out. They can follow one another."""
+
+from simulator.workloads.graphs.rewrites.formats import Convert
+from simulator.workloads.graphs.rewrites.fusing import Fuse
+from simulator.workloads.graphs.rewrites.rewrite import Rewrite
+
+__all__ = ["Convert", "Fuse", "Rewrite"]

@@ -1,0 +1,91 @@
+"""Vertical fusion: operators that work number by number join the kernel whose result they take.
+
+What a runtime joins is its own choice: `into` lists the types whose kernels take others in, `joined` the types that
+join them. A node joins where it is the only reader of the result and its own result has as many numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from simulator.workloads.graphs.graph import Graph, Node
+from simulator.workloads.graphs.kinds import KINDS
+
+PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+
+
+@dataclass(frozen=True, slots=True)
+class Fuse:
+    """Join pointwise nodes to the kernels before them, at most `depth` of them to each.
+
+    `joined` None takes all pointwise types; `chains` also joins pointwise nodes to one another. Batch norms with known
+    statistics vanish into the convolution before them where `fold` says so: its weights are multiplied beforehand.
+    """
+
+    into: Sequence[str] = PRODUCTS
+    joined: Sequence[str] | None = None
+    chains: bool = True
+    fold: bool = True
+    depth: int = 16
+
+    def __call__(self, graph: Graph) -> Graph:
+        ended: dict[str, int] = {}
+        found: list[Node] = []
+        for node in graph.nodes:
+            at = self._host(graph, found, ended, node)
+            if at is None:
+                ended.update({name: len(found) for name in node.written})
+                found.append(node)
+                continue
+            host = found[at]
+            if self.fold and node.type == "BatchNormalization" and host.type in PRODUCTS and not host.epilogue:
+                found[at] = replace(host, outputs=node.outputs)
+            else:
+                found[at] = replace(host, epilogue=(*host.epilogue, *node.parts))
+            ended.update(dict.fromkeys(node.written, at))
+        return graph.with_nodes(_in_order(graph, found))
+
+    def _host(self, graph: Graph, found: list[Node], ended: dict[str, int], node: Node) -> int | None:
+        """The kernel that `node` can join: the latest one whose only written result only it reads."""
+        kind = KINDS.get(node.type)
+        if kind is None or not kind.pointwise or (self.joined is not None and node.type not in self.joined):
+            return None
+        hosts = [ended[name] for name in node.inputs if name in ended and self._alone(graph, name, node)]
+        for at in sorted(hosts, reverse=True):
+            host = found[at]
+            lead = KINDS.get(host.type)
+            takes = host.type in self.into or (self.chains and lead is not None and lead.pointwise)
+            if takes and len(host.epilogue) < self.depth and len(host.written) == 1:
+                return at
+        return None
+
+    def _alone(self, graph: Graph, name: str, node: Node) -> bool:
+        readers = graph.consumers.get(name, ())
+        return name not in graph.outputs and len(readers) == 1 and readers[0] is node
+
+
+def _in_order(graph: Graph, nodes: list[Node]) -> list[Node]:
+    """Nodes moved behind those whose results they read: a kernel waits for the operands of all that joined it."""
+    written = {name: node for node in nodes for name in node.written}
+    done: set[str] = set()
+    ordered: list[Node] = []
+
+    def place(node: Node) -> None:
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            if top.name in done:
+                stack.pop()
+                continue
+            waits = [written[n] for n in top.read if n in written and written[n].name not in done]
+            if waits:
+                stack += waits
+            else:
+                done.add(top.name)
+                ordered.append(top)
+                stack.pop()
+
+    for node in nodes:
+        place(node)
+    return ordered
