@@ -18,6 +18,7 @@ from simulator.assembly.training_formats import formats_of, optimizer_of
 from simulator.assembly.training_run import RunResult, run_of
 from simulator.assembly.training_sites import SitesResult, sites_of
 from simulator.assembly.training_stages import check_alone, mixed_step
+from simulator.assembly.zeroth_order import peers_of, zeroth_order_of
 from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import check_memory
@@ -44,6 +45,7 @@ from simulator.workloads.training.gpt import gpt
 from simulator.workloads.training.job import Job, Layout
 from simulator.workloads.training.kept import NOTHING
 from simulator.workloads.training.layer_graph import LayerGraph
+from simulator.workloads.training.optimizers import STATELESS
 from simulator.workloads.training.routing import Routing
 from simulator.workloads.transformer import Experts, FeedForward, Transformer
 from simulator.yaml_io import loads_yaml, read_text
@@ -141,7 +143,7 @@ def lay_out(scenario: TrainingScenario) -> Step:
     if scenario.stages is not None:
         check_alone(scenario)
         return mixed_step(scenario, scenario.stages, job, made)
-    step = made(job, scenario.device, scenario.node)
+    step = replace(made(job, scenario.device, scenario.node), peers=peers_of(scenario.zeroth_order))
     if scenario.network is None:
         return step
     from simulator.assembly.network import network_of
@@ -150,8 +152,15 @@ def lay_out(scenario: TrainingScenario) -> Step:
 
 
 def _check_unused(scenario: TrainingScenario) -> None:
-    """Raise `InputError` for fields that would change nothing."""
+    """Raise `InputError` for fields that would change nothing, or mean something else."""
     given = scenario.model_fields_set
+    if scenario.zeroth_order is not None:
+        refuse_beside("zeroth_order, which moves weights in place,", {
+            "optimizer": "optimizer" in given, "schedule.policy": scenario.schedule.policy is not None,
+            "offload": scenario.offload is not None, "batch.lengths": scenario.batch.lengths is not None,
+            "sites (give zeroth_order.link)": scenario.sites is not None,
+            "parameter_server": scenario.parameter_server is not None,
+        })  # fmt: skip
     if scenario.schedule.policy is None and scenario.schedule.options:
         raise InputError("schedule.options: they are of a policy: give schedule.policy, or leave them out")
     if "packing" in given and scenario.batch.lengths is None:
@@ -182,7 +191,7 @@ def job_of(scenario: TrainingScenario) -> Job[Any]:
         scenario.layout.data if packed else scenario.batch.global_size,
         Layout(**scenario.layout.model_dump()),
         formats_of(scenario.formats),
-        optimizer_of(scenario.optimizer, scenario.formats),
+        STATELESS if scenario.zeroth_order is not None else optimizer_of(scenario.optimizer, scenario.formats),
         scenario.recompute,
         scenario.fused_attention,
         scenario.dropout,
@@ -191,6 +200,7 @@ def job_of(scenario: TrainingScenario) -> Job[Any]:
         routing=_routing(scenario.routing),
         communication=communication_of(scenario.communication),
         backward_chunk=scenario.backward_chunk,
+        zeroth_order=zeroth_order_of(scenario.zeroth_order),
     )
 
 

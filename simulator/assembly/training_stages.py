@@ -28,6 +28,7 @@ def check_alone(scenario: TrainingScenario) -> None:
         "offload": scenario.offload is not None, "run": scenario.run is not None,
         "sites": scenario.sites is not None, "stragglers": scenario.stragglers is not None,
         "layout.count_ends": scenario.layout.count_ends,
+        "parameter_server": scenario.parameter_server is not None, "zeroth_order": scenario.zeroth_order is not None,
     })  # fmt: skip
 
 

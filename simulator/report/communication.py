@@ -81,6 +81,8 @@ def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
     """Bytes that one device of a stage puts on links in a step."""
     found = _of_passes(step, stage)
     exchange, own = step.part(stage).exchange, step.states(stage).parameters
+    if step.forward_steps is not None:
+        return found | {"projected_gradients": step.forward_steps.sent}
     times, local = step.job.micro_batches, step.job.communication.local
     if local is not None and step.job.layout.holders > 1:
         return found | {KIND: sent_bytes(averaging(step.part(stage).job, own)) / local.steps}

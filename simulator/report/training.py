@@ -43,6 +43,7 @@ from simulator.report.stages import (
 from simulator.report.stragglers import straggler_figures, straggler_rows
 from simulator.report.training_run import run_tables, summarise_run
 from simulator.report.training_sites import sites_rows, summarise_sites
+from simulator.report.zeroth_order import zeroth_order_figures, zeroth_order_rows
 from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.layer_graph import LayerGraph
@@ -75,6 +76,8 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     stragglers = {} if result.straggling is None else {"stragglers": straggler_figures(result.straggling)}
     sites = {} if result.sites is None else {"sites": summarise_sites(result.sites, tokens)}
     served = {} if result.served is None else {"parameter_server": summarise_served(result.served)}
+    forward = step.forward_steps
+    forward_only = {} if forward is None else {"zeroth_order": zeroth_order_figures(step, forward)}
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
         "layout": {"device": device_names(step), "devices": layout.devices, **degrees(layout)},
@@ -102,6 +105,7 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
         **sites,
         **stragglers,
         **served,
+        **forward_only,
     }
 
 
@@ -124,11 +128,14 @@ def price_of(result: TrainingResult) -> float | None:
 def model_flops(step: Step) -> float:
     """FLOPs that the model needs for a step, three times its forward pass, recomputation not counted.
 
+    Without a backward pass, those of its forward passes.
+
     Of a model that is no transformer, those of all its passes: its first layer needs no gradient of inputs.
     """
     if isinstance(step.job.model, LayerGraph):
         return _flops(step, lambda p: (*p.forward, *p.inputs, *p.weights))
-    return 3.0 * _flops(step, lambda p: p.forward, lambda name: useful_share(step.job, name))
+    passes = 3.0 if step.job.zeroth_order is None else 1.0
+    return passes * _flops(step, lambda p: p.forward, lambda name: useful_share(step.job, name))
 
 
 def hardware_flops(step: Step) -> float:
@@ -330,7 +337,7 @@ def print_training(summary: dict[str, Any]) -> None:
 
 
 def tables_beyond_the_step(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
-    """Titles and rows of what came of stragglers, a long run, sites or a parameter server, where there are any."""
+    """Titles and rows of what a step does not show: stragglers, a long run, sites, scalars, a parameter server."""
     tables = []
     if "stages" in summary:
         tables.append(("stages", stage_rows(summary["stages"])))
@@ -340,6 +347,8 @@ def tables_beyond_the_step(summary: dict[str, Any]) -> list[tuple[str, list[dict
         tables += run_tables(summary["run"])
     if "sites" in summary:
         tables.append(("sites", sites_rows(summary["sites"])))
+    if "zeroth_order" in summary:
+        tables.append(("without a backward pass", zeroth_order_rows(summary["zeroth_order"])))
     if "parameter_server" in summary:
         tables.append(("with a parameter server", served_rows(summary["parameter_server"])))
     return tables

@@ -15,6 +15,7 @@ from simulator.specs.training_graph import GraphNetworkSpec, LayerGraphSpec
 from simulator.specs.training_run import RunSpec, StragglersSpec
 from simulator.specs.training_sites import SitesSpec
 from simulator.specs.training_stages import StagesSpec
+from simulator.specs.zeroth_order import ZerothOrderSpec
 from simulator.workloads.dtypes import dtype
 
 
@@ -281,4 +282,5 @@ class TrainingScenario(Part):
     run: RunSpec | None = None
     sites: SitesSpec | None = None
     parameter_server: ParameterServerSpec | None = None
+    zeroth_order: ZerothOrderSpec | None = None
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

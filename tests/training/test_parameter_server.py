@@ -176,6 +176,7 @@ def test_without_staleness_a_job_is_the_synchronous_one(tmp_path: Path, capsys: 
         ("parameter_server.steps=100000", "take fewer steps"),
         ("stragglers.backup_replicas=1", "stragglers.backup_replicas"),
         ("run={days: 1}", "a run with failures"),
+        ("stages={each: [{layers: 3}, {layers: 5}]}", "stages"),
         ("optimizer=muon", "optimizer muon"),
     ],
 )

@@ -16,7 +16,7 @@ from simulator.hardware.law import TimingLaw
 from simulator.hardware.node import node as node_of
 from simulator.hardware.stacks import training_stack
 from simulator.policies.context import ContextParallel, Ring
-from simulator.policies.pipeline import Interleaved, OneForwardOneBackward, Placing, Schedule
+from simulator.policies.pipeline import ForwardOnly, Interleaved, OneForwardOneBackward, Placing, Schedule
 from simulator.workloads.training.context import ContextGroup
 from simulator.workloads.training.job import Job
 
@@ -39,7 +39,7 @@ def step_of(
 
     Raises `InputError` for unknown names and for a layout that does not divide the model or the batch.
     """
-    schedule = schedule or (Interleaved() if job.layout.chunks > 1 else OneForwardOneBackward())
+    schedule = schedule or usual_schedule(job)
     job = placed(job, schedule)
     job.check()
     check_order(job, schedule)
@@ -60,6 +60,13 @@ def step_of(
     )
     step = Step(job, law, schedule)
     return step if job.routing.parts else in_quickest_parts(step)
+
+
+def usual_schedule(job: Job[Any]) -> Schedule:
+    """The schedule of a job for which none is chosen."""
+    if job.zeroth_order is not None:
+        return ForwardOnly()
+    return Interleaved() if job.layout.chunks > 1 else OneForwardOneBackward()
 
 
 def placed(job: Job[Any], schedule: Schedule) -> Job[Any]:

@@ -12,9 +12,11 @@ import numpy as np
 
 from simulator.engine.training.crowded import Crowded
 from simulator.engine.training.exchanging import Exchanging
+from simulator.engine.training.forward_steps import ForwardSteps
 from simulator.engine.training.mixed import Mixed
 from simulator.engine.training.offloading.copies import Copies, CopyPlan
 from simulator.engine.training.outer import KIND, Averaging, averaging_rounds
+from simulator.engine.training.peers import Peers
 from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
 from simulator.engine.training.stage_work import WorkBuilder
 from simulator.engine.training.tensor_overlap import TensorPasses, part_of_micro_batch
@@ -54,7 +56,8 @@ class Step:
     `offloaded` is the step as it runs where tensors leave the device between the moments that need them; `copied` says
     what of a pipeline's activations leaves its stages. With a `network`, groups that leave their nodes share its links;
     without one each group has links of its own. `at_end` says that replicas exchange nothing before the last pass has
-    ended. Where stages are not all alike they are `mixed`, and `law` is that of the first one.
+    ended. Where stages are not all alike they are `mixed`, and `law` is that of the first one. `peers` exchange the
+    scalars of zeroth-order training over links of their own.
     """
 
     job: Job[Any]
@@ -65,6 +68,7 @@ class Step:
     at_end: bool = False
     copied: CopyPlan | None = None
     mixed: Mixed | None = field(default=None, repr=False, compare=False)
+    peers: Peers | None = None
     _timed: dict[AnyOperator, float] = field(default_factory=dict, repr=False, compare=False)
 
     def part(self, stage: int) -> Step:
@@ -221,6 +225,8 @@ class Step:
     def reductions(self, stage: int) -> dict[str, float]:
         """The same by kind. What runs in buckets beside the passes is not among them."""
         job, states, part = self.job, self.states(stage), self.part(stage)
+        if self.forward_steps is not None:
+            return {"projected_gradients": self.forward_steps.exchange_seconds}
         if job.layout.holders == 1:
             return {}
         if self.all_after:
@@ -233,6 +239,12 @@ class Step:
         if job.communication.weight_bucket is None:
             found["updated_weights"] = part._reduction_seconds(part.exchange.updated_weights(states.parameters))
         return found
+
+    @property
+    def forward_steps(self) -> ForwardSteps | None:
+        """What zeroth-order training does besides forward passes; None with backward passes."""
+        rule = self.job.zeroth_order
+        return None if rule is None else ForwardSteps(self.job, rule, self.of, self.peers)
 
     def averaging(self, stage: int) -> Averaging:
         """What averaging weights once a round of local steps takes."""
@@ -277,7 +289,7 @@ class Step:
             return self.mixed.tied_seconds()
         job, layout = self.job, self.job.layout
         tied = chunks_of(job).tied
-        if layout.pipeline == 1 or not tied or has_both_ends(layout, 0):
+        if layout.pipeline == 1 or not tied or has_both_ends(layout, 0) or job.zeroth_order is not None:
             return 0.0
         gradients = tied * job.formats.gradients.bytes
         return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.holders))
@@ -287,6 +299,9 @@ class Step:
         if self.mixed is not None:
             return self.part(stage).update_seconds(stage)
         job, states = self.job, self.states(stage)
+        if self.forward_steps is not None:
+            own = states.parameters
+            return self.forward_steps.perturbing(own) + self.forward_steps.updating(own)
         moved = job.optimizer.moved_beside(job.formats.stored) / FP32.bytes
         seconds = self.of(Elementwise(states.updated, moved, 0.0, job.optimizer.flops, FP32))
         if not job.optimizer.iterations:

@@ -14,6 +14,7 @@ from simulator.workloads.training.context import ContextPlan
 from simulator.workloads.training.kept import NOTHING, Kept
 from simulator.workloads.training.optimizers import ADAM, Optimizer
 from simulator.workloads.training.routing import EVEN, Routing
+from simulator.workloads.training.zeroth_order import ZerothOrder
 from simulator.workloads.transformer import Experts, Transformer
 
 Recompute = Literal["none", "selective", "full"]
@@ -138,7 +139,7 @@ class Job(Generic[Model_co]):
     (LoongTrain's selective checkpointing, arXiv:2406.18485, section 5.2). `routing` says how tokens get to experts.
     `communication` says how replicas exchange weights and gradients. `backward_chunk` has the backward passes, and the
     head, run in pieces of so many tokens. A model may also be a graph of layers, whose samples then stand for sequences
-    of one token.
+    of one token. `zeroth_order` training has forward passes only.
     """
 
     model: Model_co
@@ -159,11 +160,13 @@ class Job(Generic[Model_co]):
     routing: Routing = EVEN
     communication: Communication = PLAIN
     backward_chunk: int | None = None
+    zeroth_order: ZerothOrder | None = None
 
     @property
     def micro_batches(self) -> int:
-        """Micro-batches that each replica runs in a step."""
-        return self.global_batch // (self.micro_batch * self.layout.data)
+        """Micro-batches that each replica runs in a step, each as often as it goes forward."""
+        found = self.global_batch // (self.micro_batch * self.layout.data)
+        return found if self.zeroth_order is None else found * self.zeroth_order.forwards
 
     def chunk_layers(self, chunk: int) -> tuple[Any, ...]:
         """Layers of one chunk in the order of the model: as even as it goes, the first chunks taking the remainder."""
@@ -180,6 +183,14 @@ class Job(Generic[Model_co]):
         layout, model = self.layout, self.model
         if self.formats.kept != NOTHING:
             refuse_beside("formats.kept", {"backward_chunk": self.backward_chunk is not None})
+        if self.zeroth_order is not None:
+            refuse_beside("zeroth_order", {
+                f"recompute {self.recompute}": self.recompute != "none", "layout.expert above 1": layout.expert > 1,
+                f"layout.zero {layout.zero}": layout.zero > 0, "backward_chunk": self.backward_chunk is not None,
+                "communication of gradients": replace(
+                    self.communication, tensor=PLAIN.tensor, units=PLAIN.units
+                ) != PLAIN,
+            })  # fmt: skip
         self.communication.check(layout.zero, layout.holders, experts=layout.expert > 1)
         if self.global_batch % (self.micro_batch * layout.data):
             raise InputError(

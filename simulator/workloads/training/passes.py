@@ -34,12 +34,17 @@ class Passes:
 def passes_of(job: Job[Any], chunk: int, lengths: tuple[int, ...] = ()) -> Passes:
     """The passes of chunk number `chunk` of the model's layers; the first embeds, the last has head and loss.
 
-    The micro-batch's sequences are of `lengths` tokens; all of the job's own where none are given.
+    The micro-batch's sequences are of `lengths` tokens; all of the job's own where none are given. Without a backward
+    pass nothing is kept but what one layer, or the head, works with.
     """
     chunks = chunks_of(job, lengths)
     layers, ends = chunks.layers(chunk), chunks.ends(chunk)
     inside = [(_kept(job, block), layer.count) for layer in layers for block in layer.blocks]
     every = [*inside, *((block, 1) for block in ends)]
+    if job.zeroth_order is not None:
+        held = [sum(b.saved + b.working for b in layer.blocks) + layer.input for layer in layers]
+        working = max([*held, sum(b.saved + b.working for b in ends)], default=0.0)
+        return Passes(tuple(_calls(every, "forward")), (), (), (), 0.0, working)
     streamed = _streamed(job, inside)
     back = [*streamed, *((block, 1) for block in ends)]
     kept = [(b, n) for b, n in inside if job.recompute == "none" or (job.recompute == "selective" and not b.core)]

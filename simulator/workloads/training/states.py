@@ -66,7 +66,7 @@ def stage_states(job: Job[Any], stage: int) -> States:
         weights += share((communication.transport.secondary or job.formats.stored).bytes, shards.secondary)
     return States(
         weights,
-        share(job.formats.gradients.bytes, shards.gradients),
+        share(job.formats.gradients.bytes if job.zeroth_order is None else 0.0, shards.gradients),
         share(job.optimizer.states_beside(job.formats.stored), shards.optimizer)
         + own * (communication.compression.state + (OUTER if communication.local is not None else 0.0)),
         own,

@@ -1,0 +1,59 @@
+"""Training without a backward pass: gradients along random directions from differences of the loss.
+
+MeZO (Malladi et al., arXiv:2305.17333, algorithm 1) moves all weights by a random direction in place, forward and back,
+and forms that direction again from its seed whenever it is needed, so that memory is that of inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simulator.workloads.dtypes import DType
+from simulator.workloads.operators import Call, Elementwise
+
+# A normal number of a counter-based generator: ten rounds of ten integer operations give four numbers of 32 bits in
+# Philox-4x32-10 (Salmon et al., SC 2011, section 3.3), and Box and Muller's transform takes about twenty each.
+NORMAL_FLOPS = 45.0
+SCALED_ADD = 2.0
+# To one side, to the other, and back again (algorithm 1).
+MOVES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ZerothOrder:
+    """Directions tried in a step (`probes`), each with two forward passes and one scalar sent in `bits` bits.
+
+    A pass over the weights that updates them adds up to `fused` directions at once.
+    """
+
+    probes: int = 1
+    fused: int = 1
+    bits: float = 8.0
+
+    @property
+    def forwards(self) -> int:
+        """Forward passes of a micro-batch."""
+        return 2 * self.probes
+
+    @property
+    def payload(self) -> float:
+        """Bytes of what a worker has to tell of a step: seeds follow from its number and the step's."""
+        return self.probes * self.bits / 8.0
+
+    def perturbations(self, parameters: float, weights: DType) -> Iterator[Call]:
+        """Passes over so many weights around the forward passes of a step."""
+        yield Call("perturbation", moved(parameters, 1, weights), MOVES * self.probes)
+
+    def updates(self, parameters: float, weights: DType, workers: int) -> Iterator[Call]:
+        """Passes over the weights that add the directions of all workers."""
+        full, rest = divmod(self.probes * workers, self.fused)
+        if full:
+            yield Call("update", moved(parameters, self.fused, weights), full)
+        if rest:
+            yield Call("update", moved(parameters, rest, weights))
+
+
+def moved(parameters: float, directions: int, weights: DType) -> Elementwise:
+    """Read weights, add so many random directions that are formed on the way, write them."""
+    return Elementwise(parameters, 1.0, 1.0, directions * (NORMAL_FLOPS + SCALED_ADD), weights)
