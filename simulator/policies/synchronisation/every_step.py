@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.policies.synchronisation.exchange import Exchange, above_zero
-
-# The forward pass takes a third of a step's work, the backward pass the rest.
-FORWARD = 1.0 / 3.0
+from simulator.policies.synchronisation.exchange import BACKWARD, Exchange, above_zero
 
 
 class EveryStep:
@@ -18,4 +15,4 @@ class EveryStep:
         self.overlapped = overlapped
 
     def exchanges(self) -> tuple[Exchange, ...]:
-        return (Exchange(FORWARD if self.overlapped else 1.0, 1.0, 1.0, self.bits, False),)
+        return (Exchange(1.0 - BACKWARD if self.overlapped else 1.0, 1.0, 1.0, self.bits, False),)

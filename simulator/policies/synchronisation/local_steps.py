@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.policies.synchronisation.exchange import Exchange, above_zero, at_least_one
+from simulator.policies.synchronisation.exchange import BACKWARD, Exchange, above_zero, at_least_one
 
 
 class LocalSgd:
@@ -30,17 +30,23 @@ class DiLoCo:
 class StreamingDiLoCo:
     """Fragments of the model take turns, each every `steps` steps, and arrive up to `overlap` steps later.
 
-    Outer gradients are sent in `bits` bits (Douillard et al., arXiv:2501.18512, sections 2.2 to 2.4).
+    Outer gradients are sent in `bits` bits (Douillard et al., arXiv:2501.18512, sections 2.2 to 2.4). With
+    `in_backward` a fragment's layers leave one by one in the backward pass of its last local step, as in the authors'
+    estimates of bandwidth; else once that step is over.
     """
 
-    def __init__(self, steps: int = 100, fragments: int = 8, overlap: int = 5, bits: float = 4.0) -> None:
+    def __init__(
+        self, steps: int = 100, fragments: int = 8, overlap: int = 5, bits: float = 4.0, in_backward: bool = False
+    ) -> None:
         self.period = at_least_one("steps", steps)
         self.fragments = at_least_one("fragments", fragments)
         if fragments > steps or not 0 <= overlap <= steps:
             raise ValueError(f"fragments {fragments} and overlap {overlap} have to be within the {steps} steps")
         self.overlap = overlap
         self.bits = above_zero("bits", bits)
+        self.early = BACKWARD if in_backward else 0.0
 
     def exchanges(self) -> tuple[Exchange, ...]:
-        starts = [round((f + 1) * self.period / self.fragments) for f in range(self.fragments)]
-        return tuple(Exchange(s, s + self.overlap, 1.0 / self.fragments, self.bits, True) for s in starts)
+        ends = [round((f + 1) * self.period / self.fragments) for f in range(self.fragments)]
+        share = 1.0 / self.fragments
+        return tuple(Exchange(end - self.early, end + self.overlap, share, self.bits, True) for end in ends)
