@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Tier = Literal["device", "host", "nvme"]
+# Copies from and to pinned memory beside the passes; the same, for each of which the passes wait; copies through
+# pageable memory, which one thread makes while the passes wait.
+Copying = Literal["beside", "blocking", "pageable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class Plan:
 
     `prefetch` is how many layers are fetched ahead, and how many copies may be on their way out. `tiles` cuts each
     layer into so many parts in turn, whose weights alone are on the device.
+
+    `copies` says how gradients leave and updated weights come back, `activation_copies` how activations do both.
+    Gradients off the device are in fp32 if `full_gradients`, and an update of `rescaled` ones first multiplies them by
+    a factor in a pass of its own.
     """
 
     weights: Tier = "device"
@@ -55,6 +62,10 @@ class Plan:
     staged: int = 2
     prefetch: int = 2
     tiles: int = 1
+    copies: Copying = "beside"
+    activation_copies: Copying = "beside"
+    full_gradients: bool = False
+    rescaled: bool = False
 
 
 class LayerOffload(Protocol):

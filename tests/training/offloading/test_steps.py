@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.offloading.activations import copy_plan
+from simulator.engine.training.offloading.crossing import MAPPED_PAGES, NEW_PAGES
 from simulator.engine.training.offloading.layers import timed_layers
 from simulator.engine.training.offloading.running import PLACES, capacities, offloaded
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
 from simulator.policies.offload import DeepOptimizerStates, Fuyou, PipeOffload, Plan, ZeroInfinity, ZeroOffload
+from simulator.policies.offload.plan import Copying
 from simulator.report.training import hardware_flops
 from simulator.report.training_timeline import held, spans, streams_of
 from simulator.workloads.training.job import Layout
@@ -26,6 +28,8 @@ from tests.training.offloading.builders import host, run, small
 
 TIERS = st.sampled_from(("device", "host", "nvme"))
 EVERYTHING_OUT = Plan("nvme", "host", "nvme", "nvme")
+EVERYTHING_IN = Plan(subgroup=1e12)
+COPYING: tuple[Copying, ...] = ("beside", "pageable")
 
 
 @st.composite
@@ -42,6 +46,10 @@ def plans(draw: st.DrawFn) -> Plan:
         stride=draw(st.integers(0, 3)),
         prefetch=draw(st.integers(0, 3)),
         tiles=draw(st.integers(1, 3)),
+        copies=draw(st.sampled_from(("beside", "blocking", "pageable"))),
+        activation_copies=draw(st.sampled_from(("beside", "blocking", "pageable"))),
+        full_gradients=draw(st.booleans()),
+        rescaled=draw(st.booleans()),
     )
 
 
@@ -62,7 +70,8 @@ def test_a_step_is_between_its_slowest_part_and_all_parts_in_turn(plan: Plan, ba
     found = run(small(batch=batch, layers=4), plan)
     rates = capacities(found.host)
     parts = [found.run.busy("compute"), *(found.run.carried(c) / rate for c, rate in rates.items())]
-    least = [sum(t.least for t in found.run.tasks if t.stream == s) for s in ("compute", "cpu")]
+    streams = {t.stream for t in found.run.tasks}
+    least = [sum(t.least for t in found.run.tasks if t.stream == s) for s in streams]
     assert found.seconds >= max([*parts[1:], *least]) * (1.0 - 1e-9)
     assert found.seconds <= (sum(parts[1:]) + sum(least)) * (1.0 + 1e-9)
 
@@ -212,8 +221,64 @@ def test_deep_optimizer_states_balance_both_updates() -> None:
     found = step(small())
     quick = offloaded(found, host(link=1e12, memory_bandwidth=5e10), DeepOptimizerStates(subgroup=1e6))
     slow = offloaded(found, host(link=1e8), DeepOptimizerStates(subgroup=1e6))
-    assert quick.plan.stride == 1
+    assert quick.plan.stride == 2
     assert slow.plan.stride == 0
+
+
+def test_one_thread_takes_the_subgroups_of_host_and_device_in_turn() -> None:
+    plan = Plan(gradients="host", states="host", subgroup=2e6, stride=3)
+    found = run(small(), plan)
+    of = {}
+    for task, start, end in zip(found.run.tasks, found.run.starts, found.run.ends, strict=True):
+        if task.name.startswith("update of subgroup"):
+            of.setdefault(task.stream, []).append((int(task.name.split()[-1]), start, end))
+    numbers = [n for n, _, _ in of["cpu"]]
+    assert numbers == sorted(numbers) == list(range(len(numbers)))
+    for (number, start, _), (_, _, copied) in zip(of["compute"], of["states"][::2], strict=True):
+        assert number % 3 == 2
+        assert start >= copied
+        assert start >= of["cpu"][number - 1][2]
+    assert all(b[1] >= a[2] for a, b in pairwise(of["states"]))
+    moved = sum(min(2e6, sum(x.parameters for x in found.layers) - n * 2e6) for n, _, _ in of["compute"])
+    gradients = sum(x.gradients for x in found.layers)
+    assert found.moved()["up"] == pytest.approx(gradients + 12 * moved)
+
+
+def test_passes_wait_for_each_copy_through_pageable_memory() -> None:
+    """One thread makes it at its own rate; that of the last layer's gradients holds up no pass."""
+    fast = host(link=1e15, memory_bandwidth=1e18)
+    gradients = Plan(gradients="host", states="host", copies="pageable")
+    found = run(small(), gradients, fast)
+    sizes = [x.gradients for x in found.layers[1:]]
+    assert found.passes_seconds == pytest.approx(found.computing + sum(sizes) / NEW_PAGES)
+    activations = replace(EVERYTHING_IN, activations="host", activation_copies="pageable")
+    found = run(small(), activations, fast)
+    kept = sum(x.kept for x in found.layers[:-1])
+    assert found.passes_seconds == pytest.approx(found.computing + kept / NEW_PAGES + kept / MAPPED_PAGES)
+
+
+def test_updated_weights_come_back_through_the_thread_that_updates() -> None:
+    fast = host(link=1e15, memory_bandwidth=1e18)
+    beside, pageable = (run(small(), Plan(gradients="host", states="host", copies=c), fast) for c in COPYING)
+    weights = sum(x.parameters for x in beside.layers) * 2
+    last = beside.layers[0].gradients / NEW_PAGES
+    added = (pageable.seconds - pageable.passes_seconds) - (beside.seconds - beside.passes_seconds)
+    assert added == pytest.approx(weights / MAPPED_PAGES + last, rel=1e-4)
+
+
+def test_copies_that_passes_wait_for_are_those_of_the_link() -> None:
+    slow = host(link=1e9, memory_bandwidth=1e18)
+    found = run(small(), Plan(gradients="host", states="host", copies="blocking"), slow)
+    assert found.passes_seconds == pytest.approx(found.computing + sum(x.gradients for x in found.layers[1:]) / 1e9)
+
+
+def test_gradients_of_16_bits_are_kept_and_sent_in_32() -> None:
+    narrow, wide = (run(small(), Plan(gradients="host", states="host", full_gradients=f)) for f in (False, True))
+    assert wide.moved()["up"] == pytest.approx(2 * narrow.moved()["up"])
+    assert wide.states["host"]["gradients"] == pytest.approx(2 * narrow.states["host"]["gradients"])
+    scaled = run(small(), Plan(gradients="host", states="host", full_gradients=True, rescaled=True))
+    more = scaled.moved()["host"] / wide.moved()["host"]
+    assert 1.0 < more < 1.0 + 8.0 / 30.0
 
 
 def test_what_is_not_modelled_or_cannot_be_is_refused() -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from simulator.engine.training.offloading.crossing import gradient_bytes, to_device, to_host
 from simulator.engine.training.offloading.graph import Graph
 from simulator.engine.training.offloading.layers import TimedLayer
 from simulator.engine.training.step import Step
 from simulator.hardware.host import HostShare
-from simulator.policies.offload.plan import Plan
+from simulator.policies.offload.plan import Copying, Plan
 from simulator.workloads.operators import Collective
 
 
@@ -68,9 +69,9 @@ class PassTasks:
         before = place - self.plan.prefetch - 1
         return self.computed[before] if before >= 0 else None
 
-    def _leaving(self, *streams: str) -> list[int | None]:
-        """Copies that must have left, so that no more than `prefetch` are on their way."""
-        return [self.graph.back(stream, self.plan.prefetch + 1) for stream in streams]
+    def _leaving(self, stream: str, how: Copying = "beside") -> int | None:
+        """The copy that must have left: the last if passes wait for it, else so that `prefetch` are on their way."""
+        return self.graph.back(stream, self.plan.prefetch + 1 if how == "beside" else 1)
 
     def _weights(self, place: int, visit: Visit) -> int | None:
         """Fetch a layer's weights over drives, link and fabric, unless the pass before used them too."""
@@ -121,7 +122,11 @@ class PassTasks:
             "compute",
             self._crossing(layer.wire[0] / plan.tiles),
             least=layer.forward / plan.tiles,
-            after=[fetched, *self._leaving("activations up", "activations write")],
+            after=[
+                fetched,
+                self._leaving("activations up", plan.activation_copies),
+                self._leaving("activations write"),
+            ],
             takes={"device": layer.kept} if first else {},
             gives=self._freed(place),
         )
@@ -136,8 +141,11 @@ class PassTasks:
     def _out(self, visit: Visit, size: float, computed: int) -> int:
         """Activations leave for the host, and from there for the drives."""
         graph, name, held = self.graph, f"activations of layer {visit.layer}", {"host": size}
-        up = {"up": size, "host": size}
-        number = graph.add(name, "activations up", up, after=[computed], takes=held, gives={"device": size})
+        crossing = to_host(self.plan.activation_copies, size, size)
+        up = {"up": crossing.link, "host": crossing.host}
+        number = graph.add(
+            name, "activations up", up, least=crossing.least, after=[computed], takes=held, gives={"device": size}
+        )
         if self.plan.activations == "host":
             return number
         write = {"write": size, "host": size}
@@ -149,11 +157,16 @@ class PassTasks:
         if out is None:
             return None
         graph, name, held, room = self.graph, f"activations of layer {visit.layer}", {"host": size}, self._room(place)
+        how = self.plan.activation_copies
         if self.plan.activations == "nvme":
             read = {"read": size, "host": size}
             out = graph.add(name, "activations read", read, after=[out, room], takes=held, gives={"nvme": size})
-        down = {"down": size, "host": size}
-        return graph.add(name, "activations down", down, after=[out, room], takes={"device": size}, gives=held)
+        crossing = to_device(how, size, size)
+        down = {"down": crossing.link, "host": crossing.host}
+        after = [out, room if how == "beside" else self.computed[-1]]
+        return graph.add(
+            name, "activations down", down, least=crossing.least, after=after, takes={"device": size}, gives=held
+        )
 
     def _backward(self, place: int, visit: Visit, fetched: int | None) -> int:
         """Add a backward pass and the way of its gradients, and give the last task of these."""
@@ -169,7 +182,7 @@ class PassTasks:
             "compute",
             self._crossing(layer.wire[1] / plan.tiles),
             least=layer.backward / plan.tiles,
-            after=[fetched, back, *self._leaving("reduce", "gradients up")],
+            after=[fetched, back, self._leaving("reduce"), self._leaving("gradients up", plan.copies)],
             takes={"device": gradients + working},
             gives={"device": gives},
         )
@@ -184,6 +197,7 @@ class PassTasks:
         """
         plan, graph, name = self.plan, self.graph, f"gradients of layer {visit.layer}"
         own, last, leave = size / self.copies, computed, {"device": size}
+        kept = own * gradient_bytes(self.step.job, plan) / self.step.job.formats.gradients.bytes
         if self.copies > 1:
             stays = plan.gradients == "device"
             demands = self._collective("reduce_scatter", size)
@@ -191,13 +205,16 @@ class PassTasks:
         if plan.gradients == "device":
             return last
         adds = visit.micro_batch > 0
-        up = {"up": own, "host": own * (3.0 if adds and plan.gradients == "host" else 1.0)}
+        crossing = to_host(plan.copies, own, kept)
+        up = {"up": crossing.link, "host": crossing.host + (2.0 * kept if adds and plan.gradients == "host" else 0.0)}
         waits = consumed_at_once(self.step, plan)
-        staged = {"host": own} if plan.gradients == "nvme" or waits else {}
+        staged = {"host": kept} if plan.gradients == "nvme" or waits else {}
         room = graph.back("cpu", plan.staged + 1) if waits else None
-        last = graph.add(name, "gradients up", up, after=[last, room], takes=staged, gives=leave)
+        last = graph.add(
+            name, "gradients up", up, least=crossing.least, after=[last, room], takes=staged, gives=leave
+        )  # fmt: skip
         if plan.gradients == "nvme":
-            write = {"write": own, "read": own * adds, "host": own * (3.0 if adds else 1.0)}
+            write = {"write": kept, "read": kept * adds, "host": kept * (3.0 if adds else 1.0)}
             last = graph.add(name, "gradients write", write, after=[last], gives=staged)
         return last
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator.engine.training.memory import RESERVED
 from simulator.engine.training.offloading.channels import Floats, Run, run_tasks
+from simulator.engine.training.offloading.crossing import gradient_bytes
 from simulator.engine.training.offloading.graph import Graph
 from simulator.engine.training.offloading.layers import TimedLayer, sizes_of, timed_layers
 from simulator.engine.training.offloading.passes import PassTasks, consumed_at_once
@@ -67,7 +68,7 @@ class OffloadedStep:
         found: dict[str, dict[str, float]] = {place: {} for place in PLACES}
         found[plan.weights]["weights"] = parameters * job.formats.stored.bytes / (copies if zero >= 3 else 1)
         if not consumed_at_once(self.step, plan):
-            gradients = parameters * job.formats.gradients.bytes / (copies if zero >= 2 else 1)
+            gradients = parameters * gradient_bytes(job, plan) / (copies if zero >= 2 else 1)
             found[plan.gradients]["gradients"] = gradients
         found[plan.states]["optimizer"] = (
             parameters * job.optimizer.states_beside(job.formats.stored) / (copies if zero >= 1 else 1)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from simulator.engine.training.offloading.crossing import gradient_bytes, to_device
 from simulator.engine.training.offloading.graph import Graph
 from simulator.engine.training.offloading.layers import TimedLayer
 from simulator.engine.training.offloading.passes import consumed_at_once
@@ -42,7 +43,8 @@ class UpdateTasks:
     def add_layer(self, number: int, gradients: int) -> None:
         """One layer, once its gradients are where they are kept."""
         layer = self.layers[number]
-        held = layer.gradients / self.copies if consumed_at_once(self.step, self.plan) else 0.0
+        own = layer.gradients / self.step.job.formats.gradients.bytes / self.copies
+        held = own * gradient_bytes(self.step.job, self.plan) if consumed_at_once(self.step, self.plan) else 0.0
         self._group(f"layer {number}", layer.parameters / self.copies, [gradients], held=held)
 
     def gather(self) -> None:
@@ -82,8 +84,9 @@ class UpdateTasks:
             waits = [*last, graph.back("states write" if written else "cpu", plan.staged + 1)]
             last = [graph.add(name, "states read", {"read": read, "host": read}, after=waits, takes=kept)]
         optimizer = self.step.job.optimizer
+        rescaling = 2.0 * gradient_bytes(self.step.job, plan) if plan.rescaled else 0.0
         seconds, moved = self.host.update(
-            parameters, optimizer.moved_beside(self.step.job.formats.stored), optimizer.flops
+            parameters, optimizer.moved_beside(self.step.job.formats.stored) + rescaling, optimizer.flops
         )
         free = held + (staged if not written and plan.weights != "device" else 0.0)
         last = [
@@ -100,21 +103,29 @@ class UpdateTasks:
         if written:
             last = [graph.add(name, "states write", {"write": written, "host": written}, after=last, gives=kept)]
         if plan.weights == "device":
-            down = {"down": size["weights"], "host": size["weights"]}
-            graph.add(name, "updates down", down, after=last, gives={} if written else kept)
+            crossing = to_device(plan.copies, size["weights"], parameters * FP32.bytes)
+            down = {"down": crossing.link, "host": crossing.host}
+            # The thread that copies through pageable memory is the one that calls the next update.
+            stream = "updates down" if plan.copies == "beside" else "cpu"
+            graph.add(name, stream, down, least=crossing.least, after=last, gives={} if written else kept)
 
     def _on_device(self, name: str, parameters: float, after: Sequence[int]) -> None:
-        """States and gradients go down to the device, which updates them, and the states go back."""
+        """States and gradients go down to the device, which updates them, and the states go back.
+
+        One thread takes the subgroups in turn: the copies down start with the host's first update since the device's
+        last one, and are waited for after the host's last. One stream copies both ways, as in the authors' code.
+        """
         graph, plan, size = self.graph, self.plan, self._bytes(parameters)
         down = size["states"] + size["gradients"] * (plan.gradients != "device")
         up = size["states"] + size["weights"] * (plan.weights != "device")
-        last = [*after, graph.back("states up", plan.staged + 1)]
+        last = [*after, graph.back("cpu", plan.stride)]
         if plan.states == "nvme":
             last = [graph.add(name, "states read", {"read": size["states"], "host": size["states"]}, after=last)]
         held = {"device": down}
-        number = graph.add(name, "states down", {"down": down, "host": down}, after=last, takes=held)
+        number = graph.add(name, "states", {"down": down, "host": down}, after=last, takes=held)
+        number = graph.add(name, "cpu", after=[number])
         number = graph.add(name, "compute", least=self._device_seconds(parameters), after=[number])
-        number = graph.add(name, "states up", {"up": up, "host": up}, after=[number], gives=held)
+        number = graph.add(name, "states", {"up": up, "host": up}, after=[number], gives=held)
         written = size["states"] * (plan.states == "nvme") + size["weights"] * (plan.weights == "nvme")
         if written:
             graph.add(name, "states write", {"write": written, "host": written}, after=[number])
@@ -123,7 +134,7 @@ class UpdateTasks:
         job = self.step.job
         return {
             "states": parameters * job.optimizer.states_beside(job.formats.stored),
-            "gradients": parameters * job.formats.gradients.bytes,
+            "gradients": parameters * gradient_bytes(job, self.plan),
             "weights": parameters * job.formats.stored.bytes,
         }
 
