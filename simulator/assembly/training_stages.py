@@ -26,7 +26,7 @@ def check_alone(scenario: TrainingScenario) -> None:
     refuse_beside("stages", {
         "batch.lengths": scenario.batch.lengths is not None, "network": scenario.network is not None,
         "offload": scenario.offload is not None, "run": scenario.run is not None,
-        "sites": scenario.sites is not None, "stragglers": scenario.stragglers is not None,
+        "sites": scenario.sites is not None, "parameter_server": scenario.parameter_server is not None,
         "layout.count_ends": scenario.layout.count_ends,
         "parameter_server": scenario.parameter_server is not None, "zeroth_order": scenario.zeroth_order is not None,
     })  # fmt: skip
@@ -51,7 +51,7 @@ def mixed_step(scenario: TrainingScenario, spec: StagesSpec, job: Job[Any], lay_
     counts = [s.layers for s in stages if s.layers is not None] or _dealt(spec, [made[k] for k in kinds])
     layers = _pieces(own, counts)
     parts = {k: replace(p, job=replace(p.job, layout=replace(p.job.layout, layers=layers))) for k, p in made.items()}
-    whole = replace(first.job, layout=replace(own, layers=layers, widths=widths))
+    whole = replace(first.job, layout=replace(own, tensor=max(widths), layers=layers, widths=widths))
     mixed = Mixed(tuple(parts[k] for k in kinds), link(spec.between) if spec.between else None)
     return replace(first, job=whole, mixed=mixed)
 
@@ -68,7 +68,9 @@ def _dealt(spec: StagesSpec, parts: Sequence[Step]) -> list[int]:
     try:
         counts = [int(n) for n in policy.layers(costs)]
     except ValueError as error:
-        raise DoesNotFit(f"stages.partition {spec.partition.policy}: {error}") from None
+        raise DoesNotFit(
+            f"stages.partition {spec.partition.policy}: {error}: use recompute full, zero 1, or more devices"
+        ) from None
     if len(counts) != len(parts) or min(counts) < costs.least or sum(counts) != costs.seconds.shape[1]:
         raise InputError(
             f"stages.partition {spec.partition.policy} deals {counts} layers: each of {len(parts)} stages needs "

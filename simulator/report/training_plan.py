@@ -80,5 +80,13 @@ def short(name: str) -> str:
     return SHORT.get(last, last)
 
 
+def _stages_alike(each: dict[str, Any]) -> str:
+    """Stages in a row that are alike, by number, tensor-parallel width if they have one of their own, and device."""
+    width = each.get("tensor")
+    return f"{each.get('count', 1)} x {'' if width is None else f'{width} '}{each.get('device') or 'usual'}"
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, dict) and "of" in value:
+        return " + ".join(map(_stages_alike, value["of"]))
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -154,3 +154,49 @@ def test_questions_that_have_no_answer_are_refused(fields: dict[str, Any], messa
 def test_what_a_search_would_pass_over_is_refused(field: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"a search of layouts beside {next(iter(field))}"):
         plan_training(plan(scenario=plan().scenario | field))
+
+
+MIXED: list[dict[str, Any]] = [
+    {"of": [{"count": a, "device": "nvidia-a10-24gb"}, {"count": b}], "partition": {"policy": policy}}
+    for a, b in ((1, 1), (2, 2)) for policy in ("equal", "minimax")
+] + [{"of": [{"device": "nvidia-a10-24gb", "tensor": 2}, {"count": 2}], "between": "ethernet-10"}]  # fmt: skip
+
+
+def mixed_plan() -> TrainingPlan:
+    axes = {"stages": MIXED, "layout.tensor": [1, 2], "recompute": ["none", "full"], "layout.zero": [0, 1]}
+    return plan(best=3, search=axes | {"layout.chunks": [1, 2], "micro": [1], "layout.sequence_parallel": [False]})
+
+
+def test_a_search_over_unlike_stages_finds_the_best_of_all_and_its_bounds_are_optimistic() -> None:
+    question, tried = mixed_plan(), []
+    found, best = search(Space(question))
+    for candidate in Space(question).candidates(Counter()):
+        assert sum(candidate.scenario.layout.data * (s.tensor or candidate.choice["layout.tensor"])
+                   for s in candidate.scenario.stages.each) == question.devices  # fmt: skip
+        try:
+            step = lay_out(candidate.scenario)
+        except InputError:
+            continue
+        assert least_seconds(step) <= step.step_seconds * (1 + 1e-12)
+        try:
+            tried.append(train(candidate.scenario).step.step_seconds)
+        except InputError:
+            continue
+    assert [r.step.step_seconds for r in best] == pytest.approx(sorted(tried)[:3])
+    assert len(tried) > 5
+    assert found.considered == 5 * 2 * 2 * 2 * 2
+
+
+def test_the_best_unlike_stages_can_be_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump(mixed_plan().model_dump()))
+    assert main(["plan", str(file), "--out", str(tmp_path / "out")]) == 0
+    assert "1 x 2 nvidia-a10-24gb + 2 x usual" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert main(["train", str(tmp_path / "out" / "best.yaml"), "-q", "--json", str(tmp_path / "again.json")]) == 0
+    assert json.loads((tmp_path / "again.json").read_text())["step_s"] == found["best"][0]["step_s"]
+
+
+def test_listed_stages_are_not_counted_again() -> None:
+    with pytest.raises(InputError, match=r"stages beside layout\.pipeline"):
+        search(Space(plan(search={"stages": MIXED, "layout.pipeline": [2]})))

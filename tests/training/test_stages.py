@@ -16,8 +16,11 @@ from simulator.engine.training.layer_costs import layer_costs
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.mixed import Mixed
 from simulator.engine.training.pipeline import PassSeconds, run_pipeline
+from simulator.engine.training.slowdowns import Static
+from simulator.engine.training.straggling import straggling_steps
 from simulator.errors import DoesNotFit, InputError
 from simulator.hardware.links import link
+from simulator.policies.partition import LayerCosts
 from simulator.policies.pipeline import GPipe, OneForwardOneBackward, Schedule
 from simulator.report.training_timeline import write_step_timeline
 from simulator.specs.training import TrainingScenario
@@ -30,6 +33,12 @@ FIELDS: dict[str, Any] = {
     "batch": {"sequence": 512, "micro": 1, "global_size": 32}, "layout": {"tensor": 2, "data": 2},
 }  # fmt: skip
 seconds = st.floats(0.25, 4.0)
+
+
+class AllFirst:
+    def layers(self, costs: LayerCosts) -> list[int]:
+        stages, count = costs.seconds.shape
+        return [count] + [0] * (stages - 1)
 
 
 def result(stages: Any = None, **fields: Any) -> TrainingResult:
@@ -84,6 +93,7 @@ def test_1f1b_lies_between_the_slowest_stage_s_work_and_alpa_s_latency(
     {"communication": {"local": {"steps": 4}}},
     {"layout": {"tensor": 2, "data": 2, "chunks": 2}, "model": {"layers": 15, "hidden": 1024, "heads": 16}},
     {"layout": {"tensor": 3, "data": 2}, "model": {"layers": 14, "hidden": 1536, "heads": 12}},
+    {"stragglers": {"slowdowns": [{"kind": "jitter", "mean": 0.2}], "steps": 5}},
     {"model": {"layers": 8, "hidden": 512, "heads": 8, "experts": {"count": 4}}, "layout": {"data": 4, "expert": 2}},
 ])  # fmt: skip
 def test_a_list_of_like_stages_is_the_ordinary_run_to_the_last_bit(changes: dict[str, Any]) -> None:
@@ -237,6 +247,19 @@ def test_the_sum_of_a_shared_embedding_crosses_the_link() -> None:
         assert step.tied_seconds() == pytest.approx(2 * link(name).latency + whole / rate)
 
 
+@pytest.mark.parametrize(("slow", "stages_hit"), [(2, [0]), (3, [0, 1])])
+def test_slow_devices_are_those_of_their_own_stage(slow: int, stages_hit: list[int]) -> None:
+    """Two devices hold the first stage and one the second."""
+    step = result([{}, {"device": L40S, "tensor": 1}], layout={"tensor": 2}).step
+    each, factors = step.pass_seconds, [3.0 if s in stages_hit else 1.0 for s in range(2)]
+    slower = replace(
+        each, forward=[f * x for f, x in zip(each.forward, factors, strict=True)],
+        backward=[b * x for b, x in zip(each.backward, factors, strict=True)],
+    )  # fmt: skip
+    expected = step.step_seconds + run_pipeline(step.orders, slower).seconds - step.timeline.seconds
+    assert straggling_steps(step, [Static(slow, 3.0)], 1, 0, seed=1).seconds == pytest.approx([expected])
+
+
 @pytest.mark.parametrize(("stages", "changes", "complaint"), [
     ([{"count": 2}], {"layout": {"pipeline": 4}}, "stages lists 2 stages and layout.pipeline is 4"),
     ([{"device": L40S}], {}, "is on no stage: name one of"),
@@ -247,8 +270,10 @@ def test_the_sum_of_a_shared_embedding_crosses_the_link() -> None:
     ([{"layers": 1}, {"layers": 11}], {"layout": {"chunks": 2}}, "fewer than the 2 chunks"),
     ([{"count": 2}], {"schedule": {"policy": "zero-bubble-v"}, "layout": {"chunks": 2}}, "places pieces itself"),
     ([{"count": 2}], {"sites": {"count": 2}}, "stages beside sites"),
+    ([{"count": 2}], {"parameter_server": {"steps": 50}}, "stages beside parameter_server"),
     ([{"count": 2}], {"layout": {"count_ends": True}}, "stages beside layout.count_ends"),
     ({"of": [{"count": 2}], "partition": {"policy": "even"}}, {}, "unknown partition policy 'even'"),
+    ({"of": [{"count": 2}], "partition": {"policy": "tests.training.test_stages:AllFirst"}}, {}, r"deals \[12, 0\]"),
     ([{"tensor": 3}, {}], {}, "does not divide the 16 heads"),
 ])  # fmt: skip
 def test_what_contradicts_itself_is_refused_in_one_line(stages: Any, changes: dict[str, Any], complaint: str) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine.training.pipeline import PassSeconds, run_pipeline
 from simulator.engine.training.slowdowns import Slowdown, slowdown_factors
 from simulator.engine.training.step import Step
+from simulator.workloads.training.job import Layout
 
 Floats = NDArray[np.float64]
 
@@ -44,10 +45,18 @@ def replica_seconds(step: Step, slowdowns: Sequence[Slowdown], steps: int, seed:
     """Seconds of the pipeline of every replica in every step, shape (steps, replicas)."""
     layout = step.job.layout
     devices = slowdown_factors(slowdowns, steps, layout.devices, seed)
-    workers = devices.reshape(steps, layout.pipeline, layout.data, layout.context * layout.tensor).max(axis=3)
-    rows, of_row = np.unique(workers.transpose(0, 2, 1).reshape(-1, layout.pipeline), axis=0, return_inverse=True)
+    workers = _slowest_of_each(devices, layout)
+    rows, of_row = np.unique(workers.reshape(-1, layout.pipeline), axis=0, return_inverse=True)
     found: Floats = pipeline_seconds(step, rows)[of_row.reshape(steps, layout.data)]
     return found
+
+
+def _slowest_of_each(devices: Floats, layout: Layout) -> Floats:
+    """The factor of the slowest device of each stage of each replica, shape (steps, replicas, stages)."""
+    widths = layout.widths or (layout.tensor,) * layout.pipeline
+    ends = np.cumsum(widths)[:-1] * layout.copies
+    stages = np.split(devices, ends, axis=1)
+    return np.stack([own.reshape(len(devices), layout.data, -1).max(axis=2) for own in stages], axis=2)
 
 
 def usual_seconds(step: Step) -> float:
@@ -100,13 +109,13 @@ class _Links:
         if kind == "weights":
             return ("backward", piece), 0.0
         if kind == "forward":
-            return (None, 0.0) if not piece else (("forward", piece - 1), self._send(piece - 1, piece))
+            return (None, 0.0) if not piece else (("forward", piece - 1), self._send(kind, piece - 1, piece))
         if piece == self._last:
             return ("forward", piece), 0.0
-        return ("backward", piece + 1), self._send(piece + 1, piece)
+        return ("backward", piece + 1), self._send(kind, piece + 1, piece)
 
-    def _send(self, a: int, b: int) -> float:
-        return 0.0 if self._stage[a] == self._stage[b] else self._seconds.send
+    def _send(self, kind: str, sender: int, receiver: int) -> float:
+        return 0.0 if self._stage[sender] == self._stage[receiver] else self._seconds.sent(kind, receiver)
 
     def length(self, kind: str, piece: int) -> float:
         """Seconds of a pass on a usual device."""

@@ -46,9 +46,10 @@ def least_seconds(step: Step) -> float:
     micro_batches = step.job.micro_batches // layout.directions
     paired = any(p.paired for p in _order(step, 0))
     before, after = [0.0], [0.0]
-    for forward, backward in zip(each.forward, each.backward, strict=True):
-        before.append(before[-1] + forward + each.send)
-        after.append(after[-1] + (0.0 if step.schedule.splits else backward + each.send))
+    sends = each.sends or [(each.send, each.send)] * (len(each.forward) - 1)
+    for forward, backward, (there, back) in zip(each.forward, each.backward, (*sends, (0.0, 0.0)), strict=True):
+        before.append(before[-1] + forward + there)
+        after.append(after[-1] + (0.0 if step.schedule.splits else backward + back))
 
     def passes(piece: int) -> float:
         whole = each.forward[piece] + each.backward[piece] + (each.weights[piece] if step.schedule.splits else 0.0)

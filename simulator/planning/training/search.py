@@ -47,15 +47,15 @@ class Found:
         key = id(bounded)
         if key not in self.simulated:
             step = self.laid_out(bounded.candidate)
-            needed = max(stage_memory(step, stage).total for stage in range(step.job.layout.pipeline))
-            fits = needed <= step.law.device.memory_capacity
+            stages = range(step.job.layout.pipeline)
+            fits = all(stage_memory(step, s).total <= step.part(s).law.device.memory_capacity for s in stages)
             self.simulated[key] = TrainingResult(bounded.candidate.scenario, step) if fits else None
         return self.simulated[key]
 
     def laid_out(self, candidate: Candidate) -> Step:
         """A candidate's step; operators that candidates on the same devices share are timed once for all."""
         scenario, step = candidate.scenario, lay_out(candidate.scenario)
-        if scenario.network is not None:
+        if scenario.network is not None or step.mixed is not None:
             return step
         return step.timed_like(self.timers.setdefault((scenario.device, scenario.node, scenario.stack), step))
 

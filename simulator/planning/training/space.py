@@ -16,12 +16,15 @@ from simulator.hardware.node import node
 from simulator.specs.settings import full_name, lay_over
 from simulator.specs.training import TrainingScenario
 from simulator.specs.training_plan import TrainingPlan
+from simulator.specs.training_stages import StagesSpec
 from simulator.specs.validating import validated
 from simulator.training import model_of
 
 DATA = "layout.data"
+PIPELINE = "layout.pipeline"
+STAGES = "stages"
 COUNTS = ("layout.tensor", "layout.pipeline", "layout.context", "layout.chunks", "batch.micro")
-NOT_SEARCHED = ("batch.lengths", "offload", "run", "largest", "stragglers", "sites", "stages")
+NOT_SEARCHED = ("batch.lengths", "offload", "run", "largest", "stragglers", "sites")
 MOST_COMBINATIONS = 500_000
 MICRO_BATCHES = (1, 2, 4, 8, 16)
 CHUNKS = (1, 2, 3, 4, 6, 8)
@@ -51,7 +54,6 @@ class Space:
             "batch.lengths": scenario.batch.lengths is not None, "offload": scenario.offload is not None,
             "run": scenario.run is not None, "largest": scenario.largest is not None,
             "stragglers": scenario.stragglers is not None, "sites": scenario.sites is not None,
-            "stages": scenario.stages is not None,
         })  # fmt: skip
         return scenario
 
@@ -64,6 +66,7 @@ class Space:
             if name == DATA:
                 raise InputError("search: layout.data takes the devices that are left, leave it out")
             refuse_beside("a search of layouts", {name: name.startswith(NOT_SEARCHED)})
+            refuse_beside("stages", {name: name == PIPELINE and self.lists_stages})
             _check_whole(name, values)
             found[name] = values
         combinations = 1
@@ -83,7 +86,7 @@ class Space:
         layers = self.layers
         return {
             "layout.tensor": [t for t in _divisors(inside) if devices % t == 0],
-            "layout.pipeline": [p for p in _divisors(devices) if p <= layers],
+            **({} if self.lists_stages else {PIPELINE: [p for p in _divisors(devices) if p <= layers]}),
             "layout.chunks": [c for c in CHUNKS if c <= layers],
             "batch.micro": [m for m in MICRO_BATCHES if scenario.batch.global_size % m == 0],
             "layout.sequence_parallel": [False, True],
@@ -104,14 +107,35 @@ class Space:
     def scenario(self, choice: dict[str, Any]) -> TrainingScenario:
         """The scenario of a choice."""
         values = self.base.model_dump(exclude_unset=True)
-        lay_over(values, choice | {DATA: self._data(choice)}, TrainingScenario)
+        stages = self._stages(choice)
+        given = {} if stages is None else {PIPELINE: len(stages.each)}
+        lay_over(values, choice | given | {DATA: self._data(choice)}, TrainingScenario)
         return validated(TrainingScenario, values, "scenario")
 
     def _data(self, choice: dict[str, Any]) -> int:
-        taken = 1
-        for degree in ("tensor", "pipeline", "context"):
-            taken *= int(choice.get(f"layout.{degree}", getattr(self.base.layout, degree)))
+        taken = sum(self._widths(choice)) * self._degree(choice, "context")
         return 0 if self.plan.devices % taken else self.plan.devices // taken
+
+    def _widths(self, choice: dict[str, Any]) -> list[int]:
+        """Tensor-parallel devices of each stage."""
+        stages, tensor = self._stages(choice), self._degree(choice, "tensor")
+        if stages is None:
+            return [tensor] * self._degree(choice, "pipeline")
+        return [stage.tensor or tensor for stage in stages.each]
+
+    def _degree(self, choice: dict[str, Any], name: str) -> int:
+        return int(choice.get(f"layout.{name}", getattr(self.base.layout, name)))
+
+    @cached_property
+    def lists_stages(self) -> bool:
+        """Whether the stages are listed, so that their number is not searched."""
+        searched = any(full_name(key, TrainingScenario) == STAGES for key in self.plan.search)
+        return searched or self.base.stages is not None
+
+    def _stages(self, choice: dict[str, Any]) -> StagesSpec | None:
+        """The listed stages of a choice, if any."""
+        given = choice.get(STAGES, self.base.stages)
+        return given if given is None or isinstance(given, StagesSpec) else validated(StagesSpec, given, STAGES)
 
     def _refused(self, choice: dict[str, Any]) -> str | None:
         """Why a combination is none, told from its numbers alone."""
@@ -120,15 +144,16 @@ class Space:
         }
         data, micro = self._data(choice), choice.get("batch.micro", self.base.batch.micro)
         batch, together = self.base.batch.global_size, max(1, data * micro)
-        pieces = layout["pipeline"] * layout["chunks"]
+        widths, chunks = self._widths(choice), layout["chunks"]
+        pieces = len(widths) * chunks
         reasons = {
             "degrees of parallelism do not divide the devices": data == 0,
             "micro-batch x data does not divide the global batch": batch % together > 0,
-            "sequence parallelism has one device to split over": layout["sequence_parallel"] and layout["tensor"] == 1,
+            "sequence parallelism has one device to split over": layout["sequence_parallel"] and max(widths) == 1,
             "ZeRO has one replica to shard over": layout["zero"] > 0 and data * layout["context"] == 1,
             "stages x chunks does not divide the layers": pieces > self.layers
-            or (layout["chunks"] > 1 and self.layers % pieces > 0),
-            "several chunks need several stages": layout["chunks"] > 1 and layout["pipeline"] == 1,
+            or (not self.lists_stages and chunks > 1 and self.layers % pieces > 0),
+            "several chunks need several stages": 1 < chunks == pieces,
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 

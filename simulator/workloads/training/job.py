@@ -51,7 +51,8 @@ class Layout:
     order tensor, context, data, pipeline. `placed` are the pieces of each stage where a schedule places them itself.
     With `count_ends` embedding and head each count as a layer when the layers are dealt to chunks (Megatron-LM's
     account-for-embedding and account-for-loss in the pipeline split). `layers` are those of each piece where they are
-    not dealt evenly, `widths` the tensor-parallel devices of each stage where stages are not all alike.
+    not dealt evenly, `widths` the tensor-parallel devices of each stage where stages are listed one by one; `tensor` is
+    then the most of them.
     """
 
     tensor: int = 1
