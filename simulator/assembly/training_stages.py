@@ -27,8 +27,7 @@ def check_alone(scenario: TrainingScenario) -> None:
         "batch.lengths": scenario.batch.lengths is not None, "network": scenario.network is not None,
         "offload": scenario.offload is not None, "run": scenario.run is not None,
         "sites": scenario.sites is not None, "parameter_server": scenario.parameter_server is not None,
-        "layout.count_ends": scenario.layout.count_ends,
-        "parameter_server": scenario.parameter_server is not None, "zeroth_order": scenario.zeroth_order is not None,
+        "layout.count_ends": scenario.layout.count_ends, "zeroth_order": scenario.zeroth_order is not None,
     })  # fmt: skip
 
 
@@ -45,13 +44,13 @@ def mixed_step(scenario: TrainingScenario, spec: StagesSpec, job: Job[Any], lay_
     made = {k: lay_out(replace(job, layout=replace(own, tensor=k[2])), k[0], k[1]) for k in dict.fromkeys(kinds)}
     first = made[kinds[0]]
     refuse_beside("stages", {
-        "a schedule that places pieces itself": bool(first.job.layout.placed),
+        "a schedule whose micro-batches go both ways": first.job.layout.directions > 1,
         "compression that begins after a warm-up": job.communication.compression.warm_up > 0.0,
     })  # fmt: skip
     counts = [s.layers for s in stages if s.layers is not None] or _dealt(spec, [made[k] for k in kinds])
-    layers = _pieces(own, counts)
+    layers = _pieces(first.job.layout, counts)
     parts = {k: replace(p, job=replace(p.job, layout=replace(p.job.layout, layers=layers))) for k, p in made.items()}
-    whole = replace(first.job, layout=replace(own, tensor=max(widths), layers=layers, widths=widths))
+    whole = replace(first.job, layout=replace(first.job.layout, tensor=max(widths), layers=layers, widths=widths))
     mixed = Mixed(tuple(parts[k] for k in kinds), link(spec.between) if spec.between else None)
     return replace(first, job=whole, mixed=mixed)
 
@@ -62,7 +61,10 @@ def _node(scenario: TrainingScenario, stage: StageSpec) -> str | None:
 
 
 def _dealt(spec: StagesSpec, parts: Sequence[Step]) -> list[int]:
-    """Layers of each stage by the partition policy."""
+    """Layers of each stage by the partition policy, which takes those of a stage to be neighbours."""
+    refuse_beside("stages.partition", {
+        "a schedule that places pieces itself (or give the stages' layers)": bool(parts[0].job.layout.placed)
+    })  # fmt: skip
     policy: Partition = build_policy("partition", spec.partition.policy, spec.partition.options)
     costs = layer_costs(parts)
     try:

@@ -107,6 +107,19 @@ def test_a_list_of_like_stages_is_the_ordinary_run_to_the_last_bit(changes: dict
     assert json.dumps(summary) == json.dumps(plain.summary)
 
 
+def test_a_schedule_that_places_pieces_runs_on_stages_whose_layers_are_given() -> None:
+    fields = {"schedule": {"policy": "zero-bubble-v"}, "layout": {"tensor": 2, "data": 2, "chunks": 2}}
+    plain = result(**(fields | {"layout": fields["layout"] | {"pipeline": 4}}))
+    listed = result([{"count": 4, "layers": 3}], **fields)
+    assert listed.step.step_seconds == plain.step.step_seconds
+    assert listed.summary["memory_gb"] == plain.summary["memory_gb"]
+    mixed = result([{"count": 2, "layers": 4}, UNLIKE[1] | {"layers": 2}], **fields).step
+    assert mixed.mixed is not None
+    assert mixed.mixed.stage_of == (0, 1, 2, 3, 3, 2, 1, 0)
+    assert _layers(mixed) == [4, 4, 2, 2]
+    assert mixed.tied_seconds() == 0.0  # the first stage holds both ends
+
+
 @pytest.mark.parametrize("layout", [{"tensor": 2, "data": 2}, {"tensor": 2, "data": 2, "sequence_parallel": True}])
 def test_like_stages_looked_at_one_by_one_come_to_the_same(layout: dict[str, Any]) -> None:
     """Nothing is folded: every stage has a part of its own, and what passes between them is sent as between others."""
@@ -269,6 +282,7 @@ def test_slow_devices_are_those_of_their_own_stage(slow: int, stages_hit: list[i
     ({"of": [{"count": 2}], "between": "ethernet-1"}, {}, "all stages are on one kind"),
     ([{"layers": 1}, {"layers": 11}], {"layout": {"chunks": 2}}, "fewer than the 2 chunks"),
     ([{"count": 2}], {"schedule": {"policy": "zero-bubble-v"}, "layout": {"chunks": 2}}, "places pieces itself"),
+    ([{"count": 2}], {"schedule": {"policy": "dualpipe"}, "layout": {"chunks": 2}}, "go both ways"),
     ([{"count": 2}], {"sites": {"count": 2}}, "stages beside sites"),
     ([{"count": 2}], {"parameter_server": {"steps": 50}}, "stages beside parameter_server"),
     ([{"count": 2}], {"layout": {"count_ends": True}}, "stages beside layout.count_ends"),

@@ -13,7 +13,6 @@ from simulator.hardware.links import Link
 from simulator.workloads.operators import Collective
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.passes import Passes
-from simulator.workloads.training.states import has_both_ends
 
 if TYPE_CHECKING:
     from simulator.engine.training.step import Step
@@ -89,7 +88,7 @@ class Mixed:
         if one is other:
             return one.tied_seconds()
         tied = max(chunks_of(part.job).tied for part in (one, other))
-        if not tied or has_both_ends(one.job.layout, first):
+        if not tied:
             return 0.0
         message = tied * one.job.formats.gradients.bytes
         if self._same_nodes(first, last):
