@@ -40,13 +40,15 @@ def offload_figures(found: OffloadedStep) -> dict[str, Any]:
 
 
 def plan_of(found: OffloadedStep) -> dict[str, Any]:
-    """Where tensors are kept, and how much of the activations is swapped."""
+    """Where tensors are kept, how they get there, and how much of the activations is swapped."""
     plan = found.plan
     return {
         "weights": plan.weights,
         "gradients": plan.gradients,
         "optimizer": plan.states,
         "activations": plan.activations,
+        "copies": plan.copies,
+        "activation_copies": plan.activation_copies,
         "update": plan.update,
         "swapped_a_layer": len(plan.swapped[0]) if plan.swapped else 0,
         "update_on_device_every": plan.stride,

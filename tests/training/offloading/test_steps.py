@@ -293,6 +293,8 @@ def test_what_is_not_modelled_or_cannot_be_is_refused() -> None:
         offloaded(step(small(batch=4000)), on, ZeroOffload())
     with pytest.raises(InputError, match="needs recompute full"):
         offloaded(step(job()), on, Fuyou())
+    with pytest.raises(InputError, match="offload option copies 'pagable': did you mean pageable"):
+        offloaded(step(small()), on, ZeroOffload(copies="pagable"))  # type: ignore[arg-type]
 
 
 def test_what_does_not_fit_is_named_with_remedies() -> None:

@@ -12,11 +12,11 @@ from simulator.engine.training.step import FP32
 from simulator.policies.offload.plan import Copying, Plan
 from simulator.workloads.training.job import Job
 
-# Bytes/s of one thread that copies into memory whose pages are mapped as it writes: unmodified DeepSpeed 0.13 sends 16-
-# bit gradients to the host at 2.9 GB/s on an H100 and at 3.1 GB/s on each of four A100, whatever the link (times of
-# backward passes less those with pinned copies, in the logs of github.com/DataStates/artifacts and
-# github.com/mauryaavinash95/deep-optimizer-states-results).
-NEW_PAGES = 3.0e9
+# Bytes/s of one thread that copies into memory whose pages are mapped as it writes. DeepSpeed 0.13 sent 16-bit
+# gradients so at 3.7 GB/s, on one H100 (11.9 GB) and on each of four A100 (5.7 GB): what its backward passes took
+# longer than those of the same run with pinned copies beside them, 4.75 against 1.55 s and 2.97 against 1.43 s in the
+# logs of github.com/DataStates/artifacts and github.com/mauryaavinash95/deep-optimizer-states-results.
+NEW_PAGES = 3.7e9
 # Bytes/s of one thread that copies from memory that is mapped: pageable copies of 16 to 64 MiB to an RTX 4090
 # (github.com/NVlabs/cuda-oxide, pull request 976: 13 to 18 GB/s where pinned ones reach 24).
 MAPPED_PAGES = 13.0e9

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from simulator.engine.training.offloading.layers import TimedLayer, sizes_of, ti
 from simulator.engine.training.offloading.passes import PassTasks, consumed_at_once
 from simulator.engine.training.offloading.updates import UpdateTasks
 from simulator.engine.training.step import Step
-from simulator.errors import DoesNotFit, InputError, refuse_beside
+from simulator.errors import DoesNotFit, InputError, refuse_beside, unknown_name
 from simulator.hardware.host import HostShare
-from simulator.policies.offload.plan import LayerOffload, Plan
+from simulator.policies.offload.plan import Copying, LayerOffload, Plan
 from simulator.workloads.training.layers import layers_of
 
 LINKS = ("down", "up", "read", "write", "host")
@@ -222,6 +223,9 @@ def _check_plan(step: Step, plan: Plan) -> None:
     refuse_beside("swapping chosen activations", {"keep_attention": bool(plan.swapped) and step.job.keep_attention})
     if plan.tiles < 1 or min(plan.prefetch, plan.staged) < 0 or plan.subgroup <= 0:
         raise InputError("offload options: tiles must be at least 1, prefetch and staged at least 0, subgroup above 0")
+    for name, how in (("copies", plan.copies), ("activation_copies", plan.activation_copies)):
+        if how not in get_args(Copying):
+            raise unknown_name(f"offload option {name}", str(how), get_args(Copying))
 
 
 def _check_length(step: Step, plans: Sequence[Plan]) -> None:
