@@ -144,9 +144,9 @@ class Builder:
     def rms_norm(self, x: str) -> str:
         return self.add_node("RMSNormalization", [x], weights=[(self.shape(x)[-1],)])
 
-    def attention(self, query: str, key: str, value: str, **attributes: Any) -> str:
-        """Softmax attention of (..., heads, tokens, width)."""
-        return self.add_node("Attention", [query, key, value], **attributes)
+    def attention(self, query: str, key: str, value: str, *, table: Shape | None = None, **attributes: Any) -> str:
+        """Softmax attention of (..., heads, tokens, width), with a table of terms of the scores if given."""
+        return self.add_node("Attention", [query, key, value], weights=[table] if table else [], **attributes)
 
     def embedding(self, rows: str, vocabulary: Size, width: Size) -> str:
         """Rows of a table of weights, picked by an operand of indices."""

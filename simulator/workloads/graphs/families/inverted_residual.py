@@ -1,0 +1,103 @@
+"""Networks of inverted residual blocks: MobileNets, MnasNet, EfficientNet and what searches over them found.
+
+A network is a table of stages, so that each of them is a row of data (Sandler et al., arXiv:1801.04381).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from simulator.workloads.dtypes import DType
+from simulator.workloads.graphs.builder import Builder
+from simulator.workloads.graphs.families.blocks import divisible, normed, squeeze_excitation, whole
+from simulator.workloads.graphs.graph import Graph
+from simulator.workloads.graphs.tensor import FP32
+from simulator.workloads.operators import Size
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`repeats` blocks of `filters` channels, the first of which has the `stride`.
+
+    Inside they are `expand` times as wide as their input, or have `hidden` channels. `squeeze` is the share of channels
+    (of the block's input, or of its inside with `squeeze_inside`) that squeeze-and-excitation keeps, `fused` puts the
+    expansion and the depth-wise convolution into one, `separable` activates the last convolution and adds no shortcut
+    (MobileNet of 2017, arXiv:1704.04861).
+    """
+
+    filters: int
+    kernel: int = 3
+    stride: int = 1
+    repeats: int = 1
+    expand: float = 6.0
+    hidden: int | None = None
+    squeeze: float = 0.0
+    squeeze_inside: bool = False
+    inner: str = "Relu"
+    gate: str = "Sigmoid"
+    act: str = "Relu"
+    fused: bool = False
+    separable: bool = False
+
+
+def build(
+    batch: Size = 1,
+    format: DType = FP32,
+    *,
+    stages: Sequence[Mapping[str, Any]],
+    resolution: int = 224,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: int = 32,
+    head: int | None = 1280,
+    head_scales: str = "up",
+    head_hidden: int | None = None,
+    act: str = "Relu",
+    classes: int = 1000,
+) -> Graph:
+    """A network whose stages follow a stride-2 convolution of `stem` channels, all `width` times as wide.
+
+    `depth` multiplies repeats, rounded up. A 1x1 convolution of `head` channels (None: none), which grow with the width
+    ("up": only above 1, "always", "never"), a layer of `head_hidden` units if given, and the classifier end it.
+    """
+    g = Builder("inverted-residual", format)
+    x = normed(g, g.input(batch, 3, resolution, resolution), divisible(stem * width), 3, 2, act=act)
+    for row in stages:
+        stage = Stage(**{"act": act, **row})
+        filters = divisible(stage.filters * width)
+        for number in range(ceil(stage.repeats * depth)):
+            x = block(g, x, stage, filters, stage.stride if number == 0 else 1, width)
+    if head is not None:
+        wider = {"up": max(width, 1.0), "always": width, "never": 1.0}[head_scales]
+        x = normed(g, x, divisible(head * wider), act=act)
+    x = g.global_pool(x)
+    if head_hidden is not None:
+        x = g.act(g.linear(x, head_hidden), act)
+    return g.build(g.linear(x, classes))
+
+
+def block(g: Builder, x: str, stage: Stage, filters: Size, stride: int, width: float = 1.0) -> str:
+    """One block: expansion, depth-wise convolution, squeeze and excitation, projection, shortcut where sizes agree."""
+    before = g.channels(x)
+    hidden = divisible(before * stage.expand if stage.hidden is None else stage.hidden * width)
+    expands = stage.expand != 1 if stage.hidden is None else stage.hidden != before
+    y = x
+    if stage.fused:
+        y = normed(g, y, hidden if expands else filters, stage.kernel, stride, act=stage.act)
+    else:
+        y = normed(g, y, hidden, act=stage.act) if expands else y
+        y = normed(g, y, hidden, stage.kernel, stride, hidden, act=stage.act)
+    if stage.squeeze:
+        squeezed = (
+            divisible(hidden * stage.squeeze) if stage.squeeze_inside else np.maximum(1, whole(before * stage.squeeze))
+        )
+        y = squeeze_excitation(g, y, squeezed, stage.inner, stage.gate)
+    if expands or not stage.fused:
+        y = normed(g, y, filters, act=stage.act if stage.separable else None)
+    shortcut = stride == 1 and not stage.separable and np.array_equal(before, filters)
+    return g.add(y, x) if shortcut else y
