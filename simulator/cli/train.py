@@ -65,7 +65,7 @@ def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, ti
 def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
     """Simulate a step, write what was asked for and print the headline figures."""
     from simulator.report.files import output_folder, write_json
-    from simulator.report.training import print_training
+    from simulator.report.training_tables import print_training
     from simulator.training import train as run
 
     folder = None if out is None else output_folder(out)

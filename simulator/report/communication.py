@@ -155,19 +155,15 @@ def _warm_up(step: Step) -> dict[str, float]:
     }
 
 
-def print_communication(figures: dict[str, Any]) -> None:
-    """Kinds of communication with their bytes and seconds."""
-    from simulator.report.table import print_rows
-
+def communication_rows(figures: dict[str, Any]) -> list[dict[str, str]]:
+    """One row a kind of communication with its bytes and seconds; none where nothing is sent."""
     columns = {
         "sent_gb_per_device": "GB sent", "exposed_s": "exposed (s)", "hidden_s": "hidden (s)",
         "bubble_s": "in bubbles (s)",
     }  # fmt: skip
     kinds = dict.fromkeys(kind for name in columns for kind in figures[name] if kind != "total")
-    rows = [
+    return [
         {"kind": kind.replace("_", " ")}
         | {title: f"{figures[name].get(kind, 0.0):,.3f}" for name, title in columns.items()}
         for kind in kinds
     ]
-    if rows:
-        print_rows("communication of a device", rows)

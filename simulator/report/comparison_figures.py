@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from simulator.comparison.compare import Comparison
 from simulator.comparison.metrics import REQUEST_METRICS, RequestMetric
 from simulator.comparison.phases import PHASES
-from simulator.report.svg import INK, PALETTE, drawing, svg
+from simulator.report.svg import INK, PALETTE, WAITS, drawing, stacked_bars, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,9 +19,9 @@ BARS = 60
 # Differences beyond these percentiles are counted in the outermost bars.
 OUTERMOST = (1.0, 99.0)
 DASHES = ("-", "--", ":", "-.")
-PHASE_COLOURS = ("#9aa5b1", PALETTE[1], PALETTE[4], PALETTE[3], PALETTE[0])
+PHASE_COLOURS = (WAITS, PALETTE[1], PALETTE[4], PALETTE[3], PALETTE[0])
 PHASE_NAMES = ("queue", "prefill", "stalled", "beside prompts", "decode")
-KIND_COLOURS = {"prefill": PALETTE[1], "mixed": PALETTE[3], "decode": PALETTE[0], "idle": "#9aa5b1"}
+KIND_COLOURS = {"prefill": PALETTE[1], "mixed": PALETTE[3], "decode": PALETTE[0], "idle": WAITS}
 LATENCIES = tuple(m for m in REQUEST_METRICS if m.name in ("ttft", "tpot", "e2e"))
 
 
@@ -89,37 +88,15 @@ def differences(comparison: Comparison, metric: RequestMetric, scenario: int) ->
 def request_time(comparison: Comparison) -> str:
     """Stacked bars of the mean time of a request by phase."""
     found = [[s["request_time_ms"][name] for name in PHASES] for s in comparison.summary["scenarios"]]
-    return _stacked(comparison.labels, found, PHASE_NAMES, PHASE_COLOURS, "milliseconds")
+    return stacked_bars(comparison.labels, found, PHASE_NAMES, PHASE_COLOURS, "milliseconds")
 
 
 def step_time(comparison: Comparison) -> str:
     """Stacked bars of the shares of the replicas' time by kind of iteration."""
     found = [[s["time_shares"][kind] * 100 for kind in KIND_COLOURS] for s in comparison.summary["scenarios"]]
-    return _stacked(
+    return stacked_bars(
         comparison.labels, found, tuple(KIND_COLOURS), tuple(KIND_COLOURS.values()), "per cent of the replicas' time"
     )
-
-
-def _stacked(
-    labels: Sequence[str], found: list[list[float]], names: Sequence[str], colours: Sequence[str], unit: str
-) -> str:
-    """A horizontal bar a scenario, of the parts that are not negligible in all of them."""
-    figure, axes = drawing(height=1.3 + 0.42 * len(labels))
-    values = np.array(found)
-    left = np.zeros(len(labels))
-    places = np.arange(len(labels))
-    for part, name, colour in zip(values.T, names, colours, strict=True):
-        if part.max() > 0:
-            axes.barh(places, part, left=left, color=colour, label=name, height=0.62)
-        left += part
-    axes.set_axisbelow(True)
-    axes.set_yticks(places, [label if len(label) <= 28 else f"{label[:27]}…" for label in labels])
-    axes.invert_yaxis()
-    axes.set(xlabel=unit)
-    axes.legend(
-        frameon=False, labelcolor=INK, fontsize=8, ncols=5, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderpad=0.2
-    )
-    return svg(figure, axes, legend=False)
 
 
 def _decades(axes: Axes) -> None:

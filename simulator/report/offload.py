@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from simulator.engine.training.memory import RESERVED
@@ -96,22 +97,22 @@ def offload_memory(found: OffloadedStep) -> dict[str, float]:
     return {name: value / 1e9 for name, value in parts.items()}
 
 
-def print_offload(figures: dict[str, Any]) -> None:
-    """Links, busy shares, places, and what bounds the step."""
-    from simulator.report.table import print_rows
-
+def offload_tables(figures: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
+    """Titles and rows: links and their busy shares, places, and what bounds the step."""
     busy, moved = figures["busy_share"], figures["moved_gb"]
     rows = [
         {"part": NAMES[name], "GB a step": f"{moved[name]:,.1f}" if name in LINKS else "", "busy": f"{share:.0%}"}
         for name, share in busy.items()
     ]
-    print_rows("what a step moves for one device", rows)
     places = [
         {"place": name, "peak": f"{v['peak']:,.1f}", "there is": f"{v['capacity']:,.1f}"}
         for name, v in figures["memory_gb"].items()
     ]
-    print_rows("memory by place (GB a device)", places)
-    print_rows("what bounds the step", [{"phase": p} for p in figures["bound"].split("; ")])
+    return [
+        ("what a step moves for one device", rows),
+        ("memory by place (GB a device)", places),
+        ("what bounds the step", [{"phase": p} for p in figures["bound"].split("; ")]),
+    ]
 
 
 def copy_figures(step: Step, copies: Copies) -> list[dict[str, float]]:
@@ -130,19 +131,15 @@ def copy_figures(step: Step, copies: Copies) -> list[dict[str, float]]:
     return found
 
 
-def print_copies(stages: list[dict[str, float]]) -> None:
-    """What leaves a few of the stages."""
-    from simulator.report.table import print_rows
-
-    shown = sorted({0, len(stages) // 2, len(stages) - 1})
-    rows = [
+def copy_rows(stages: list[dict[str, float]], shown: Callable[[int], list[int]]) -> list[dict[str, str]]:
+    """What leaves the stages that are `shown` of so many."""
+    return [
         {
-            "stage": n,
+            "stage": str(n),
             "GB a step up": f"{stages[n]['up_gb']:,.1f}",
             "GB down": f"{stages[n]['down_gb']:,.1f}",
             "link busy": f"{stages[n]['link_busy_share']:.0%}",
             "GB in the host": f"{stages[n]['host_gb']:,.1f}",
         }
-        for n in shown
+        for n in shown(len(stages))
     ]
-    print_rows("activations of one device that wait in the host", rows)

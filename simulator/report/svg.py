@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 # Text and axes are drawn in this colour, which the page replaces by its own text colour.
 INK = "#102030"
 PALETTE = ("#2f7fd8", "#e07b39", "#2f9e62", "#a855c7", "#c0392b")
+SHADES = (*PALETTE, "#c9a227", "#5f7f95", "#8a6d5a", "#d46a9f", "#3fa7ad", "#7d8a2e", "#7468c8")
+WAITS = "#9aa5b1"
 Location = Literal["best", "upper left", "upper right", "lower left", "lower right"]
 
 
@@ -28,6 +32,43 @@ def drawing(height: float = 2.9) -> tuple[Figure, Axes]:
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(INK)
     return figure, axes
+
+
+def legend_above(axes: Axes) -> None:
+    """Names above the drawing, where they hide nothing."""
+    count = len(axes.get_legend_handles_labels()[0])
+    axes.legend(
+        frameon=False, labelcolor=INK, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0),
+        ncols=3 if count > 4 else count, borderaxespad=0.2, handlelength=1.2, columnspacing=1.2,
+    )  # fmt: skip
+
+
+def stacked_bars(
+    labels: Sequence[str],
+    values: Sequence[Sequence[float]],
+    names: Sequence[str],
+    colours: Sequence[str],
+    unit: str,
+    totals: Sequence[str] = (),
+) -> str:
+    """A bar a label of the parts in `values` (labels, names) that are not nothing everywhere, `totals` behind them."""
+    figure, axes = drawing(height=1.3 + 0.36 * len(labels))
+    left, places = [0.0] * len(labels), range(len(labels))
+    for i, (name, colour) in enumerate(zip(names, cycle(colours), strict=False)):
+        part = [row[i] for row in values]
+        if max(part) > 0.0:
+            axes.barh(places, part, left=left, color=colour, label=name, height=0.7)
+        left = [a + b for a, b in zip(left, part, strict=True)]
+    for row, total in enumerate(totals):
+        axes.annotate(
+            total, (left[row], row), xytext=(4, 0), textcoords="offset points", va="center", color=INK, fontsize=8
+        )
+    axes.set_axisbelow(True)
+    axes.set_yticks(places, [label if len(label) <= 28 else f"{label[:27]}…" for label in labels])
+    axes.invert_yaxis()
+    axes.set(xlabel=unit, xlim=(0, (1.13 if totals else 1.02) * max(left)) if max(left) > 0.0 else (0, 1))
+    legend_above(axes)
+    return svg(figure, axes, legend=False)
 
 
 def svg(figure: Figure, axes: Axes, *, legend: bool = True, location: Location = "best") -> str:

@@ -11,17 +11,15 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
-from simulator.report.communication import communication_figures, print_communication, tensor_overlap
-from simulator.report.network import network_figures, network_line
+from simulator.report.communication import communication_figures, tensor_overlap
+from simulator.report.network import network_figures
 from simulator.report.offload import (
     copy_figures,
     offload_breakdown,
     offload_figures,
     offload_memory,
-    print_copies,
-    print_offload,
 )
-from simulator.report.parameter_server import served_rows, summarise_served
+from simulator.report.parameter_server import summarise_served
 from simulator.report.sequences import (
     attention_seconds,
     computed,
@@ -33,17 +31,15 @@ from simulator.report.sequences import (
 from simulator.report.stages import (
     border_figures,
     device_names,
-    devices_by_kind,
     devices_of,
     hourly_price,
     peak_flops,
     stage_figures,
-    stage_rows,
 )
-from simulator.report.stragglers import straggler_figures, straggler_rows
-from simulator.report.training_run import run_tables, summarise_run
-from simulator.report.training_sites import sites_rows, summarise_sites
-from simulator.report.zeroth_order import zeroth_order_figures, zeroth_order_rows
+from simulator.report.stragglers import straggler_figures
+from simulator.report.training_run import summarise_run
+from simulator.report.training_sites import summarise_sites
+from simulator.report.zeroth_order import zeroth_order_figures
 from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.layer_graph import LayerGraph
@@ -279,97 +275,3 @@ def _memory(step: Step, stage: int) -> dict[str, float]:
         "total": found.total,
     }
     return {name: value / 1e9 for name, value in parts.items()}
-
-
-def training_title(summary: dict[str, Any]) -> str:
-    """One line that says what trains on what."""
-    layout = summary["layout"]
-    usual = f"{layout['devices']:,} x {layout['device']}"
-    return f"{summary['model']['name']} on {devices_by_kind(summary['stages']) if 'stages' in summary else usual}"
-
-
-def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
-    """Figure and value of each headline figure, in reading order."""
-    rows = [{"figure": f"largest {what}", "value": f"{size:,}"} for what, size in summary.get("largest", {}).items()]
-    rows += [
-        {"figure": "step", "value": f"{summary['step_s']:,.3f} s"},
-        {
-            "figure": "samples" if "samples_per_s" in summary else "tokens",
-            "value": f"{summary['tokens_per_s']:,.0f} /s",
-        },
-        {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
-        {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
-        {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:.1%}"},
-        {"figure": "attention in computing", "value": f"{summary['attention_share']:.1%}"},
-        *_expert_rows(summary.get("experts")),
-        *_sequence_rows(summary.get("sequences")),
-        {"figure": "energy", "value": f"{summary['energy_kwh']:,.3f} kWh a step"},
-    ]
-    if summary.get("network") is not None:
-        rows.append({"figure": "network", "value": network_line(summary["network"])})
-    if summary["cost_usd"] is not None:
-        rows.append({"figure": "cost", "value": f"{summary['cost_per_million_tokens_usd']:,.3f} USD a million tokens"})
-    return rows
-
-
-def print_training(summary: dict[str, Any]) -> None:
-    """The headline figures, the step's time by part, and memory by stage."""
-    from simulator.report.table import print_rows
-
-    print_rows(training_title(summary), headline_rows(summary))
-    total = summary["step_s"]
-    parts = [
-        {"part": name.replace("_", " "), "seconds": f"{value:,.3f}", "share": f"{value / total:.1%}"}
-        for name, value in summary["breakdown_s"].items()
-    ]
-    print_rows("a step of the stage that computes longest", parts)
-    if "communication" in summary:
-        print_communication(summary["communication"])
-    if "offload" in summary:
-        print_offload(summary["offload"])
-    if "copies" in summary:
-        print_copies(summary["copies"])
-    stages = summary["memory_gb"]
-    shown = sorted({0, len(stages) // 2, len(stages) - 1})
-    print_rows("memory (GB a device)", [{"stage": s} | {k: f"{v:,.2f}" for k, v in stages[s].items()} for s in shown])
-    for title, rows in tables_beyond_the_step(summary):
-        print_rows(title, rows)
-
-
-def tables_beyond_the_step(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
-    """Titles and rows of what a step does not show: stragglers, a long run, sites, scalars, a parameter server."""
-    tables = []
-    if "stages" in summary:
-        tables.append(("stages", stage_rows(summary["stages"])))
-    if "stragglers" in summary:
-        tables.append(("with stragglers", straggler_rows(summary["stragglers"])))
-    if "run" in summary:
-        tables += run_tables(summary["run"])
-    if "sites" in summary:
-        tables.append(("sites", sites_rows(summary["sites"])))
-    if "zeroth_order" in summary:
-        tables.append(("without a backward pass", zeroth_order_rows(summary["zeroth_order"])))
-    if "parameter_server" in summary:
-        tables.append(("with a parameter server", served_rows(summary["parameter_server"])))
-    return tables
-
-
-def _expert_rows(experts: dict[str, Any] | None) -> list[dict[str, str]]:
-    if experts is None:
-        return []
-    return [
-        {"figure": "experts of a layer, both passes", "value": f"{experts['layer_s'] * 1e3:,.3f} ms"},
-        {"figure": "waiting for all-to-all in it", "value": f"{experts['all_to_all_share']:.1%}"},
-        {"figure": "busiest rank's load over the mean", "value": f"{experts['imbalance']:.2f}"},
-        {"figure": "visits dropped", "value": f"{experts['dropped_share']:.1%}"},
-    ]
-
-
-def _sequence_rows(sequences: dict[str, Any] | None) -> list[dict[str, str]]:
-    if sequences is None:
-        return []
-    ranks = ", ".join(f"{count} on {ranks}" for ranks, count in sequences["micro_batches_by_ranks"].items())
-    return [
-        {"figure": "micro-batches by ranks that share them", "value": ranks},
-        {"figure": "busiest rank over the mean", "value": f"{sequences['imbalance_of_ranks']:.2f}"},
-    ]

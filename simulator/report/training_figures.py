@@ -10,7 +10,8 @@ import numpy as np
 from simulator.engine.recorder import Floats
 from simulator.engine.training.memory import activations_over_time
 from simulator.engine.training.step import Step
-from simulator.report.svg import INK, PALETTE, drawing, svg
+from simulator.report.sections import Figure
+from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
 from simulator.report.training_timeline import shown_stages, stage_name
 
 if TYPE_CHECKING:
@@ -20,13 +21,9 @@ if TYPE_CHECKING:
 
 COLOURS = {"forward": PALETTE[0], "backward": PALETTE[1], "whole": PALETTE[1], "weights": PALETTE[2]}
 NAMES = {"forward": "forward", "backward": "backward", "whole": "backward", "weights": "gradients of weights"}
-WAITS = "#9aa5b1"
-SHADES = (*PALETTE, "#c9a227", "#5f7f95", "#8a6d5a")
 MOST_STAGES = 16
 MOST_PASSES = 3000
 POINTS = 400
-
-Figure = tuple[str, str, str]
 
 
 def training_figures(result: TrainingResult) -> list[Figure]:
@@ -74,7 +71,7 @@ def pipeline(step: Step, start: float, end: float) -> str:
     axes.set_ylim(len(stages) - 0.4, -0.6)
     axes.set(xlabel="seconds", ylabel="stage", xlim=(start, end))
     axes.grid(visible=False)
-    _legend_above(axes)
+    legend_above(axes)
     return svg(figure, axes, legend=False)
 
 
@@ -128,7 +125,7 @@ def memory(step: Step) -> str:
         )
     axes.set(xlabel="seconds", ylabel="GB", xlim=(0, seconds))
     axes.set_ylim(0, 1.05 * max(highest, capacity if capacity < 3.0 * highest else 0.0))
-    _legend_above(axes)
+    legend_above(axes)
     return svg(figure, axes, legend=False)
 
 
@@ -166,27 +163,8 @@ def memory_by_part(summary: dict[str, Any], step: Step) -> str:
     stages = summary["memory_gb"]
     shown = shown_stages(step, 8) if len(stages) == step.job.layout.pipeline else list(range(len(stages)))
     parts = [name for name in stages[0] if name != "total" and any(stages[s][name] > 0.0 for s in shown)]
-    figure, axes = drawing(height=1.3 + 0.26 * len(shown))
-    rows, left = [stage_name(step, s) for s in shown], np.zeros(len(shown))
-    for name, colour in zip(parts, SHADES, strict=False):
-        values = np.array([stages[s][name] for s in shown])
-        axes.barh(rows, values, left=left, color=colour, label=name.replace("_", " "))
-        left += values
-    for row, total in enumerate(left):
-        axes.annotate(
-            f"{total:,.1f}", (total, row), xytext=(4, 0), textcoords="offset points", va="center", color=INK, fontsize=8
-        )
-    axes.set_axisbelow(True)
-    axes.invert_yaxis()
-    axes.set(xlabel="GB", xlim=(0, 1.12 * float(left.max())))
-    _legend_above(axes)
-    return svg(figure, axes, legend=False)
-
-
-def _legend_above(axes: Axes) -> None:
-    """Names above the drawing, where they hide nothing."""
-    count = len(axes.get_legend_handles_labels()[0])
-    axes.legend(
-        frameon=False, labelcolor=INK, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0),
-        ncols=3 if count > 4 else count, borderaxespad=0.2, handlelength=1.2, columnspacing=1.2,
+    values = [[stages[s][name] for name in parts] for s in shown]
+    return stacked_bars(
+        [stage_name(step, s) for s in shown], values, [name.replace("_", " ") for name in parts], SHADES, "GB",
+        [f"{sum(row):,.1f}" for row in values],
     )  # fmt: skip

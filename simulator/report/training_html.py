@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.report.files import write_text
-from simulator.report.html import page_template
-from simulator.report.training import headline_rows, tables_beyond_the_step, training_title
+from simulator.report.sections import Section, again, sectioned_page, table_sections
 from simulator.report.training_figures import MOST_STAGES, training_figures
+from simulator.report.training_tables import (
+    headline_rows,
+    memory_rows,
+    movement_tables,
+    part_rows,
+    tables_beyond_the_step,
+    training_title,
+)
 
 if TYPE_CHECKING:
     from simulator.training import TrainingResult
@@ -30,24 +37,27 @@ def _shown(stages: int) -> list[int]:
 
 def training_report(result: TrainingResult) -> str:
     """The page of a step as text. Everything that comes from the user is escaped."""
-    import yaml
-
     summary, scenario = result.summary, result.scenario
     title, layout = training_title(summary), summary["layout"]
     degrees = ", ".join(f"{name} {layout[name]}" for name, usual in DEGREES.items() if layout[name] > usual)
-    total = summary["step_s"]
-    memory = summary["memory_gb"]
-    return page_template("training.html").render(
-        title=scenario.name or title,
-        subtitle=f"{title + '; ' if scenario.name else ''}{degrees or 'one device'}",
-        headline=[(row["figure"], row["value"]) for row in headline_rows(summary)],
-        tables=[(name[0].upper() + name[1:], rows) for name, rows in tables_beyond_the_step(summary)],
-        figures=training_figures(result),
-        parts=[(k.replace("_", " "), f"{v:,.4f}", f"{v / total:.1%}") for k, v in summary["breakdown_s"].items()],
-        memory_columns=[name.replace("_", " ") for name in memory[0]],
-        memory=[(stage, [f"{v:,.2f}" for v in memory[stage].values()]) for stage in _shown(len(memory))],
-        calibration=f"kernels: {summary['calibration']['kernels']}; software: {summary['calibration']['stack']}",
-        scenario=yaml.safe_dump(
-            {"kind": "training"} | scenario.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True
-        ),
+    calibration = summary["calibration"]
+    return sectioned_page(
+        scenario.name or title,
+        f"{title + '; ' if scenario.name else ''}{degrees or 'one device'}",
+        [
+            Section("Figures of the step", headline_rows(summary)),
+            *table_sections(tables_beyond_the_step(summary)),
+            Section("Charts", figures=training_figures(result)),
+            Section("The step by part", part_rows(summary), "Of the stage that computes longest."),
+            *table_sections(movement_tables(summary, _shown)),
+            Section("Memory of a device (GB)", memory_rows(summary, _shown(len(summary["memory_gb"])))),
+            Section(
+                "What the times rest on",
+                sentences=[f"kernels: {calibration['kernels']}; software: {calibration['stack']}"],
+            ),
+            again(
+                "simulator train scenario.yaml --out out/",
+                {"kind": "training"} | scenario.model_dump(exclude_defaults=True),
+            ),
+        ],
     )

@@ -1,0 +1,63 @@
+"""Pages that are a row of sections: what is said, tables and drawings under one heading each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.report.html import page_template
+
+Rows = Sequence[Mapping[str, str]]
+# Title, explanation and SVG.
+Figure = tuple[str, str, str]
+# A cell that is read as a number: digits with a sign before and a unit or a difference behind, or nothing.
+NUMBER = re.compile(r"^(|-|none|[-+−]?[\d.,]+( ?(%|x|s|GB))?( \([-+−][\d.,]+%\))?)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands under it; `about` explains it in small print, `code` is shown as it is."""
+
+    title: str
+    rows: Rows = ()
+    about: str = ""
+    sentences: Sequence[str] = ()
+    figures: Sequence[Figure] = ()
+    code: str = ""
+
+
+def sectioned_page(title: str, subtitle: str, sections: Iterable[Section]) -> str:
+    """The page as text; sections without content are left out. Everything that comes from the user is escaped."""
+    shown = [s for s in sections if s.rows or s.sentences or s.figures or s.code]
+    return page_template("sections.html").render(
+        title=title, subtitle=subtitle, sections=[(s, sorted(numeric(s.rows)), headless(s.rows)) for s in shown]
+    )
+
+
+def table_sections(tables: Iterable[tuple[str, Rows]]) -> list[Section]:
+    """Tables as the terminal prints them, each under its title."""
+    return [Section(title[0].upper() + title[1:], rows) for title, rows in tables]
+
+
+def numeric(rows: Rows) -> set[str]:
+    """Columns whose cells are all numbers."""
+    return {c for c in (rows[0] if rows else ()) if all(NUMBER.match(row[c]) for row in rows)}
+
+
+def headless(rows: Rows) -> bool:
+    """Whether rows name their figures themselves and need no head."""
+    return bool(rows) and list(rows[0]) == ["figure", "value"]
+
+
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """Plain data as the text of a scenario file."""
+    import yaml
+
+    return str(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
+
+
+def again(command: str, values: Mapping[str, Any], *, name: str = "scenario.yaml") -> Section:
+    """How to get the page again: the scenario, and the command that takes it."""
+    return Section("To run this again", about=f"Save as {name}, then {command}", code=yaml_text(values))
