@@ -28,7 +28,7 @@ def compare(
     """Compare scenarios on the same load and seed: paired differences, who wins, and how sure it is.
 
     The first one's load, seed and objectives count for all; --set applies to all. Of training scenarios the steps are
-    put side by side.
+    put side by side, and the parts of a step that make the difference are named.
 
     Example: simulator compare simulator/scenarios/serving/chunked-prefill-8b.yaml
     simulator/scenarios/serving/prefill-first-8b.yaml --out out/
@@ -73,6 +73,9 @@ def _compare_training(
     folder = None if out is None else files.output_folder(out)
     found = compare_training(scenarios, settings)
     if folder is not None:
+        from simulator.report.training_comparison_page import write_training_comparison
+
+        write_training_comparison(folder / "report.html", found)
         files.write_json(folder / "summary.json", found.summary)
     if json_file is not None:
         files.write_json(json_file, found.summary)

@@ -58,7 +58,8 @@ def plan(
 def _plan_training(spec: Path, out: Path | None, json_file: Path | None, quiet: bool) -> None:
     from simulator.planning.training.plan import load_training_plan, plan_training
     from simulator.report import files
-    from simulator.report.training_plan import print_training_plan, write_training_plan
+    from simulator.report.training_kinds import print_summary
+    from simulator.report.training_plan_page import write_training_plan
 
     plan = load_training_plan(spec)
     folder = None if out is None else files.output_folder(out)
@@ -69,7 +70,7 @@ def _plan_training(spec: Path, out: Path | None, json_file: Path | None, quiet: 
     if json_file is not None:
         files.write_json(json_file, answer.summary)
     if not quiet:
-        print_training_plan(answer.summary)
+        print_summary(plan.kind, answer.summary)
 
 
 @contextmanager

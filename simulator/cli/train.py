@@ -50,16 +50,20 @@ def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, ti
         return
     from simulator.kinds import simulate
     from simulator.report.files import output_folder, write_json
-    from simulator.report.training_kinds import print_summary
+    from simulator.report.training_kinds import print_summary, write_page
 
-    refuse_beside("a timeline", {f"kind {getattr(scenario, 'kind', '')}": timeline})
+    kind = str(getattr(scenario, "kind", ""))
+    refuse_beside("a timeline", {f"kind {kind}": timeline})
     folder = None if out is None else output_folder(out)
-    summary = simulate(scenario).summary
+    result = simulate(scenario)
+    summary = result.summary
+    if folder is not None:
+        write_page(folder / "report.html", kind, result)
     for file in [json_file, None if folder is None else folder / "summary.json"]:
         if file is not None:
             write_json(file, summary)
     if not quiet:
-        print_summary(scenario, summary)
+        print_summary(kind, summary)
 
 
 def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,28 @@ FIGURES = (
     "step_s", "tokens_per_s", "tokens_per_s_and_device", "mfu", "hfu", "bubble_share", "energy_kwh",
     "cost_per_million_tokens_usd",
 )  # fmt: skip
+# Those of long runs and of sites, where there are any.
+BEYOND = ("run.goodput", "run.tokens_per_s", "sites.utilisation", "sites.tokens_per_s")
+# What a scenario can be best in, and whether the most is best.
+MEASURES = {
+    "tokens_per_s": True, "tokens_per_s_and_device": True, "mfu": True, "run.goodput": True, "run.tokens_per_s": True,
+    "sites.tokens_per_s": True, "memory_gb": False, "kwh_per_million_tokens": False,
+    "cost_per_million_tokens_usd": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Seconds that a part of the step takes in the baseline and in another scenario for as many tokens."""
+
+    name: str
+    baseline: float
+    own: float
+
+    @property
+    def more(self) -> float:
+        """Seconds that the other scenario takes more."""
+        return self.own - self.baseline
 
 
 @dataclass(frozen=True)
@@ -32,9 +55,36 @@ class TrainingComparison:
         """Values of every scenario by figure: the headline, the fullest device's memory, and the step's parts."""
         summaries = [r.summary for r in self.results]
         found: dict[str, list[float | None]] = {name: [s[name] for s in summaries] for name in FIGURES}
+        found["kwh_per_million_tokens"] = [s["energy_kwh"] / tokens_of(s) * 1e6 for s in summaries]
+        for name in BEYOND:
+            part, _, key = name.partition(".")
+            if any(part in s for s in summaries):
+                found[name] = [s[part][key] if part in s else None for s in summaries]
         found["memory_gb"] = [max(stage["total"] for stage in s["memory_gb"]) for s in summaries]
         parts = dict.fromkeys(part for s in summaries for part in s["breakdown_s"])
         return found | {f"breakdown_s.{p}": [s["breakdown_s"].get(p, 0.0) for s in summaries] for p in parts}
+
+    def parts(self, i: int) -> list[Part]:
+        """What scenario `i` takes more or less than the baseline for a step's tokens of it, the most of it first.
+
+        The differences add up to that of the steps, those of other batches scaled to the baseline's tokens.
+        """
+        base, own = self.results[0].summary, self.results[i].summary
+        scale = tokens_of(base) / tokens_of(own)
+        names = dict.fromkeys([*base["breakdown_s"], *own["breakdown_s"]])
+        found = [Part(n, base["breakdown_s"].get(n, 0.0), scale * own["breakdown_s"].get(n, 0.0)) for n in names]
+        return sorted(found, key=lambda part: -abs(part.more))
+
+    @cached_property
+    def best(self) -> dict[str, list[str]]:
+        """The scenarios that are best by each measure that all of them have: several where they are alike."""
+        found = {}
+        for name, most in MEASURES.items():
+            values = [v for v in self.figures.get(name, ()) if v is not None]
+            if len(values) == len(self.labels):
+                top = max(values) if most else min(values)
+                found[name] = [x for x, v in zip(self.labels, values, strict=True) if isclose(v, top, rel_tol=1e-9)]
+        return found
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -46,15 +96,22 @@ class TrainingComparison:
                 | {"ratios": [ratio(values, i) for i in range(len(values))]}
                 for name, values in self.figures.items()
             },
+            "best": self.best,
             "scenarios": [
                 {
                     "scenario": label,
                     "changes": {k: list(pair) for k, pair in changes.items()},
+                    "more_s_by_part": {part.name: part.more for part in self.parts(i)},
                     "summary": result.summary,
                 }
-                for label, changes, result in zip(self.labels, self.changes, self.results, strict=True)
+                for i, (label, changes, result) in enumerate(zip(self.labels, self.changes, self.results, strict=True))
             ],
         }
+
+
+def tokens_of(summary: dict[str, Any]) -> float:
+    """Tokens of a step, or samples of a model that knows none."""
+    return float(summary["step_s"] * summary["tokens_per_s"])
 
 
 def ratio(values: Sequence[float | None], i: int) -> float | None:

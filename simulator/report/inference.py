@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.report.terminal import console, table
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.lowering import unknown
 
@@ -66,28 +65,36 @@ def _by(result: InferenceResult, what: str) -> dict[str, float]:
     return {name: ms for name, ms in sorted(found.items(), key=lambda item: -item[1]) if ms > 1e-9}
 
 
-def print_inference(summary: dict[str, Any]) -> None:
-    """The headline figures and where the time goes."""
-    on = console()
-    shown = table(on, f"{summary['model']} on {summary['device']}", ("figure", "left"), ("value", "right"))
-    shown.add_row("latency", f"{summary['latency_ms']:.3f} ms")
-    shown.add_row("throughput", f"{summary['throughput_per_s']:,.1f} /s")
-    if summary["energy_mj"]:
-        shown.add_row("energy", f"{summary['energy_mj']:,.2f} mJ")
-    shown.add_row("parameters", f"{summary['parameters'] / 1e6:,.3f} M")
-    shown.add_row("multiply-adds", f"{summary['macs'] / 1e9:,.4f} G")
-    shown.add_row("kernels", f"{summary['kernels']:,.0f}")
-    shown.add_row("weights", f"{summary['weights_mb']:,.2f} MB")
-    shown.add_row("peak of activations", f"{summary['peak_activation_mb']:,.2f} MB")
-    shown.add_row("share of peak arithmetic", f"{summary['share_of_peak_flops']:.1%}")
-    on.print(shown)
-    parts = table(on, "where the time goes", ("operators", "left"), ("ms", "right"), ("share", "right"))
-    for name, ms in list(summary["time_by_type_ms"].items())[:SLOWEST]:
-        parts.add_row(name, f"{ms:.3f}", f"{ms / summary['latency_ms']:.1%}")
-    on.print(parts)
-    for name, ms in summary["time_by_bound_ms"].items():
-        on.print(f"bound by {name}: {ms:.3f} ms ({ms / summary['latency_ms']:.1%})")
-    if summary["estimated_operators"]:
-        listed = ", ".join(f"{name} ({count})" for name, count in summary["estimated_operators"].items())
-        on.print(f"estimated as memory-bound, their types being unknown: {listed}")
-    on.print(f"kernels timed by: {summary['calibration']}")
+def inference_title(summary: dict[str, Any]) -> str:
+    """One line that says what runs on what."""
+    return f"{summary['model']} on {summary['device']}"
+
+
+def inference_tables(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
+    """Titles and rows: the headline figures, where the time goes, and what the times rest on."""
+    rows = [
+        {"figure": "latency", "value": f"{summary['latency_ms']:.3f} ms"},
+        {"figure": "throughput", "value": f"{summary['throughput_per_s']:,.1f} /s"},
+        {"figure": "energy", "value": f"{summary['energy_mj']:,.2f} mJ"},
+        {"figure": "parameters", "value": f"{summary['parameters'] / 1e6:,.3f} M"},
+        {"figure": "multiply-adds", "value": f"{summary['macs'] / 1e9:,.4f} G"},
+        {"figure": "kernels", "value": f"{summary['kernels']:,.0f}"},
+        {"figure": "weights", "value": f"{summary['weights_mb']:,.2f} MB"},
+        {"figure": "peak of activations", "value": f"{summary['peak_activation_mb']:,.2f} MB"},
+        {"figure": "share of peak arithmetic", "value": f"{summary['share_of_peak_flops']:.1%}"},
+        {"figure": "kernels timed by", "value": summary["calibration"]},
+    ]
+    slowest = dict(list(summary["time_by_type_ms"].items())[:SLOWEST])
+    tables = [
+        (inference_title(summary), [row for row in rows if row["figure"] != "energy" or summary["energy_mj"]]),
+        ("where the time goes", _time_rows("operators", slowest, summary)),
+        ("what bounds it", _time_rows("bound by", summary["time_by_bound_ms"], summary)),
+    ]
+    unknown_types = [{"operator": n, "nodes": f"{c:,}"} for n, c in summary["estimated_operators"].items()]
+    title = "estimated as memory-bound, their types being unknown"
+    return [*tables, (title, unknown_types)] if unknown_types else tables
+
+
+def _time_rows(what: str, parts: dict[str, float], summary: dict[str, Any]) -> list[dict[str, str]]:
+    total = summary["latency_ms"]
+    return [{what: name, "ms": f"{ms:.3f}", "share": f"{ms / total:.1%}"} for name, ms in parts.items()]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from simulator.report.html import page_template
+from simulator.specs.part import Part
 
 Rows = Sequence[Mapping[str, str]]
 # Title, explanation and SVG.
@@ -51,13 +51,16 @@ def headless(rows: Rows) -> bool:
     return bool(rows) and list(rows[0]) == ["figure", "value"]
 
 
-def yaml_text(values: Mapping[str, Any]) -> str:
-    """Plain data as the text of a scenario file."""
+def scenario_text(scenario: Part) -> str:
+    """A scenario as the text of a file from which the same one can be read."""
     import yaml
 
-    return str(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
+    values = scenario.model_dump(include={"kind"}) | scenario.model_dump(exclude_defaults=True)
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
-def again(command: str, values: Mapping[str, Any], *, name: str = "scenario.yaml") -> Section:
+def again(scenario: Part, command: str = "simulator train scenario.yaml --out out/") -> Section:
     """How to get the page again: the scenario, and the command that takes it."""
-    return Section("To run this again", about=f"Save as {name}, then {command}", code=yaml_text(values))
+    return Section(
+        "To run this again", about=f"Save as {command.split()[2]}, then {command}", code=scenario_text(scenario)
+    )

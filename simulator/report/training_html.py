@@ -55,9 +55,6 @@ def training_report(result: TrainingResult) -> str:
                 "What the times rest on",
                 sentences=[f"kernels: {calibration['kernels']}; software: {calibration['stack']}"],
             ),
-            again(
-                "simulator train scenario.yaml --out out/",
-                {"kind": "training"} | scenario.model_dump(exclude_defaults=True),
-            ),
+            again(scenario),
         ],
     )

@@ -26,11 +26,13 @@ class Work:
 class RoundsOutcome:
     """Seconds and gradients used of each round, the workers' answers, and where training stands after the last.
 
-    `seconds` and `used` have shape (rounds,), `answers` (rounds, workers). `load` is each worker's share of the batch.
+    `seconds`, `used` and `gaps`, the loss above its least after each round, have shape (rounds,), `answers` (rounds,
+    workers). `load` is each worker's share of the batch.
     """
 
     seconds: Floats
     used: NDArray[np.int64]
+    gaps: Floats
     answers: Floats
     load: float
     progress: Progress
@@ -53,13 +55,15 @@ def run_rounds(
     answers = (work.base + load * work.batch) * slowdown_factors(slowdowns, count, workers, seed)
     seconds: list[float] = []
     used: list[int] = []
+    gaps: list[float] = []
     for times in answers:
         closed = rule.close(times, progress)
         seconds.append(closed.seconds)
         used.append(closed.used)
         progress = replace(progress, gap=max(0.0, progress.gap - progress.gain(closed.used)))
+        gaps.append(progress.gap)
         if target is not None and progress.gap <= target:
             break
     reached = target is None or progress.gap <= target
     done = len(seconds)
-    return RoundsOutcome(np.array(seconds), np.array(used), answers[:done], load, progress, reached)
+    return RoundsOutcome(np.array(seconds), np.array(used), np.array(gaps), answers[:done], load, progress, reached)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
 from simulator.planning.training.reasons import Loss, grouped, losses
 from simulator.planning.training.search import Found, search
 from simulator.planning.training.space import DATA, Space
+from simulator.specs.training import TrainingScenario
 from simulator.specs.training_plan import TrainingPlan
 from simulator.specs.validating import validated
 from simulator.training import TrainingResult, anchor_training, train
 from simulator.yaml_io import load_yaml, loads_yaml, read_text
+
+# So many of the layouts that do not fit are named, those that need the least memory.
+NEAREST = 5
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,25 @@ class TrainingAnswer:
                 "too_large": len(self.found.too_large),
                 "fit": len(self.found.fitting),
                 "simulated": len(self.found.simulated),
+                "leanest_too_large": [
+                    {"choice": _choice(self.space, b.candidate.scenario), "memory_gb": b.bytes / 1e9}
+                    for b in nsmallest(NEAREST, self.found.too_large, key=lambda b: b.bytes)
+                ],
             },
+            "capacity_gb": self.capacity and self.capacity / 1e9,
             "best": [self._row(result) for result in self.best],
             "why_others_lose": [
                 {"field": x.field, "value": x.value, "step_s": x.seconds, "why": x.why, "more_s": x.more}
                 for x in self.losses
             ],
         }
+
+    @cached_property
+    def capacity(self) -> float | None:
+        """Bytes of a device, None where layouts have devices of different sizes."""
+        laid_out = (result.step for result in self.found.simulated.values() if result is not None)
+        found = {part.law.device.memory_capacity for step in laid_out for part, _ in step.kinds}
+        return found.pop() if len(found) == 1 else None
 
     def _row(self, result: TrainingResult) -> dict[str, Any]:
         summary = result.summary
@@ -64,7 +81,7 @@ class TrainingAnswer:
 
     def choice(self, result: TrainingResult) -> dict[str, Any]:
         """The searched fields of a result, and the data parallelism that follows."""
-        return _choice(self.space, result)
+        return _choice(self.space, result.scenario)
 
 
 def plan_training(plan: TrainingPlan, *, on_bound: Callable[[int], None] | None = None) -> TrainingAnswer:
@@ -74,14 +91,14 @@ def plan_training(plan: TrainingPlan, *, on_bound: Callable[[int], None] | None 
     chosen = best[0]
     if plan.believed:
         real = Space(plan.model_copy(update={"believed": {}}))
-        choice = {name: value for name, value in _choice(space, chosen).items() if name != DATA}
+        choice = {name: value for name, value in _choice(space, chosen.scenario).items() if name != DATA}
         chosen = train(real.scenario(choice))
     return TrainingAnswer(plan, space, found, tuple(best), tuple(losses(space, found, best[0])), chosen)
 
 
-def _choice(space: Space, result: TrainingResult) -> dict[str, Any]:
-    """The searched fields of a result, and the data parallelism that follows."""
-    values: Any = result.scenario.model_dump()
+def _choice(space: Space, scenario: TrainingScenario) -> dict[str, Any]:
+    """The searched fields of a scenario, and the data parallelism that follows."""
+    values: Any = scenario.model_dump()
     found = {}
     for name in [*space.axes, DATA]:
         value = values

@@ -21,7 +21,9 @@ class Gathered:
 
     `used` counts the updates of each client that were taken in, `given_up` those that came too late; `steps` the local
     steps of those taken in. `staleness` tells of each one taken in how often the model was updated while it was made.
-    `computing`, `sending` and `getting` are seconds of all clients together.
+    `computing`, `sending` and `getting` are seconds of all clients together. Of each update of the model, shape
+    (updates,), `at` tells its second, `taken` how many updates of clients had been taken in by then, in the order of
+    `staleness`, and `made` how many had been made, those given up too.
     """
 
     seconds: float
@@ -33,6 +35,9 @@ class Gathered:
     computing: float
     sending: float
     getting: float
+    at: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    made: NDArray[np.int64]
 
 
 # More updates of clients than this tell nothing new and take minutes.
@@ -46,6 +51,9 @@ class _Tally:
         self.clients = clients
         self.used = np.zeros(clients.step.size, dtype=np.int64)
         self.staleness: list[int] = []
+        self.at: list[float] = []
+        self.taken: list[int] = []
+        self.made_then: list[int] = []
         self.updates = self.given_up = self.steps = self.made = 0
         self.computing = self.sending = self.getting = 0.0
 
@@ -57,10 +65,18 @@ class _Tally:
         self.sending += float(self.clients.up[client])
         self.getting += float(self.clients.down[client])
 
+    def updated(self, at: float) -> None:
+        """The model has been updated with all that was taken in so far."""
+        self.updates += 1
+        self.at.append(at)
+        self.taken.append(len(self.staleness))
+        self.made_then.append(self.made)
+
     def gathered(self, seconds: float) -> Gathered:
         return Gathered(
             seconds, self.updates, self.used, self.given_up, self.steps,
             np.array(self.staleness, dtype=np.int64), self.computing, self.sending, self.getting,
+            np.array(self.at), np.array(self.taken, dtype=np.int64), np.array(self.made_then, dtype=np.int64),
         )  # fmt: skip
 
 
@@ -120,7 +136,7 @@ def gather(clients: Clients, steps: int, server: Server, until: float, seed: int
             tally.steps += steps
             tally.staleness.append(tally.updates - version)
         received.clear()
-        tally.updates += 1
+        tally.updated(now)
         last = now
     return tally.gathered(until)
 
@@ -153,9 +169,9 @@ def poll(clients: Clients, steps: int, server: Polling, until: float, seed: int)
             tally.used[client] += 1
             tally.steps += did
             tally.staleness.append(tally.updates - int(version[client]))
-        tally.updates += 1
-        version[chosen] = tally.updates
         now += float((clients.compress + clients.up)[chosen].max())
+        tally.updated(now)
+        version[chosen] = tally.updates
         began[chosen] = now + clients.down[chosen]
         now += server.interval
     return tally.gathered(until)

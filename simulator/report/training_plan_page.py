@@ -1,0 +1,135 @@
+"""The files of a plan of layouts: plan.json, best.yaml, and a page with the best, their parts, and why others lose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simulator.planning.training.plan import TrainingAnswer
+from simulator.planning.training.search import Bounded
+from simulator.report.files import write_json, write_text
+from simulator.report.sections import Figure, Section, again, sectioned_page, table_sections
+from simulator.report.stages import device_names
+from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
+from simulator.report.training import memory_of
+from simulator.report.training_plan import best_sentences, training_plan_tables
+
+PARTS = {"compute": PALETTE[0], "recomputation": PALETTE[3], "links": PALETTE[1], "bubble": WAITS}
+# Layouts that were not simulated are drawn up to so many, those with the least bounds.
+MOST_BOUNDS = 1000
+# The picture of time against memory ends at so many times the best step.
+SLOWEST = 2.5
+
+
+def write_training_plan(folder: Path, answer: TrainingAnswer) -> None:
+    """`plan.json`, `report.html`, and `best.yaml`, which `simulator train` repeats."""
+    write_json(folder / "plan.json", answer.summary)
+    write_text(folder / "best.yaml", best_yaml(answer))
+    write_text(folder / "report.html", training_plan_page(answer))
+
+
+def best_yaml(answer: TrainingAnswer) -> str:
+    """The chosen layout as a scenario file that `simulator train` takes, all degrees of parallelism named."""
+    import yaml
+
+    chosen = answer.chosen.scenario
+    values = {**chosen.model_dump(exclude_defaults=True), "layout": chosen.layout.model_dump()}
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def training_plan_page(answer: TrainingAnswer) -> str:
+    """The page as text; the same answer gives the same bytes."""
+    summary, plan = answer.summary, answer.plan
+    (_, best), *others = training_plan_tables(summary)
+    step, search = answer.chosen.step, summary["search"]
+    what = f"{step.job.model.name} on {plan.devices:,} x {device_names(step)}"
+    return sectioned_page(
+        plan.name or f"Layouts of {what}",
+        f"{what}; {search['combinations']:,} combinations, {search['simulated']:,} of them simulated",
+        [
+            Section("The quickest layouts", [{"": str(i)} | row for i, row in enumerate(best, 1)]),
+            Section("Why the first is the quickest", sentences=best_sentences(summary)),
+            Section("Charts", figures=_figures(answer)),
+            *table_sections(others),
+            Section(
+                "The quickest as a scenario",
+                about="best.yaml, which simulator train takes",
+                code=best_yaml(answer),
+            ),
+            again(plan, "simulator plan plan.yaml --out out/"),
+        ],
+    )
+
+
+def _figures(answer: TrainingAnswer) -> list[Figure]:
+    best = answer.summary["best"]
+    names = [_name(i, b["choice"]) for i, b in enumerate(best, 1)]
+    memory = [part for part in best[0]["memory_gb"] if part != "total"]
+    return [
+        (
+            "Time against memory",
+            "What was simulated; pale: what was not, at the least that it can take, as its bounds rule it out.",
+            time_against_memory(answer),
+        ),
+        (
+            "Where the time of the quickest goes",
+            "A step of the stage that computes longest.",
+            stacked_bars(
+                names, [[b["parts_s"].get(part, 0.0) for part in PARTS] for b in best], list(PARTS),
+                list(PARTS.values()), "seconds", [f"{b['step_s']:,.2f}" for b in best],
+            ),
+        ),
+        (
+            "What their fullest device holds",
+            "" if answer.capacity is None else f"Of {answer.capacity / 1e9:,.1f} GB.",
+            stacked_bars(
+                names, [[b["memory_gb"][part] for part in memory] for b in best], memory, SHADES, "GB",
+                [f"{b['memory_gb']['total']:,.1f}" for b in best],
+            ),
+        ),
+    ]  # fmt: skip
+
+
+def _name(number: int, choice: dict[str, Any]) -> str:
+    """The row of the table, and the degrees of parallelism that are searched."""
+    degrees = [
+        f"{name[0]}{choice[key]}" for name in ("tensor", "pipeline", "data") if (key := f"layout.{name}") in choice
+    ]
+    return f"{number}: {' '.join(degrees)}"
+
+
+def time_against_memory(answer: TrainingAnswer) -> str:
+    """Every simulated layout that fits, the reported ones apart, and the bounds of those that were not simulated."""
+    found, best = answer.found, {id(r) for r in answer.best}
+    slowest = SLOWEST * answer.best[0].step.step_seconds
+    results = [r for r in found.simulated.values() if r is not None]
+    points = {
+        "others simulated": [_place(r) for r in results if id(r) not in best],
+        "the quickest": [_place(r) for r in results if id(r) in best],
+    }
+    figure, axes = drawing(height=3.4)
+    pale = [(b.bytes / 1e9, b.seconds) for b in _unsimulated(answer) if b.seconds <= slowest]
+    axes.scatter(*_columns(pale), s=9, color=WAITS, alpha=0.5, linewidths=0, label="at least, not simulated")
+    for (name, places), colour in zip(points.items(), (PALETTE[0], PALETTE[1]), strict=True):
+        shown = [(gigabytes, seconds) for gigabytes, seconds in places if seconds <= slowest]
+        axes.scatter(*_columns(shown), s=26, color=colour, linewidths=0, label=name)
+    if answer.capacity is not None:
+        axes.axvline(answer.capacity / 1e9, color=INK, linewidth=1.0, linestyle="--", label="capacity")
+    axes.set_axisbelow(True)
+    axes.set(xlabel="GB of the fullest device", ylabel="seconds a step", xlim=(0, None))
+    legend_above(axes)
+    return svg(figure, axes, legend=False)
+
+
+def _unsimulated(answer: TrainingAnswer) -> list[Bounded]:
+    left = [b for b in answer.found.fitting if id(b) not in answer.found.simulated]
+    return sorted(left, key=lambda b: b.seconds)[:MOST_BOUNDS]
+
+
+def _place(result: Any) -> tuple[float, float]:
+    """GB of the fullest device, and seconds of a step."""
+    return max(stage["total"] for stage in memory_of(result.step)), result.step.step_seconds
+
+
+def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
