@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link, link
 from simulator.policies.consistency import BulkSynchronous, Consistency
+from simulator.policies.local_steps import LocalStepRule
 from simulator.policies.registry import build_policy
 from simulator.specs.parameter_server import ParameterServerSpec
 from simulator.specs.training_run import StragglersSpec
@@ -37,11 +39,12 @@ MOMENTUM = BEGINNING = 4.0
 class ServedResult:
     """Workers with their server, the same ones waiting for each other, and bytes a device or server holds.
 
-    `worker` is one worker's step; `push` and `pull` are bytes of a worker's messages.
+    `local_steps` are those of each worker between pushes, `worker` is one worker's step; `push` and `pull` are bytes of
+    a worker's messages.
     """
 
     spec: ParameterServerSpec
-    workers: int
+    local_steps: tuple[int, ...]
     worker: Step
     served: Served
     synchronous: Served
@@ -60,15 +63,17 @@ def served_of(spec: ParameterServerSpec, stragglers: StragglersSpec | None, step
     rule: Consistency = build_policy("consistency", spec.policy, spec.options)
     workers, worker = step.job.layout.data // spec.replicas_per_worker, worker_of(spec, step)
     memory = worker_bytes(spec, worker)
-    seconds = computing_seconds(spec, stragglers, step, worker)
+    seconds = step_seconds(spec, stragglers, step, worker)
+    dealt = local_steps_of(spec, seconds)
     push, pull = message_bytes(spec, worker)
     server = server_of(spec, step, worker)
     try:
-        served = run_workers(server, seconds, rule, spec.warm_up)
+        served = run_workers(server, between_pushes(seconds, spec.steps, dealt), rule, spec.warm_up)
     except ValueError as error:
         raise InputError(f"parameter_server: {error}") from None
-    together = run_workers(server, seconds, BulkSynchronous(), spec.warm_up)
-    return ServedResult(spec, workers, worker, served, together, push, pull, server_bytes(spec, step), memory)
+    equal = between_pushes(seconds, spec.steps, [spec.local_steps] * workers)
+    together = run_workers(server, equal, BulkSynchronous(), spec.warm_up)
+    return ServedResult(spec, dealt, worker, served, together, push, pull, server_bytes(spec, step), memory)
 
 
 def _check(spec: ParameterServerSpec, stragglers: StragglersSpec | None, step: Step) -> None:
@@ -87,7 +92,7 @@ def _check(spec: ParameterServerSpec, stragglers: StragglersSpec | None, step: S
             "replicas: choose a divisor"
         )
     pushes = spec.steps * (layout.data // spec.replicas_per_worker)
-    if pushes > MOST_STEPS or pushes * spec.local_steps * layout.devices > MOST_DRAWS * layout.data:
+    if pushes > MOST_STEPS or spec.steps * spec.local_steps * layout.devices > MOST_DRAWS:
         raise InputError(f"parameter_server.steps is {spec.steps}: take fewer steps, or fewer workers")
 
 
@@ -104,19 +109,33 @@ def worker_of(spec: ParameterServerSpec, step: Step) -> Step:
     return replace(step, job=found)
 
 
-def computing_seconds(
+def step_seconds(
     spec: ParameterServerSpec, stragglers: StragglersSpec | None, step: Step, worker: Step
 ) -> NDArray[np.float64]:
-    """Seconds of the steps between a worker's pushes, shape (pushes, workers)."""
-    layout, each = step.job.layout, worker.step_seconds
+    """Seconds of each worker's own steps, one after the other, shape (steps, workers)."""
+    layout, each, count = step.job.layout, worker.step_seconds, spec.steps * spec.local_steps
+    workers = layout.data // spec.replicas_per_worker
     if stragglers is None:
-        return np.full((spec.steps, layout.data // spec.replicas_per_worker), spec.local_steps * each)
+        return np.full((count, workers), each)
     processes = slowdowns_of(stragglers.slowdowns, layout.devices)
-    drawn = replica_seconds(step, processes, spec.steps * spec.local_steps, stragglers.seed)
-    added = drawn.reshape(-1, layout.data // spec.replicas_per_worker, spec.replicas_per_worker).max(axis=2)
-    found: NDArray[np.float64] = (
-        (each + added - usual_seconds(step)).reshape(spec.steps, spec.local_steps, -1).sum(axis=1)
-    )
+    drawn = replica_seconds(step, processes, count, stragglers.seed)
+    slowest = drawn.reshape(count, workers, spec.replicas_per_worker).max(axis=2)
+    found: NDArray[np.float64] = each + slowest - usual_seconds(step)
+    return found
+
+
+def between_pushes(seconds: NDArray[np.float64], pushes: int, local_steps: Sequence[int]) -> NDArray[np.float64]:
+    """Seconds of the steps between a worker's pushes, shape (pushes, workers)."""
+    each = [seconds[: pushes * n, w].reshape(pushes, n).sum(axis=1) for w, n in enumerate(local_steps)]
+    return np.stack(each, axis=1)
+
+
+def local_steps_of(spec: ParameterServerSpec, seconds: NDArray[np.float64]) -> tuple[int, ...]:
+    """Local steps of each worker by the rule. Raises `InputError` for a rule that deals none, or too many."""
+    rule: LocalStepRule = build_policy("local-steps", spec.dealt, {})
+    found = tuple(int(n) for n in rule.steps(spec.local_steps, seconds.mean(axis=0).tolist()))
+    if len(found) != seconds.shape[1] or not all(1 <= n <= spec.local_steps for n in found):
+        raise InputError(f"parameter_server.dealt {spec.dealt}: each worker needs 1 to {spec.local_steps} local steps")
     return found
 
 

@@ -113,6 +113,10 @@ POLICIES: dict[str, dict[str, str]] = {
         "diloco": "simulator.policies.synchronisation:DiLoCo",
         "streaming-diloco": "simulator.policies.synchronisation:StreamingDiLoCo",
     },
+    "local-steps": {
+        "equal": "simulator.policies.local_steps:Equal",
+        "by-speed": "simulator.policies.local_steps:BySpeed",
+    },
     "consistency": {
         "bulk-synchronous": "simulator.policies.consistency:BulkSynchronous",
         "stale-synchronous": "simulator.policies.consistency:StaleSynchronous",

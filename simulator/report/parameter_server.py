@@ -17,30 +17,30 @@ def summarise_served(result: ServedResult) -> dict[str, Any]:
     `over_synchronous` are samples a second over those of the same workers and server where all wait for all.
     """
     found, spec, job = result.served, result.spec, result.worker.job
-    worker_seconds = result.workers * found.seconds
-    samples = spec.local_steps * job.global_batch
-    together = _share(result.workers, result.synchronous)
-    pace = found.steps / found.seconds
+    workers, dealt = len(result.local_steps), np.array(result.local_steps)
+    steps, together = int(found.steps @ dealt), result.synchronous
+    pace = steps / found.seconds
+    all_wait = int(together.steps.sum()) * spec.local_steps / together.seconds
     return {
-        "workers": result.workers,
+        "workers": workers,
         "devices_per_worker": job.layout.devices,
-        "local_steps": spec.local_steps,
+        "local_steps": {"least": int(dealt.min()), "most": int(dealt.max())},
         "simulated_s": found.seconds,
         "updates_per_s": found.updates / found.seconds,
-        "samples_per_s": pace * samples,
-        "tokens_per_s": pace * samples * job.sequence,
-        "over_synchronous": pace / (result.synchronous.steps / result.synchronous.seconds),
+        "samples_per_s": pace * job.global_batch,
+        "tokens_per_s": pace * job.global_batch * job.sequence,
+        "over_synchronous": pace / all_wait,
         "staleness": _spread(found.staleness),
         "steps_ahead": _spread(found.ahead),
-        "workers_share": _share(result.workers, found),
-        "synchronous_workers_share": together,
+        "workers_share": _share(workers, found),
+        "synchronous_workers_share": _share(workers, together),
         "server_utilisation": {
             "receiving": found.receiving, "updating": found.updating / found.seconds, "sending": found.sending,
         },
         "gradients": {"pushed": found.pushed, "applied": found.applied, "in_flight": found.in_flight},
         "push_gb": result.push / 1e9,
         "pull_gb": result.pull / 1e9,
-        "mean_step_s": worker_seconds / found.steps / spec.local_steps if found.steps else None,
+        "mean_step_s": workers * found.seconds / steps if steps else None,
         "worker_memory_gb": result.worker_memory / 1e9,
         "server_memory_gb": result.server_memory / 1e9,
     }  # fmt: skip

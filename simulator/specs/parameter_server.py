@@ -14,6 +14,8 @@ from simulator.specs.part import Count, NotNegative, Part, Positive
 class ParameterServerSpec(Part):
     """A worker is `replicas_per_worker` replicas of the layout; `stragglers` of the scenario slow its devices down.
 
+    Workers do up to `local_steps` steps between pushes, `dealt` to them by a rule's name or `module:Class`.
+
     After `local_steps` steps a worker pushes gradients (of one step) or the change of its weights (of several), in
     `push_bits` bits a parameter if given, over its own `link` to `servers` that hold equal parts of the model; each
     server's own link carries `server_gbit_per_s` (as much as a worker's where None). `gbit_per_s` and `latency_ms` go
@@ -27,6 +29,7 @@ class ParameterServerSpec(Part):
     options: dict[str, Any] = Field(default_factory=dict)
     replicas_per_worker: Count = 1
     local_steps: Count = 1
+    dealt: str = "equal"
     push_bits: Annotated[float, Field(gt=0, le=64)] | None = None
     link: str | None = None
     gbit_per_s: Positive | None = None

@@ -17,6 +17,7 @@ from simulator.engine.training.parameter_server.run import Server, run_workers
 from simulator.engine.training.parameter_server.shared_link import SharedLink
 from simulator.hardware.fair_sharing import max_min_rates
 from simulator.policies.consistency import Asynchronous, BatchAsynchronous, BulkSynchronous, StaleSynchronous
+from simulator.policies.local_steps import BySpeed, Equal
 from simulator.yaml_io import load_yaml
 
 FREE = Server(0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -187,6 +188,38 @@ def test_what_cannot_be_is_named(
     file.write_text(FILE)
     assert main(["train", str(file), "--set", setting]) == 2
     assert message in capsys.readouterr().err
+
+
+@given(st.lists(st.floats(0.1, 10.0), min_size=1, max_size=20), st.integers(1, 200))
+def test_steps_dealt_by_speed_take_about_as_long(seconds: list[float], most: int) -> None:
+    """No worker takes longer than the fastest with all its steps, but one with a single step; nor a step less."""
+    dealt = BySpeed().steps(most, seconds)
+    whole = most * min(seconds)
+    for steps, each in zip(dealt, seconds, strict=True):
+        assert 1 <= steps <= most
+        assert steps == 1 or steps * each <= whole * (1 + 1e-6)
+        assert (steps + 1) * each > whole * (1 - 1e-6)
+    assert Equal().steps(most, seconds) == [most] * len(seconds)
+
+
+def test_workers_of_unequal_speed_give_what_each_can(tmp_path: Path) -> None:
+    """Waiting for all they go at the slowest one's pace; else samples a second are the sum of their own paces."""
+    file = tmp_path / "test.yaml"
+    slow = "stragglers: {slowdowns: [{kind: static, workers: 4, factor: 4}]}"
+    file.write_text(FILE.replace("stragglers: {slowdowns: [{kind: jitter, mean: 0.4}], steps: 50, seed: 5}", slow))
+    half = ("policy=asynchronous", "options={}", "local_steps=20", "steps=60")
+    served = figures(file, *half)["parameter_server"]
+    by_speed = figures(file, *half, "dealt=by-speed")["parameter_server"]
+    usual = tmp_path / "usual.yaml"
+    usual.write_text(FILE.replace("mean: 0.4", "mean: 1.0e-9"))
+    fast = figures(usual, *half)["parameter_server"]["mean_step_s"]
+    together = figures(file, *half, "policy=bulk-synchronous")["parameter_server"]
+    # four of eight workers are slow, by a device of their first stage
+    paces = [4 * 4 / fast, 4 * 4 / together["mean_step_s"]]
+    for found in (served, by_speed):
+        assert found["samples_per_s"] == pytest.approx(sum(paces), rel=0.02)
+    assert by_speed["local_steps"]["most"] == 20 > by_speed["local_steps"]["least"]
+    assert served["steps_ahead"]["max"] > 20 > by_speed["steps_ahead"]["max"]
 
 
 def test_a_worker_keeps_no_optimiser_states(tmp_path: Path) -> None:

@@ -40,13 +40,14 @@ class Served:
     """What came of `seconds` after the warm-up.
 
     `staleness` has, of each gradient applied, how often the model was updated since its worker pulled; `ahead`, of each
-    step begun, by how many its worker was ahead of the slowest. `steps` are those done. `computing` and `waiting` are
+    step begun, by how many its worker was ahead of the slowest. `steps` are those done by each worker, counted by
+    pushes. `computing` and `waiting` are
     seconds of all workers, `updating` those of the server, `receiving` and `sending` the shares of its link in use.
     Over the whole run `pushed` gradients were applied or are in flight.
     """
 
     seconds: float
-    steps: int
+    steps: NDArray[np.int64]
     updates: int
     staleness: NDArray[np.int64]
     ahead: NDArray[np.int64]
@@ -88,7 +89,7 @@ class _Run:
         self.version = self.pushed = self.applied = 0
         self.began: float | None = None
         self.computed, self.waited, self.updated = Spans(), Spans(), Spans()
-        self.done: list[float] = []
+        self.done: list[tuple[float, int]] = []
         self.updates: list[float] = []
         self.staleness: list[tuple[float, int]] = []
         self.ahead: list[tuple[float, int]] = []
@@ -159,7 +160,7 @@ class _Run:
             self.summed.clear()
             self.version += 1
             self.updates.append(now)
-        self.done.append(now)
+        self.done.append((now, worker))
         self.waiting[worker] = now
         for each in list(self.waiting) if self.progress.step(worker) else [worker]:
             self._begin(now, each)
@@ -177,9 +178,10 @@ class _Run:
         for since in self.waiting.values():
             self.waited.add(since, end)
         begin = 0.0 if self.began is None else self.began
-        steps, updates = (sum(begin < t <= end for t in times) for times in (self.done, self.updates))
+        steps = np.bincount(_after(self.done, begin), minlength=self.workers)
+        updates = sum(t > begin for t in self.updates)
         seconds = end - begin
-        link = steps / self.server.at_full_speed / seconds if seconds else 0.0
+        link = int(steps.sum()) / self.server.at_full_speed / seconds if seconds else 0.0
         kinds = [kind for _, _, kind, _ in self.events]
         in_flight = len(self.incoming) + kinds.count("arrived") + kinds.count("taken") + len(self.summed)
         return Served(
