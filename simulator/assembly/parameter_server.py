@@ -68,7 +68,8 @@ def served_of(spec: ParameterServerSpec, stragglers: StragglersSpec | None, step
     push, pull = message_bytes(spec, worker)
     server = server_of(spec, step, worker)
     try:
-        served = run_workers(server, between_pushes(seconds, spec.steps, dealt), rule, spec.warm_up)
+        dealt_seconds = between_pushes(seconds, spec.steps, dealt)
+        served = run_workers(server, dealt_seconds, rule, spec.warm_up, overlapped=spec.overlapped)
     except ValueError as error:
         raise InputError(f"parameter_server: {error}") from None
     equal = between_pushes(seconds, spec.steps, [spec.local_steps] * workers)

@@ -14,7 +14,8 @@ from simulator.specs.part import Count, NotNegative, Part, Positive
 class ParameterServerSpec(Part):
     """A worker is `replicas_per_worker` replicas of the layout; `stragglers` of the scenario slow its devices down.
 
-    Workers do up to `local_steps` steps between pushes, `dealt` to them by a rule's name or `module:Class`.
+    Workers do up to `local_steps` steps between pushes, `dealt` to them by a rule's name or `module:Class`. If
+    `overlapped` they begin the next ones with the weights that they have, while a push and a pull are under way.
 
     After `local_steps` steps a worker pushes gradients (of one step) or the change of its weights (of several), in
     `push_bits` bits a parameter if given, over its own `link` to `servers` that hold equal parts of the model; each
@@ -30,6 +31,7 @@ class ParameterServerSpec(Part):
     replicas_per_worker: Count = 1
     local_steps: Count = 1
     dealt: str = "equal"
+    overlapped: bool = False
     push_bits: Annotated[float, Field(gt=0, le=64)] | None = None
     link: str | None = None
     gbit_per_s: Positive | None = None

@@ -54,6 +54,19 @@ def test_a_shared_link_is_a_machine_repairman(service: float) -> None:
     assert found.staleness.mean() == pytest.approx(workers - 1, abs=0.01)
 
 
+@pytest.mark.parametrize(("think", "latency"), [(2.0, 0.25), (1.0, 1.5)])
+def test_overlapped_exchanges_cost_only_what_is_longer_than_computing(think: float, latency: float) -> None:
+    """From a pull to the update by its gradient two cycles pass, in which by Little's law 2 n - 1 others are applied."""
+    seconds = np.full((80, 6), think)
+    server = Server(0.0, 0.0, 1.0, latency, 0.0, 0.0)
+    found = run_workers(server, seconds, Asynchronous(), 20, overlapped=True)
+    cycle = max(think, 2 * latency)
+    assert found.updates / found.seconds == pytest.approx(6 / cycle, rel=0.02)
+    assert (found.staleness == 2 * 6 - 1).all()
+    apart = run_workers(server, seconds, Asynchronous(), 20)
+    assert apart.updates / apart.seconds == pytest.approx(6 / (think + 2 * latency), rel=0.02)
+
+
 def test_a_server_that_is_too_slow_sets_the_pace() -> None:
     found = run_workers(Server(0.0, 0.0, 1.0, 0.0, 0.0, 0.5), np.full((40, 10), 1.0), Asynchronous(), 10)
     assert found.updates / found.seconds == pytest.approx(2.0, rel=0.02)
@@ -94,6 +107,10 @@ def test_nobody_is_further_ahead_than_the_bound_and_no_gradient_is_lost(
     else:
         same = run_workers(server, seconds, BulkSynchronous(), 0)
         assert (same.seconds, same.waiting, same.pushed) == (found.seconds, found.waiting, found.pushed)
+    beside = run_workers(server, seconds, StaleSynchronous(bound), 0, overlapped=True)
+    assert beside.ahead.max() <= bound
+    assert beside.pushed == beside.applied + beside.in_flight
+    assert beside.computing + beside.waiting <= workers * beside.seconds * (1 + 1e-9)
     free = run_workers(server, seconds, Asynchronous(), 0)
     assert free.pushed == free.applied + free.in_flight
     assert run_workers(server, seconds, StaleSynchronous(steps), 0).seconds == free.seconds

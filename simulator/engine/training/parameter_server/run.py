@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.engine.training.parameter_server.progress import Progress
 from simulator.engine.training.parameter_server.shared_link import SharedLink
 from simulator.engine.training.parameter_server.spans import Spans
+from simulator.engine.training.parameter_server.worker import Worker
 from simulator.policies.consistency import Consistency
 
 Floats = NDArray[np.float64]
@@ -61,20 +62,25 @@ class Served:
     in_flight: int
 
 
-def run_workers(server: Server, seconds: Floats, rule: Consistency, warm_up: int) -> Served:
+def run_workers(
+    server: Server, seconds: Floats, rule: Consistency, warm_up: int, *, overlapped: bool = False
+) -> Served:
     """Run until a worker has pulled weights after its last step; figures leave out its first `warm_up` steps.
 
-    `seconds`, shape (steps, workers), are those of computing each step. Raises `ValueError` for a rule under which all
-    workers wait for ever.
+    `seconds`, shape (steps, workers), are those of computing each step. With `overlapped` a worker that pushes goes on
+    with the weights that it has, and stops only with a gradient ready before the new weights are there. Raises
+    `ValueError` for a rule under which all workers wait for ever.
     """
-    return _Run(server, seconds, rule, warm_up).run()
+    return _Run(server, seconds, rule, warm_up, overlapped).run()
 
 
 class _Run:
-    def __init__(self, server: Server, seconds: Floats, rule: Consistency, warm_up: int) -> None:
+    def __init__(self, server: Server, seconds: Floats, rule: Consistency, warm_up: int, overlapped: bool) -> None:
         self.server, self.seconds, self.rule, self.warm_up = server, seconds, rule, warm_up
-        self.steps, self.workers = seconds.shape
-        self.gathered = rule.gathered(self.workers)
+        self.overlapped = overlapped
+        self.steps, count = seconds.shape
+        self.workers = [Worker() for _ in range(count)]
+        self.gathered = rule.gathered(count)
         self.incoming = SharedLink(server.push, server.at_full_speed)
         self.outgoing = SharedLink(server.pull, server.at_full_speed)
         self.events: list[tuple[float, int, str, int]] = []
@@ -83,9 +89,8 @@ class _Run:
         self.taken: deque[bool] = deque()  # whether each push in the server's queue completes an update
         self.queued = 0
         self.summed: list[int] = []
-        self.progress = Progress(self.workers)
+        self.progress = Progress(count)
         self.waiting: dict[int, float] = {}
-        self.seen = np.zeros(self.workers, dtype=np.int64)
         self.version = self.pushed = self.applied = 0
         self.began: float | None = None
         self.computed, self.waited, self.updated = Spans(), Spans(), Spans()
@@ -95,7 +100,7 @@ class _Run:
         self.ahead: list[tuple[float, int]] = []
 
     def run(self) -> Served:
-        for worker in range(self.workers):
+        for worker in range(len(self.workers)):
             self._compute(0.0, worker)
         if not self.warm_up:
             self.began = 0.0
@@ -116,8 +121,9 @@ class _Run:
     def _happens(self, now: float, kind: str, worker: int) -> bool:
         """What follows an event; whether it ends the run."""
         if kind == "computed":
-            self.pushed += 1
-            self.incoming.join(now, worker)
+            self.workers[worker].stopped, self.workers[worker].ready = now, True
+            if not self.workers[worker].exchanging:
+                self._push(now, worker)
         elif kind == "arrived":
             self._queue(now, worker)
         elif kind == "taken":
@@ -128,15 +134,34 @@ class _Run:
                 self.began = now
             if done == self.steps:
                 return True
-            self._compute(now, worker)
+            self._go_on(now, worker)
         return False
 
     def _at(self, when: float, kind: str, worker: int) -> None:
         self.numbered += 1
         heapq.heappush(self.events, (when, self.numbered, kind, worker))
 
+    def _push(self, now: float, worker: int) -> None:
+        it = self.workers[worker]
+        it.ready, it.exchanging, it.pushed_of = False, True, it.computes_with
+        self.pushed += 1
+        self.incoming.join(now, worker)
+        if self.overlapped and it.begun < self.steps:
+            self._compute(now, worker)
+
+    def _go_on(self, now: float, worker: int) -> None:
+        """With the weights that have come."""
+        it = self.workers[worker]
+        it.exchanging, it.has = False, it.getting
+        if it.ready:
+            self._push(now, worker)
+        elif not self.overlapped:
+            self._compute(now, worker)
+
     def _compute(self, now: float, worker: int) -> None:
-        end = now + float(self.seconds[self.progress.done(worker), worker])
+        it = self.workers[worker]
+        end = now + float(self.seconds[it.begun, worker])
+        it.begun, it.computes_with, it.stopped = it.begun + 1, it.has, None
         self.computed.add(now, end)
         self._at(end, "computed", worker)
 
@@ -153,7 +178,7 @@ class _Run:
 
     def _take(self, now: float, worker: int) -> None:
         """A push has been taken in: its worker's step is done, and it or others may begin another."""
-        self.summed.append(int(self.seen[worker]))
+        self.summed.append(self.workers[worker].pushed_of)
         if self.taken.popleft():
             self.staleness += [(now, self.version - seen) for seen in self.summed]
             self.applied += len(self.summed)
@@ -169,16 +194,22 @@ class _Run:
         ahead = self.progress.ahead(worker)
         if not self.rule.may_begin(ahead):
             return
-        self.waited.add(self.waiting.pop(worker), now)
-        self.seen[worker] = self.version
+        self._waited(worker, self.waiting.pop(worker), now)
+        self.workers[worker].getting = self.version
         self.ahead.append((now, ahead))
         self.outgoing.join(now, worker)
 
+    def _waited(self, worker: int, since: float, now: float) -> None:
+        """A worker that still computes does not wait."""
+        stopped = self.workers[worker].stopped
+        if stopped is not None:
+            self.waited.add(max(since, stopped), now)
+
     def _served(self, end: float) -> Served:
-        for since in self.waiting.values():
-            self.waited.add(since, end)
+        for worker, since in self.waiting.items():
+            self._waited(worker, since, end)
         begin = 0.0 if self.began is None else self.began
-        steps = np.bincount(_after(self.done, begin), minlength=self.workers)
+        steps = np.bincount(_after(self.done, begin), minlength=len(self.workers))
         updates = sum(t > begin for t in self.updates)
         seconds = end - begin
         link = int(steps.sum()) / self.server.at_full_speed / seconds if seconds else 0.0
