@@ -12,7 +12,7 @@ from simulator.workloads.training.zeroth_order import ZerothOrder
 
 def zeroth_order_of(spec: ZerothOrderSpec | None) -> ZerothOrder | None:
     """What each replica does."""
-    return None if spec is None else ZerothOrder(spec.probes, spec.fused, spec.bits)
+    return None if spec is None else ZerothOrder(spec.probes, spec.fused, spec.bits, spec.directions == "micro-batch")
 
 
 def peers_of(spec: ZerothOrderSpec | None) -> Peers | None:

@@ -23,6 +23,7 @@ def zeroth_order_figures(step: Step, found: ForwardSteps) -> dict[str, Any]:
     return {
         "workers": workers,
         "forwards_per_micro_batch": rule.forwards,
+        "directions_per_worker": found.directions,
         "bytes_per_gradient": rule.bits / 8.0,
         "sent_bytes": found.sent,
         "perturbing_s": found.perturbing(largest),
@@ -30,7 +31,7 @@ def zeroth_order_figures(step: Step, found: ForwardSteps) -> dict[str, Any]:
         "exchanging_s": found.exchange_seconds,
         "delay_steps": {"mean": float(np.mean(delays or [0])), "max": max(delays, default=0)},
         "catching_up": {
-            "bytes_per_step": workers * rule.payload,
+            "bytes_per_step": workers * found.payload,
             "seconds_per_step": updating,
             "state_gb": step.parameters() * job.formats.stored.bytes / 1e9,
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,12 +13,14 @@ from simulator.specs.part import Count, NotNegative, Part, Positive
 class ZerothOrderSpec(Part):
     """`probes` random directions a step, of each two forward passes and a scalar of `bits` bits for all other replicas.
 
-    One pass over the weights adds up to `fused` directions to them. Replicas exchange over the devices' network, or
+    `directions` say whether each micro-batch has its own, or all of a step share theirs. One pass over the weights adds
+    up to `fused` directions to them. Replicas exchange over the devices' network, or
     over a `link` each, with `gbit_per_s` and `latency_ms` before those of the link: with all others, or with so many
     `neighbours` that pass scalars on; a message has `header_bytes` (TCP and IPv4: 40).
     """
 
     probes: Annotated[int, Field(ge=1, le=1024)] = 1
+    directions: Literal["step", "micro-batch"] = "step"
     fused: Count = 1
     bits: Annotated[float, Field(gt=0, le=64)] = 8.0
     link: str | None = None

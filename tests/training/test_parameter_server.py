@@ -56,7 +56,7 @@ def test_a_shared_link_is_a_machine_repairman(service: float) -> None:
 
 @pytest.mark.parametrize(("think", "latency"), [(2.0, 0.25), (1.0, 1.5)])
 def test_overlapped_exchanges_cost_only_what_is_longer_than_computing(think: float, latency: float) -> None:
-    """From a pull to the update by its gradient two cycles pass, in which by Little's law 2 n - 1 others are applied."""
+    """Between a pull and the update by its gradient two cycles pass, and in them 2 n - 1 others (Little's law)."""
     seconds = np.full((80, 6), think)
     server = Server(0.0, 0.0, 1.0, latency, 0.0, 0.0)
     found = run_workers(server, seconds, Asynchronous(), 20, overlapped=True)

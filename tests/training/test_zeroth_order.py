@@ -35,18 +35,21 @@ def forward_only(layout: Layout, found: ZerothOrder, *, layers: int = 8, batch: 
     return step(replace(given, zeroth_order=found))
 
 
+@pytest.mark.parametrize("each", [False, True])
 @pytest.mark.parametrize(("probes", "workers"), [(1, 1), (1, 8), (3, 4)])
-def test_a_step_is_its_forward_passes_and_passes_over_the_weights(probes: int, workers: int) -> None:
+def test_a_step_is_its_forward_passes_and_passes_over_the_weights(probes: int, workers: int, each: bool) -> None:
     """2 m forward passes a direction, three moves of the weights, and one more for each direction of any worker."""
-    found = forward_only(Layout(data=workers), ZerothOrder(probes))
+    found = forward_only(Layout(data=workers), ZerothOrder(probes, each=each))
     usual = step(job(layout=Layout(data=workers), batch=32))
     assert found.passes[0].forward == usual.passes[0].forward
     forward = usual.pass_seconds.forward[0]
     beside = found.forward_steps
     assert beside is not None
-    each = found.of(moved(found.states(0).parameters, 1, found.job.formats.stored))
-    passes = 3 * probes + probes * workers
-    expected = 2 * probes * 32 // workers * forward + passes * each + beside.exchange_seconds
+    over = found.of(moved(found.states(0).parameters, 1, found.job.formats.stored))
+    directions = probes * 32 // workers if each else probes
+    passes = (3 + workers) * directions
+    expected = 2 * probes * 32 // workers * forward + passes * over + beside.exchange_seconds
+    assert beside.sent == directions * (workers - 1)
     assert found.step_seconds == pytest.approx(expected, rel=1e-12)
     assert (beside.exchange_seconds == 0.0) == (workers == 1)
     assert hardware_flops(found) == model_flops(found) == pytest.approx(2 * probes * model_flops(usual) / 3)
@@ -81,7 +84,7 @@ def test_every_micro_batch_goes_through_every_chunk_once(stages: int, micro_batc
 def test_fused_updates_form_as_many_numbers_in_fewer_passes(probes: int, workers: int, fused: int) -> None:
     found = forward_only(Layout(), ZerothOrder())
     stored = found.job.formats.stored
-    calls = list(ZerothOrder(probes, fused).updates(1000.0, stored, workers))
+    calls = list(ZerothOrder(probes, fused).updates(1000.0, stored, probes * workers))
     directions = probes * workers
     assert sum(float(c.op.flops()) * c.count for c in calls) == pytest.approx(
         1000.0 * directions * (NORMAL_FLOPS + SCALED_ADD)

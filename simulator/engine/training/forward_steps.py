@@ -25,28 +25,38 @@ class ForwardSteps:
     peers: Peers | None
 
     @property
+    def directions(self) -> int:
+        """Directions of a replica in a step."""
+        return self.rule.directions(self.job.micro_batches // self.rule.forwards)
+
+    @property
+    def payload(self) -> float:
+        """Bytes of a replica's scalars of a step."""
+        return self.rule.payload(self.directions)
+
+    @property
     def exchange_seconds(self) -> float:
         """Seconds of what replicas tell each other, once all ranks of each know its losses."""
-        layout, losses = self.job.layout, self.rule.forwards * LOSS
+        layout, losses = self.job.layout, 2.0 * self.directions * LOSS
         inside = self.of(Collective("all_reduce", losses, layout.context, layout.tensor))
         inside += self.of(Collective("all_gather", losses, layout.pipeline, layout.tensor * layout.copies))
         if self.peers is not None:
-            return inside + self.peers.seconds(layout.data, self.rule.payload)
-        everything = layout.data * self.rule.payload
+            return inside + self.peers.seconds(layout.data, self.payload)
+        everything = layout.data * self.payload
         return inside + self.of(Collective("all_gather", everything, layout.data, layout.tensor * layout.context))
 
     @property
     def sent(self) -> float:
         """Bytes that a replica sends the others in a step."""
-        workers, payload = self.job.layout.data, self.rule.payload
+        workers, payload = self.job.layout.data, self.payload
         return (workers - 1) * payload if self.peers is None else self.peers.sent(workers, payload)
 
     def perturbing(self, parameters: float) -> float:
         """Seconds of moving a device's weights around the forward passes."""
-        calls = self.rule.perturbations(parameters, self.job.formats.stored)
+        calls = self.rule.perturbations(parameters, self.job.formats.stored, self.directions)
         return sum(self.of(call.op) * call.count for call in calls)
 
     def updating(self, parameters: float) -> float:
         """Seconds of adding the directions of all replicas to a device's weights."""
-        calls = self.rule.updates(parameters, self.job.formats.stored, self.job.layout.data)
+        calls = self.rule.updates(parameters, self.job.formats.stored, self.directions * self.job.layout.data)
         return sum(self.of(call.op) * call.count for call in calls)

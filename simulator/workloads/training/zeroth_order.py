@@ -22,32 +22,37 @@ MOVES = 3
 
 @dataclass(frozen=True, slots=True)
 class ZerothOrder:
-    """Directions tried in a step (`probes`), each with two forward passes and one scalar sent in `bits` bits.
+    """Directions tried with a batch (`probes`), each with two forward passes and one scalar sent in `bits` bits.
 
-    A pass over the weights that updates them adds up to `fused` directions at once.
+    A pass over the weights that updates them adds up to `fused` directions at once. `each` micro-batch has directions
+    of its own (arXiv:2306.10015: seeds are of a machine and a sample), or all of a step have the same.
     """
 
     probes: int = 1
     fused: int = 1
     bits: float = 8.0
+    each: bool = False
 
     @property
     def forwards(self) -> int:
         """Forward passes of a micro-batch."""
         return 2 * self.probes
 
-    @property
-    def payload(self) -> float:
-        """Bytes of what a worker has to tell of a step: seeds follow from its number and the step's."""
-        return self.probes * self.bits / 8.0
+    def directions(self, micro_batches: int) -> int:
+        """Directions of a worker in a step of so many micro-batches."""
+        return self.probes * (micro_batches if self.each else 1)
 
-    def perturbations(self, parameters: float, weights: DType) -> Iterator[Call]:
-        """Passes over so many weights around the forward passes of a step."""
-        yield Call("perturbation", moved(parameters, 1, weights), MOVES * self.probes)
+    def payload(self, directions: int) -> float:
+        """Bytes that tell of so many directions: their seeds follow from who took them when."""
+        return directions * self.bits / 8.0
 
-    def updates(self, parameters: float, weights: DType, workers: int) -> Iterator[Call]:
-        """Passes over the weights that add the directions of all workers."""
-        full, rest = divmod(self.probes * workers, self.fused)
+    def perturbations(self, parameters: float, weights: DType, directions: int) -> Iterator[Call]:
+        """Passes over so many weights around the forward passes of a worker's directions."""
+        yield Call("perturbation", moved(parameters, 1, weights), MOVES * directions)
+
+    def updates(self, parameters: float, weights: DType, directions: int) -> Iterator[Call]:
+        """Passes over the weights that add so many directions, those of all workers."""
+        full, rest = divmod(directions, self.fused)
         if full:
             yield Call("update", moved(parameters, self.fused, weights), full)
         if rest:
