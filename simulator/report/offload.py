@@ -19,6 +19,7 @@ NAMES = {
     "write": "writing the drives",
     "host": "host memory",
     "fabric": "collectives",
+    "thread": "the thread that copies through pageable memory",
 }
 # A part that is busy for so much of a phase bounds it.
 BINDING = 0.9

@@ -70,8 +70,7 @@ def test_a_step_is_between_its_slowest_part_and_all_parts_in_turn(plan: Plan, ba
     found = run(small(batch=batch, layers=4), plan)
     rates = capacities(found.host)
     parts = [found.run.busy("compute"), *(found.run.carried(c) / rate for c, rate in rates.items())]
-    streams = {t.stream for t in found.run.tasks}
-    least = [sum(t.least for t in found.run.tasks if t.stream == s) for s in streams]
+    least = [sum(t.least for t in found.run.tasks if t.stream == s) for s in ("compute", "cpu")]
     assert found.seconds >= max([*parts[1:], *least]) * (1.0 - 1e-9)
     assert found.seconds <= (sum(parts[1:]) + sum(least)) * (1.0 + 1e-9)
 
@@ -254,7 +253,9 @@ def test_passes_wait_for_each_copy_through_pageable_memory() -> None:
     activations = replace(EVERYTHING_IN, activations="host", activation_copies="pageable")
     found = run(small(), activations, fast)
     kept = sum(x.kept for x in found.layers[:-1])
-    assert found.passes_seconds == pytest.approx(found.computing + kept / NEW_PAGES + kept / MAPPED_PAGES)
+    copying = kept / NEW_PAGES + kept / MAPPED_PAGES
+    assert found.passes_seconds == pytest.approx(found.computing + copying)
+    assert found.busy()["thread"] == pytest.approx(copying / found.seconds)
 
 
 def test_updated_weights_come_back_through_the_thread_that_updates() -> None:

@@ -23,11 +23,16 @@ MAPPED_PAGES = 13.0e9
 
 
 class Crossing(NamedTuple):
-    """Bytes over the link and of host memory, and the least seconds that one thread takes for them."""
+    """Bytes over the link and of host memory, and seconds of the one thread that copies them (0: none is needed)."""
 
     link: float
     host: float
-    least: float
+    thread: float
+
+    def over(self, direction: str) -> dict[str, float]:
+        """What a copy "up" or "down" demands of the channels that it crosses."""
+        used = {direction: self.link, "host": self.host}
+        return used | {"thread": self.thread} if self.thread else used
 
 
 def gradient_bytes(job: Job, plan: Plan) -> float:

@@ -141,11 +141,8 @@ class PassTasks:
     def _out(self, visit: Visit, size: float, computed: int) -> int:
         """Activations leave for the host, and from there for the drives."""
         graph, name, held = self.graph, f"activations of layer {visit.layer}", {"host": size}
-        crossing = to_host(self.plan.activation_copies, size, size)
-        up = {"up": crossing.link, "host": crossing.host}
-        number = graph.add(
-            name, "activations up", up, least=crossing.least, after=[computed], takes=held, gives={"device": size}
-        )
+        up = to_host(self.plan.activation_copies, size, size).over("up")
+        number = graph.add(name, "activations up", up, after=[computed], takes=held, gives={"device": size})
         if self.plan.activations == "host":
             return number
         write = {"write": size, "host": size}
@@ -161,12 +158,9 @@ class PassTasks:
         if self.plan.activations == "nvme":
             read = {"read": size, "host": size}
             out = graph.add(name, "activations read", read, after=[out, room], takes=held, gives={"nvme": size})
-        crossing = to_device(how, size, size)
-        down = {"down": crossing.link, "host": crossing.host}
+        down = to_device(how, size, size).over("down")
         after = [out, room if how == "beside" else self.computed[-1]]
-        return graph.add(
-            name, "activations down", down, least=crossing.least, after=after, takes={"device": size}, gives=held
-        )
+        return graph.add(name, "activations down", down, after=after, takes={"device": size}, gives=held)
 
     def _backward(self, place: int, visit: Visit, fetched: int | None) -> int:
         """Add a backward pass and the way of its gradients, and give the last task of these."""
@@ -205,14 +199,12 @@ class PassTasks:
         if plan.gradients == "device":
             return last
         adds = visit.micro_batch > 0
-        crossing = to_host(plan.copies, own, kept)
-        up = {"up": crossing.link, "host": crossing.host + (2.0 * kept if adds and plan.gradients == "host" else 0.0)}
+        up = to_host(plan.copies, own, kept).over("up")
+        up["host"] += 2.0 * kept if adds and plan.gradients == "host" else 0.0
         waits = consumed_at_once(self.step, plan)
         staged = {"host": kept} if plan.gradients == "nvme" or waits else {}
         room = graph.back("cpu", plan.staged + 1) if waits else None
-        last = graph.add(
-            name, "gradients up", up, least=crossing.least, after=[last, room], takes=staged, gives=leave
-        )  # fmt: skip
+        last = graph.add(name, "gradients up", up, after=[last, room], takes=staged, gives=leave)
         if plan.gradients == "nvme":
             write = {"write": kept, "read": kept * adds, "host": kept * (3.0 if adds else 1.0)}
             last = graph.add(name, "gradients write", write, after=[last], gives=staged)

@@ -182,7 +182,7 @@ def run_plan(step: Step, host: HostShare, plan: Plan, layers: Sequence[TimedLaye
 
 
 def capacities(host: HostShare) -> dict[str, float]:
-    """Units a second of each channel; the fabric serves one collective at a time."""
+    """Units a second of each channel; the fabric serves one collective at a time, the thread one copy."""
     return {
         "down": host.link,
         "up": host.link,
@@ -190,6 +190,7 @@ def capacities(host: HostShare) -> dict[str, float]:
         "write": host.write,
         "host": host.memory_bandwidth,
         "fabric": 1.0,
+        "thread": 1.0,
     }
 
 

@@ -103,11 +103,10 @@ class UpdateTasks:
         if written:
             last = [graph.add(name, "states write", {"write": written, "host": written}, after=last, gives=kept)]
         if plan.weights == "device":
-            crossing = to_device(plan.copies, size["weights"], parameters * FP32.bytes)
-            down = {"down": crossing.link, "host": crossing.host}
+            down = to_device(plan.copies, size["weights"], parameters * FP32.bytes).over("down")
             # The thread that copies through pageable memory is the one that calls the next update.
             stream = "updates down" if plan.copies == "beside" else "cpu"
-            graph.add(name, stream, down, least=crossing.least, after=last, gives={} if written else kept)
+            graph.add(name, stream, down, after=last, gives={} if written else kept)
 
     def _on_device(self, name: str, parameters: float, after: Sequence[int]) -> None:
         """States and gradients go down to the device, which updates them, and the states go back.
