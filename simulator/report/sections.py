@@ -13,7 +13,7 @@ Rows = Sequence[Mapping[str, str]]
 # Title, explanation and SVG.
 Figure = tuple[str, str, str]
 # A cell that is read as a number: digits with a sign before and a unit or a difference behind, or nothing.
-NUMBER = re.compile(r"^(|-|none|[-+−]?[\d.,]+( ?(%|x|s|GB))?( \([-+−][\d.,]+%\))?)$")
+NUMBER = re.compile(r"^(|-|[-+−]?[\d.,]+( ?(%|x|s|GB))?( \([-+−][\d.,]+%\))?)$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def _figures(answer: TrainingAnswer) -> list[Figure]:
             "A step of the stage that computes longest.",
             stacked_bars(
                 names, [[b["parts_s"].get(part, 0.0) for part in PARTS] for b in best], list(PARTS),
-                list(PARTS.values()), "seconds", [f"{b['step_s']:,.2f}" for b in best],
+                list(PARTS.values()), "seconds", [f"{b['step_s']:,.4g}" for b in best],
             ),
         ),
         (

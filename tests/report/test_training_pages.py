@@ -195,8 +195,8 @@ def test_every_kind_of_training_writes_its_page(tmp_path: Path) -> None:
 
 def test_columns_of_numbers_are_told_from_words() -> None:
     rows = [
-        {"a": "1,000.5", "b": "12.1%", "c": "+3 s", "d": "wait", "e": "", "f": "1.2 (-3.4%)", "g": "2 of 3"},
-        {"a": "-2", "b": "-", "c": "-0.5", "d": "1", "e": "7", "f": "3", "g": "4"},
+        {"a": "1,000.5", "b": "12.1%", "c": "+3 s", "d": "none", "e": "", "f": "1.2 (-3.4%)", "g": "2 of 3"},
+        {"a": "-2", "b": "-", "c": "-0.5", "d": "none", "e": "7", "f": "3", "g": "4"},
     ]
     assert numeric(rows) == {"a", "b", "c", "e", "f"}
 
