@@ -8,6 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from simulator.cli import calibrate, compare, explain, listing, plan, replay, train
+from simulator.cli.options import without_empty_folders
 from simulator.cli.trace import app as trace_app
 from simulator.cli.validate import app as validate_app
 from simulator.errors import InputError
@@ -37,7 +38,8 @@ app.add_typer(validate_app, name="validate")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0, or 2 after one line on stderr for input that cannot be used."""
     try:
-        app(arguments, standalone_mode=False)
+        with without_empty_folders():
+            app(arguments, standalone_mode=False)
     except InputError as error:
         return _refuse(str(error))
     except TyperException as error:

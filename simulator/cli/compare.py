@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from simulator.cli.options import made_folder
 from simulator.cli.replay import Json, Out, Quiet, Settings, progress
 from simulator.errors import InputError
 
@@ -43,7 +44,7 @@ def compare(
     if any(trains):
         _compare_training(scenarios, settings or [], uncertainty, out, json_file, quiet)
         return
-    folder = None if out is None else files.output_folder(out)
+    folder = made_folder(out)
     with progress() as on_progress:
         comparison = run_all(scenarios, settings=settings or [], uncertainty=uncertainty, on_progress=on_progress)
     if folder is not None:
@@ -70,7 +71,7 @@ def _compare_training(
 
     if uncertainty:
         raise InputError("--uncertainty is not modelled for kind training: leave it out")
-    folder = None if out is None else files.output_folder(out)
+    folder = made_folder(out)
     found = compare_training(scenarios, settings)
     if folder is not None:
         from simulator.report.training_comparison_page import write_training_comparison

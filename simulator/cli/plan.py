@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simulator.cli.options import made_folder
 from simulator.cli.replay import Json, Quiet
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def plan(
         _plan_training(spec, out, json_file, quiet)
         return
     question = load_plan(spec)
-    folder = None if out is None else files.output_folder(out)
+    folder = made_folder(out)
     with _progress() as on_wave:
         found = answer(question, jobs=jobs, on_wave=on_wave)
     if folder is not None:
@@ -62,7 +63,7 @@ def _plan_training(spec: Path, out: Path | None, json_file: Path | None, quiet: 
     from simulator.report.training_plan_page import write_training_plan
 
     plan = load_training_plan(spec)
-    folder = None if out is None else files.output_folder(out)
+    folder = made_folder(out)
     with _counting() as on_bound:
         answer = plan_training(plan, on_bound=on_bound)
     if folder is not None:

@@ -171,12 +171,12 @@ def _train(scenario: Part, wanted: Wanted) -> None:
 
 
 def _simulate(scenario: Experiment, wanted: Wanted) -> None:
-    from simulator.cli.options import timeline_needs_out
+    from simulator.cli.options import made_folder, timeline_needs_out
     from simulator.kinds import run_experiment
     from simulator.report import files
 
     timeline_needs_out(wanted.timeline, wanted.out)
-    folder = None if wanted.out is None else files.output_folder(wanted.out)
+    folder = made_folder(wanted.out)
     with progress() as on_progress:
         result = run_experiment(scenario, on_progress=on_progress)
     summary = result.summary

@@ -41,7 +41,7 @@ def train(
 
 def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
     """Simulate training of any kind, write what was asked for and print the headline figures."""
-    from simulator.cli.options import timeline_needs_out
+    from simulator.cli.options import made_folder, timeline_needs_out
     from simulator.specs.training import TrainingScenario
 
     timeline_needs_out(timeline, out)
@@ -49,12 +49,12 @@ def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, ti
         step(scenario, out=out, json_file=json_file, timeline=timeline, quiet=quiet)
         return
     from simulator.kinds import simulate
-    from simulator.report.files import output_folder, write_json
+    from simulator.report.files import write_json
     from simulator.report.training_kinds import print_summary, write_page
 
     kind = str(getattr(scenario, "kind", ""))
     refuse_beside("a timeline", {f"kind {kind}": timeline})
-    folder = None if out is None else output_folder(out)
+    folder = made_folder(out)
     result = simulate(scenario)
     summary = result.summary
     if folder is not None:
@@ -68,17 +68,23 @@ def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, ti
 
 def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
     """Simulate a step, write what was asked for and print the headline figures."""
-    from simulator.report.files import output_folder, write_json
+    from simulator.cli.options import made_folder
+    from simulator.policies.registry import policy_class
+    from simulator.report.files import write_json
     from simulator.report.training_tables import print_training
     from simulator.training import train as run
 
-    folder = None if out is None else output_folder(out)
+    if timeline:
+        layers = scenario.offload is not None and policy_class("offload", scenario.offload.policy).moves == "layers"
+        refuse_beside("a timeline", {
+            "sequences of different lengths": scenario.batch.lengths is not None,
+            "offloading layer by layer": layers,
+        })  # fmt: skip
+    folder = made_folder(out)
     result = run(scenario)
     summary = result.summary
     if folder is not None:
         if timeline:
-            apart = {"offload": result.step.offloaded is not None}
-            refuse_beside("a timeline", {"sequences of different lengths": result.varied is not None} | apart)
             from simulator.report.training_timeline import write_step_timeline
 
             write_step_timeline(folder / "timeline.json", result.step)

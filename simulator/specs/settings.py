@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -17,7 +17,7 @@ def lay_over(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
     A key is a dotted path, or the last part of one if that is unique among the shortest, parts that are usually
     left out set aside.
     """
-    paths = field_paths(whole)
+    paths = _fields(whole)
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides)
     for given, value in pairs:
         path = _resolve(given.strip().replace("-", "_"), paths, whole)
@@ -31,7 +31,7 @@ def lay_over(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
 
 def full_name(key: str, whole: type[BaseModel]) -> str:
     """The dotted name of a field that may be given by its last part. Raises `InputError` if there is none."""
-    return ".".join(_resolve(key.strip().replace("-", "_"), field_paths(whole), whole))
+    return ".".join(_resolve(key.strip().replace("-", "_"), _fields(whole), whole))
 
 
 def _parsed(pair: str) -> tuple[str, object]:
@@ -41,11 +41,12 @@ def _parsed(pair: str) -> tuple[str, object]:
     return key, loads_yaml(raw, file=f"--set {key}")
 
 
-def _resolve(key: str, paths: list[str], whole: type[BaseModel]) -> list[str]:
+def _resolve(key: str, fields: Mapping[str, Any], whole: type[BaseModel]) -> list[str]:
+    paths = list(fields)
     if (
         key in paths
         or any(p.startswith(f"{key}.") for p in paths)
-        or any(key.startswith(f"{p}.") for p in paths if p.endswith(("options", "generator", "pools", "groups")))
+        or any(key.startswith(f"{p}.") for p, kind in fields.items() if p.endswith(("pools", "groups")) or _open(kind))
     ):
         return key.split(".")
     ends = [p for p in paths if p.rsplit(".", 1)[-1] == key]
@@ -61,11 +62,21 @@ def _resolve(key: str, paths: list[str], whole: type[BaseModel]) -> list[str]:
 
 def field_paths(part: type[BaseModel], prefix: str = "") -> list[str]:
     """Dotted names of all fields of a part."""
-    found: list[str] = []
+    return list(_fields(part, prefix))
+
+
+def _fields(part: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """What each field of a part may be, by dotted name."""
+    found: dict[str, Any] = {}
     for name, field in part.model_fields.items():
         kind = next((a for a in get_args(field.annotation) if a is not type(None)), field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found += field_paths(kind, f"{prefix}{name}.")
+            found |= _fields(kind, f"{prefix}{name}.")
         else:
-            found.append(prefix + name)
+            found[prefix + name] = field.annotation
     return found
+
+
+def _open(kind: Any) -> bool:
+    """Whether a field takes a mapping whose names only its reader knows."""
+    return any(get_origin(each) is dict for each in (kind, *get_args(kind)))

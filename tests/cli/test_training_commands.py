@@ -92,6 +92,35 @@ def test_bad_input_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_a_timeline_of_what_has_none_is_refused_before_anything_runs(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulator.training.train", lambda scenario: pytest.fail("it ran"))
+    for setting, what in (
+        ("batch.lengths.law=constant", "sequences of different lengths"),
+        ("offload.policy=zero-infinity", "offloading layer by layer"),
+    ):
+        assert main(["train", files[0], "--set", setting, "--timeline", "--out", str(tmp_path / "out")]) == 2
+        assert f"a timeline beside {what} is not modelled" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_leaves_no_folder(files: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    assert main(["train", files[0], "--set", "layout.tensor=3", "--out", str(out)]) == 2
+    assert not (tmp_path / "deep").exists()
+    (tmp_path / "deep").mkdir()
+    assert main(["compare", *files, "--set", "layout.tensor=3", "--out", str(out)]) == 2
+    assert list((tmp_path / "deep").iterdir()) == []
+    assert main(["train", files[0], "-q", "--out", str(out)]) == 0
+    assert (out / "summary.json").exists()
+
+
+def test_settings_reach_into_mappings_of_their_own_names(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", files[0], "-q", "--set", "network.topology.kind=ring"]) == 2
+    assert "unknown topology 'ring': choose one of" in capsys.readouterr().err
+    assert main(["train", files[0], "-q", "--set", "network.topology.kind=leaf-spine"]) == 0
+
+
 def test_examples_of_the_help_name_files_that_are_there() -> None:
     """An example is run from the root of the repository."""
     root = Path(simulator.__file__).parents[1]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from simulator.cli import main
 from simulator.engine.training.federated.clients import Clients, Population, Spread, Task, clients_of
 from simulator.engine.training.federated.gathering import Gathered, gather, poll
+from simulator.errors import InputError
 from simulator.policies.federated import Asynchronous, Buffered, Polling, Server, Synchronous
 from simulator.policies.upload import Dense, FedZip, golomb_bits
 
@@ -95,7 +96,7 @@ def test_polls_take_what_clients_have_done() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 30), st.integers(0, 5), st.floats(5.0, 100.0), st.integers(1, 20), st.integers(0, 100))
+@given(st.integers(1, 25), st.integers(0, 5), st.floats(5.0, 100.0), st.integers(1, 20), st.integers(0, 100))
 def test_no_client_is_in_two_places(count: int, over: int, deadline: float, buffer: int, seed: int) -> None:
     """Seconds of work of all clients together never exceed those that there were, and steps are those of updates."""
     drawn = clients(30, seed=seed)
@@ -105,6 +106,16 @@ def test_no_client_is_in_two_places(count: int, over: int, deadline: float, buff
         assert found.updates <= found.used.sum() == found.staleness.size
         if not found.given_up:
             assert found.computing + found.sending + found.getting <= 500.0 * 30
+
+
+def test_a_server_cannot_have_more_clients_than_there_are() -> None:
+    drawn = clients(10, seed=0)
+    for server in (Synchronous(9, over=2), Buffered(11)):
+        with pytest.raises(InputError, match="11 clients at once are more than the 10 there are"):
+            gather(drawn, 1, server, 10.0, 0)
+    with pytest.raises(InputError, match="11 clients at once are more than the 10"):
+        poll(drawn, 1, Polling(11), 20.0, 0)
+    assert gather(drawn, 1, Synchronous(9, over=1), 100.0, 0).steps > 0
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.3, 0.6])

@@ -97,14 +97,26 @@ class _Idle:
         return found
 
 
+def _check_count(wanted: int, clients: Clients) -> None:
+    """Raise `InputError` for a server that wants more clients at once than there are."""
+    there = clients.step.size
+    if wanted > there:
+        raise InputError(
+            f"server.options: {wanted} clients at once are more than the {there} there are: lower clients, "
+            "or raise clients.count"
+        )
+
+
 def gather(clients: Clients, steps: int, server: Server, until: float, seed: int) -> Gathered:
     """Work until `until` seconds. Clients are chosen at random among those that are idle.
 
     A client gets the model, does `steps` local steps, compresses its update and sends it; what it did for an update
-    that is given up counts as done. Raises `InputError` for millions of updates.
+    that is given up counts as done. Raises `InputError` for millions of updates, and for a server that
+    has more clients begin at once than there are.
     """
     tally = _Tally(clients)
     whole = clients.down + steps * clients.step + clients.compress + clients.up
+    _check_count(server.starts(0, 0), clients)
     idle = _Idle(clients.step.size, seed)
     under_way: list[tuple[float, int, int]] = []
     received: list[tuple[int, int]] = []
@@ -155,14 +167,14 @@ def poll(clients: Clients, steps: int, server: Polling, until: float, seed: int)
     A client begins again when it has sent its update and got the model; at `steps` local steps it rests. A poll ends
     with the slowest of its clients, and the next one comes `interval` later. Errors as for `gather`.
     """
+    _check_count(server.clients, clients)
     rng = stream(seed, "choice of clients")
     tally = _Tally(clients)
     began = clients.down.copy()
     version = np.zeros(clients.step.size, dtype=np.int64)
     now = server.interval
-    count = min(server.clients, clients.step.size)
     while now <= until:
-        chosen = rng.choice(clients.step.size, count, replace=False)
+        chosen = rng.choice(clients.step.size, server.clients, replace=False)
         done = np.clip((now - began[chosen]) // clients.step[chosen], 0, steps).astype(np.int64)
         for client, did in zip(chosen.tolist(), done.tolist(), strict=True):
             tally.worked(client, did)
