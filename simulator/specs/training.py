@@ -59,7 +59,8 @@ class LayoutSpec(Part):
     `sequence_parallel` also splits over the tensor-parallel devices what lies between the matrix products. `zero`
     shards over the replicas optimiser states (1), gradients (2), weights (3). `context` ranks share each sequence, and
     `expert` of the data x context ranks the experts of a layer. `count_ends` counts embedding and head as a layer
-    each when layers are dealt to stages.
+    each when layers are dealt to stages. What says how the devices of a degree work together changes nothing at degree
+    1, so that degrees can be varied alone.
     """
 
     tensor: Annotated[int, Field(ge=1, le=1024)] = 1

@@ -193,3 +193,13 @@ def test_layers_of_a_stage_exchange_its_parameters_once(layout: Layout, schedule
 def test_averaging_keeps_the_weights_of_the_rounds_beginning_and_momentum() -> None:
     local, plain = (run(Layout(data=D), c).states(0) for c in (Communication(local=LocalSteps(4)), PLAIN))
     assert local.total - plain.total == pytest.approx((4 + 4) * plain.parameters)
+
+
+def test_at_degree_one_formats_of_what_would_be_sent_change_nothing() -> None:
+    """A transport that a layout has no use for is refused, whatever its degree; at degree 1 it is as good as none."""
+    for transport in (Transport(weights=DTYPES["int8"]), Transport(gradients=DTYPES["int8"])):
+        given = Communication(transport=transport)
+        assert run(Layout(zero=3), given).step_seconds == run(Layout(zero=3)).step_seconds
+        for data in (1, 4):
+            with pytest.raises(InputError, match="set layout.zero to"):
+                run(Layout(data=data), given)

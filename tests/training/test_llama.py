@@ -10,6 +10,7 @@ from simulator.workloads.operators import Attention, Elementwise, Gemm
 from simulator.workloads.training.blocks import Blocks
 from simulator.workloads.training.job import Job, Layout
 from simulator.workloads.training.states import stage_states
+from simulator.workloads.training.transformer_chunks import copied_parameters
 
 LLAMA = model("meta-llama/Llama-3.1-8B")
 S, H, Q, KV, D, WIDTH = 8192, 4096, 32, 8, 128, 14336
@@ -55,3 +56,28 @@ def test_rotary_embedding_turns_queries_and_keys_only() -> None:
 
 def test_parameters_are_those_of_the_checkpoint_but_for_the_final_norm() -> None:
     assert stage_states(blocks().job, 0).parameters == LLAMA.parameters() - H
+
+
+@pytest.mark.parametrize("tensor", [8, 16, 32])
+def test_devices_beyond_the_kv_heads_keep_copies_of_one(tensor: int) -> None:
+    """A device's products and its memory have the same weights: all that it multiplies with it holds."""
+    given = blocks(tensor).job
+    found = list(Blocks(given).layer(LLAMA.layers[0]))
+    gemms = [op for b in found for op in b.forward if isinstance(op, Gemm)]
+    multiplied = sum(op.n * op.k for op in gemms)
+    ends = (LLAMA.embedding_parameters() + LLAMA.head_parameters()) / tensor
+    held = (stage_states(given, 0).parameters - ends) / len(LLAMA.layers) - 2 * H
+    assert held == pytest.approx(multiplied)
+    assert held == pytest.approx((Q * D * 2 + 3 * WIDTH) * H / tensor + 2 * max(1, KV / tensor) * D * H)
+
+
+def test_latent_projections_that_every_device_forms_it_holds_whole() -> None:
+    latent = model("deepseek-ai/DeepSeek-V2-Lite")
+    layer, hidden = latent.layers[0], latent.hidden
+    a = layer.attention
+    assert a.latent is not None
+    job = Job(latent, 4096, 1, 8, Layout(tensor=4))
+    gemms = [op for b in Blocks(job).attention(a) for op in b.forward if isinstance(op, Gemm)]
+    norms = a.latent.kv_rank * (1 - 1 / 4)
+    even = a.parameters(hidden) / 4 - a.latent.kv_rank / 4
+    assert even + copied_parameters(a, hidden, 4) - norms == pytest.approx(sum(op.n * op.k for op in gemms))

@@ -126,6 +126,7 @@ def test_ends_that_count_as_layers_leave_their_stages_fewer() -> None:
     ("setting", "field"),
     [
         ("model={layers: 128, hidden: 16, heads: 32}", "hidden 16"),
+        ("model={layers: 128, hidden: 1000, heads: 12}", "12 heads do not divide hidden 1000"),
         ("schedule.options={warm: 1}", "give schedule.policy"),
     ],
 )

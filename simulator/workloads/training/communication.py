@@ -122,13 +122,15 @@ class Communication:
                     "communication.transport": self.transport.gradients is not None,
                 },
             )
+        # with one replica nothing is sent, whichever way it would have been
+        asked = self.shards_of(zero, max(replicas, 2))
         if shards.gradients % self.transport.hop:
             raise InputError(
                 f"communication.transport.hop {self.transport.hop} does not divide the {shards.gradients} replicas "
                 "that share gradients out: choose a divisor"
             )
-        self._check_transport(shards)
-        if self.transport.gradients is not None and shards.gradients == 1:
+        self._check_transport(asked)
+        if self.transport.gradients is not None and asked.gradients == 1:
             raise InputError(
                 "communication.transport.gradients is of sharded gradients: set layout.zero to 2 or 3, "
                 "or choose communication.compression"

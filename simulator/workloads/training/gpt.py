@@ -19,11 +19,11 @@ def gpt(
 ) -> Transformer:
     """A GPT with learned positions, biases, layer norms and a tied embedding (Radford et al., 2019).
 
-    Raises `InputError` for more heads than the model is wide, where `head_dim` does not say how wide each is.
+    Raises `InputError` for heads that do not divide `hidden`, where `head_dim` does not say how wide each is.
     """
+    if head_dim is None and hidden % heads:
+        raise InputError(f"model: {heads} heads do not divide hidden {hidden}: change one of them, or give head_dim")
     width = head_dim or hidden // heads
-    if not width:
-        raise InputError(f"model: hidden {hidden} leaves nothing to each of {heads} heads: take fewer or give head_dim")
     attention = Attention(heads, heads, width, width, rope=False, qkv_bias=True, out_bias=True)
     layer = Layer(attention, FeedForward(ffn or 4 * hidden, gated=False, bias=True), 2, True)
     return Transformer(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from simulator.workloads.parallelism import kv_heads_per_device
 from simulator.workloads.training.block import Block, LayerBlocks
 from simulator.workloads.training.blocks import Blocks
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.streamed import head_in_pieces, pieces_of
-from simulator.workloads.transformer import Experts
+from simulator.workloads.transformer import Attention, Experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,14 @@ class TransformerChunks:
         return found
 
     def parameters(self, chunk: int) -> float:
-        """Norms are copied over the tensor-parallel devices, all else is split."""
+        """Norms, and what of attention has too few heads, are copied over the tensor-parallel devices; all else split."""
         job = self.job
         model, tensor = job.model, job.layout.tensor
         total = 0.0
         for layer in job.chunk_layers(chunk):
             whole = layer.norms * model.hidden * (2 if layer.norm_bias else 1)
             total += (layer.parameters(model.hidden) - whole) / tensor + whole
+            total += copied_parameters(layer.attention, model.hidden, tensor)
         if chunk == 0:
             total += model.embedding_parameters() / tensor
         if chunk == job.layout.model_chunks - 1:
@@ -77,3 +79,16 @@ class TransformerChunks:
         job = self.job
         tokens = job.micro_batch * job.sequence / job.layout.context
         return tokens * job.model.hidden * job.formats.activations.bytes
+
+
+def copied_parameters(a: Attention, hidden: int, tensor: int) -> float:
+    """Parameters of attention that one of `tensor` devices has beyond an even share.
+
+    Where there are fewer KV heads than devices, each has a copy of one; projections down to latent vectors every
+    device has whole.
+    """
+    if a.latent is not None:
+        ranks = a.latent.kv_rank + (a.latent.q_rank or 0)
+        return ((ranks + a.latent.rope_dim) * hidden + ranks) * (1.0 - 1.0 / tensor)
+    width = (a.head_dim + a.v_head_dim) * (hidden + (1 if a.qkv_bias else 0))
+    return (kv_heads_per_device(a.kv_heads, tensor) - a.kv_heads / tensor) * width
