@@ -34,6 +34,7 @@ from simulator.policies.context import ContextParallel
 from simulator.policies.packing import Packing
 from simulator.policies.pipeline import Schedule
 from simulator.policies.registry import build_policy
+from simulator.policies.tensor_overlap import SERIAL
 from simulator.specs.settings import lay_over
 from simulator.specs.training import BatchSpec, GptSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
@@ -88,15 +89,18 @@ def train(scenario: TrainingScenario) -> TrainingResult:
 def _train(scenario: TrainingScenario) -> TrainingResult:
     step = lay_out(scenario)
     if scenario.batch.lengths is not None:
+        communication = step.job.communication
         refuse_beside("sequences of different lengths", {
             "offload": scenario.offload is not None, "run": scenario.run is not None,
-            "communication": step.job.communication != PLAIN, "largest": scenario.largest is not None,
+            "largest": scenario.largest is not None, "communication.local": communication.local is not None,
+            "communication.overlap_weights": communication.weight_bucket is not None,
+            "communication.tensor": communication.tensor != SERIAL and step.job.layout.tensor > 1,
             "backward_chunk": scenario.backward_chunk is not None,
             "sites": scenario.sites is not None, "stragglers": scenario.stragglers is not None,
             "parameter_server": scenario.parameter_server is not None,
         })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
-        varied = VariedStep(replace(step, at_end=True), lengths_of(scenario.batch), packing, _context(scenario))
+        varied = VariedStep(step, lengths_of(scenario.batch), packing, _context(scenario))
         return TrainingResult(scenario, step, varied)
     if scenario.offload is not None:
         refuse_beside("offload", {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.engine.training.memory import RESERVED
+from simulator.engine.training.memory import RESERVED, gathered_bytes
 from simulator.engine.training.varied import VariedStep, every
 from simulator.hardware.power import device_power
 from simulator.report.sequences import (
@@ -33,7 +33,7 @@ def summarise_varied(result: TrainingResult, varied: VariedStep) -> dict[str, An
     peak = step.law.peak(job.formats.compute.compute) * layout.devices * seconds
     price = price_of(result)
     cost = None if price is None else price * layout.devices * seconds / 3600.0
-    ends, busy = varied.ends
+    _, busy = varied.ends
     experts = experts_figures(step)
     wanted = 3.0 * _flops(varied, lambda p: p.forward, useful=True)
     return {
@@ -46,7 +46,7 @@ def summarise_varied(result: TrainingResult, varied: VariedStep) -> dict[str, An
         "mfu": wanted / peak,
         "hfu": _flops(varied, every) / peak,
         "breakdown_s": _breakdown(varied),
-        "bubble_share": 1.0 - float(busy.mean() / ends.max()),
+        "bubble_share": 1.0 - float(busy.mean()) / varied.passed,
         "attention_share": _attention_share(varied),
         "sequences": _sequences(varied),
         **({} if experts is None else {"experts": experts}),
@@ -80,7 +80,7 @@ def _sequences(varied: VariedStep) -> dict[str, Any]:
 
 def _breakdown(varied: VariedStep) -> dict[str, float]:
     """Seconds of the busiest rank by part, of all stages' mean; `wait` is what it waits for other ranks and stages."""
-    step, (ends, busy) = varied.step, varied.ends
+    step, (_, busy) = varied.step, varied.ends
     rank, stages = int(busy.argmax()), varied.step.job.layout.pipeline
     own = [p for each in varied.placed if each.first <= rank < each.first + each.ranks
            for p in varied.passes(each.lengths, each.ranks)]  # fmt: skip
@@ -97,13 +97,15 @@ def _breakdown(varied: VariedStep) -> dict[str, float]:
     }
     exposed = exposed_seconds(step, (c for p in own for c in every(p)))
     found |= {name: value / stages for name, value in exposed.items()}
-    slowest = max(range(stages), key=lambda s: step.reduce_seconds(s) + step.update_seconds(s))
-    reduction, update = step.reduce_seconds(slowest), step.update_seconds(slowest)
+    if varied.exchanging is not None:
+        found |= varied.exchanging.within
+    slowest = max(range(stages), key=lambda s: varied.reduce_seconds(s) + step.update_seconds(s))
+    reduction, update = varied.reduce_seconds(slowest), step.update_seconds(slowest)
     return found | {
-        "wait": float(ends.max()) - sum(found.values()),
+        "wait": varied.passed - sum(found.values()),
         "gradient_reduction": reduction,
         "optimizer": update,
-        "other": step.end_seconds - reduction - update,
+        "other": varied.end_seconds - reduction - update,
     }
 
 
@@ -152,7 +154,8 @@ def _memory(varied: VariedStep, stage: int) -> dict[str, float]:
     states = step.states(stage)
     in_flight = layout.pipeline - stage
     held = [varied.passes(p.lengths, p.ranks)[stage] for p in varied.placed]
-    activations, working = in_flight * max(p.saved for p in held), max(p.working for p in held)
+    activations = in_flight * max(p.saved for p in held)
+    working = max(p.working for p in held) + gathered_bytes(step, layout.pieces(stage))
     parts = {
         "weights": states.weights,
         "gradients": states.gradients,

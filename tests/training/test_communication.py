@@ -201,5 +201,5 @@ def test_at_degree_one_formats_of_what_would_be_sent_change_nothing() -> None:
         given = Communication(transport=transport)
         assert run(Layout(zero=3), given).step_seconds == run(Layout(zero=3)).step_seconds
         for data in (1, 4):
-            with pytest.raises(InputError, match="set layout.zero to"):
+            with pytest.raises(InputError, match=r"set layout\.zero to"):
                 run(Layout(data=data), given)

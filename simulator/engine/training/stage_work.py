@@ -48,6 +48,10 @@ class WorkBuilder:
                 updates[chunk] = self._updates(calls, communication.weight_bucket)
         return StageWork(layers, updates, communication.prefetch)
 
+    def both(self, calls: Sequence[LayerCalls], *, last: bool) -> tuple[tuple[LayerPass, ...], tuple[LayerPass, ...]]:
+        """Forward and backward pass of a micro-batch, which is the `last` of a step or not."""
+        return self._forward(calls), self._backward(calls, last, apart=False)
+
     @cached_property
     def exchange(self) -> Exchange:
         return Exchange(self.job)

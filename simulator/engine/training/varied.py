@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.training.costs import Costs
+from simulator.engine.training.exchanging import Exchanging
 from simulator.engine.training.laying_out import share_sequences
-from simulator.engine.training.memory import RESERVED
+from simulator.engine.training.memory import RESERVED, gathered_bytes
 from simulator.engine.training.pipeline import PassSeconds, in_flight, run_pipeline
 from simulator.engine.training.step import Step
+from simulator.engine.training.varied_exchange import VariedExchange
 from simulator.errors import InputError, refuse_beside
 from simulator.policies.context import ContextParallel
 from simulator.policies.packing import Mesh, Packing, Placed
@@ -27,8 +29,9 @@ Floats = NDArray[np.float64]
 class VariedStep:
     """`step` on sequences of `lengths` tokens that `packing` places; `context` plans attention over shared ranks.
 
-    With sharded weights (ZeRO 3) all ranks gather each layer together, so that the micro-batches of one turn begin
-    together; else a rank waits only for those that it shares a sequence with.
+    With sharded weights or gradients (ZeRO 2 and 3) all ranks gather and reduce each layer together, so that they run
+    the micro-batches of one turn layer by layer together; else a rank waits only for those that it shares a sequence
+    with, and at the end for all.
     """
 
     step: Step
@@ -61,6 +64,7 @@ class VariedStep:
 
         states = max(self.step.states(s).total for s in range(layout.pipeline))
         each = (held(2 * tokens) - held(tokens)) / tokens
+        states += max(gathered_bytes(self.step, layout.pieces(s)) for s in range(layout.pipeline))
         free = self.step.law.device.memory_capacity - RESERVED - states - (held(tokens) - each * tokens)
         if free < each:
             raise InputError(
@@ -87,15 +91,12 @@ class VariedStep:
 
     @cached_property
     def ends(self) -> tuple[Floats, Floats]:
-        """Of every rank, seconds until its last pass ends and seconds in which it is busy, the latter by stage too."""
+        """Of every rank, seconds until its last pass ends and seconds in which it is busy, were nothing exchanged."""
         layout = self.step.job.layout
         if layout.pipeline > 1:
             return self._pipelines()
         free, busy = np.zeros(layout.copies), np.zeros(layout.copies)
-        turn = 0
         for each in self.placed:
-            if layout.zero == 3 and each.turn != turn:
-                free[:], turn = free.max(), each.turn
             there = slice(each.first, each.first + each.ranks)
             seconds = sum(self.pass_seconds(each))
             free[there] = free[there].max() + seconds
@@ -136,9 +137,39 @@ class VariedStep:
         return PassSeconds(forward, inputs, weights, step.send_seconds, not step.job.overlap_sends)
 
     @property
+    def exchanging(self) -> Exchanging | None:
+        """What ranks exchange beside their passes, on a device that stands for all; None if all of it is at the end."""
+        return self._exchanged[0]
+
+    @property
+    def passed(self) -> float:
+        """Seconds until the last pass of all has ended."""
+        return self._exchanged[1]
+
+    @cached_property
+    def _exchanged(self) -> tuple[Exchanging | None, float, float]:
+        """The exchange, when the last pass has ended, and for how many seconds more collectives run."""
+        ends = self.ends[0]
+        lane = VariedExchange(self.step, self.placed, lambda ranks: self.sharing(ranks).job).beside(ends)
+        if lane is None:
+            return None, float(ends.max()), 0.0
+        passed = lane.streams.now
+        return lane, passed, lane.finish(passed) - passed
+
+    def reduce_seconds(self, stage: int) -> float:
+        """Seconds after the last pass in which a stage reduces gradients and gathers updated weights."""
+        return self._exchanged[2] + self.step.reduce_seconds(stage)
+
+    @cached_property
+    def end_seconds(self) -> float:
+        """Seconds after the last pass of all: reduction and update."""
+        stages = range(self.step.job.layout.pipeline)
+        return max(self.reduce_seconds(s) + self.step.update_seconds(s) for s in stages) + self.step.tied_seconds()
+
+    @property
     def step_seconds(self) -> float:
         """Seconds of the whole step, the gradients' reduction and the update included."""
-        return float(self.ends[0].max()) + self.step.end_seconds
+        return self.passed + self.end_seconds
 
     def pass_seconds(self, each: Placed) -> tuple[float, float]:
         """Seconds of a micro-batch's forward pass, and of what follows it backward."""

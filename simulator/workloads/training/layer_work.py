@@ -32,8 +32,11 @@ class LayerCalls:
         return (*self.recompute, *reversed(self.inputs))
 
 
-def chunk_layer_calls(job: Job[Any], chunk: int) -> list[LayerCalls]:
-    """The layers of a chunk, each being what a stage of one layer would be."""
+def chunk_layer_calls(job: Job[Any], chunk: int, lengths: tuple[int, ...] = ()) -> list[LayerCalls]:
+    """The layers of a chunk, each being what a stage of one layer would be.
+
+    The micro-batch's sequences are of `lengths` tokens; all of the job's own where none are given.
+    """
     count = len(job.model.layers)
     if not job.chunk_layers(chunk):
         raise InputError(
@@ -46,7 +49,7 @@ def chunk_layer_calls(job: Job[Any], chunk: int) -> list[LayerCalls]:
     for number in range(first, first + len(job.chunk_layers(chunk))):
         key = (job.model.layers[number], number == 0, number == count - 1)
         if key not in known:
-            passes = passes_of(alone, number)
+            passes = passes_of(alone, number, lengths)
             parameters = chunk_parameters(alone, number)
             if number == count - 1 and number and _with_embedding(job, chunk):
                 parameters -= chunks_of(job).tied

@@ -43,7 +43,7 @@ class TransformerChunks:
         return found
 
     def parameters(self, chunk: int) -> float:
-        """Norms, and what of attention has too few heads, are copied over the tensor-parallel devices; all else split."""
+        """Norms and what attention has too few heads to split are copied over tensor-parallel devices."""
         job = self.job
         model, tensor = job.model, job.layout.tensor
         total = 0.0
