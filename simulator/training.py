@@ -15,6 +15,7 @@ from simulator.assembly.layer_graph import layer_graph_of
 from simulator.assembly.parameter_server import ServedResult, served_of
 from simulator.assembly.stragglers import straggling_of
 from simulator.assembly.training_formats import formats_of, optimizer_of
+from simulator.assembly.training_offload import leaving_of, offloaded_step
 from simulator.assembly.training_run import RunResult, run_of
 from simulator.assembly.training_sites import SitesResult, sites_of
 from simulator.assembly.training_stages import check_alone, mixed_step
@@ -22,29 +23,23 @@ from simulator.assembly.zeroth_order import peers_of, zeroth_order_of
 from simulator.engine.streams import stream
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import check_memory
-from simulator.engine.training.offloading.activations import copy_plan
-from simulator.engine.training.offloading.running import offloaded
 from simulator.engine.training.step import Step
 from simulator.engine.training.straggling import Straggling
 from simulator.engine.training.varied import VariedStep
 from simulator.errors import InputError, refuse_beside
-from simulator.hardware.host import Drives, host_share
-from simulator.hardware.node import node
 from simulator.policies.context import ContextParallel
 from simulator.policies.packing import Packing
 from simulator.policies.pipeline import Schedule
 from simulator.policies.registry import build_policy
 from simulator.policies.tensor_overlap import SERIAL
 from simulator.specs.settings import lay_over
-from simulator.specs.training import BatchSpec, GptSpec, OffloadSpec, RoutingSpec, ScheduleSpec, TrainingScenario
+from simulator.specs.training import BatchSpec, GptSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
 from simulator.training_limits import largest
 from simulator.workloads.generators.building import length_law
 from simulator.workloads.models import model
-from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.gpt import gpt
 from simulator.workloads.training.job import Job, Layout
-from simulator.workloads.training.kept import NOTHING
 from simulator.workloads.training.layer_graph import LayerGraph
 from simulator.workloads.training.optimizers import STATELESS
 from simulator.workloads.training.routing import Routing
@@ -91,7 +86,7 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
     if scenario.batch.lengths is not None:
         communication = step.job.communication
         refuse_beside("sequences of different lengths", {
-            "offload": scenario.offload is not None, "run": scenario.run is not None,
+            "run": scenario.run is not None,
             "largest": scenario.largest is not None, "communication.local": communication.local is not None,
             "communication.overlap_weights": communication.weight_bucket is not None,
             "communication.tensor": communication.tensor != SERIAL and step.job.layout.tensor > 1,
@@ -100,15 +95,11 @@ def _train(scenario: TrainingScenario) -> TrainingResult:
             "parameter_server": scenario.parameter_server is not None,
         })  # fmt: skip
         packing: Packing = build_policy("packing", scenario.packing.policy, scenario.packing.options)
-        varied = VariedStep(step, lengths_of(scenario.batch), packing, _context(scenario))
+        leaving = None if scenario.offload is None else leaving_of(step, scenario.offload, scenario.node)
+        varied = VariedStep(step, lengths_of(scenario.batch), packing, _context(scenario), leaving)
         return TrainingResult(scenario, step, varied)
     if scenario.offload is not None:
-        refuse_beside("offload", {
-            "communication": step.job.communication != PLAIN,
-            f"optimizer {scenario.optimizer}": step.job.optimizer.iterations > 0,
-            "formats.kept": step.job.formats.kept != NOTHING,
-        })  # fmt: skip
-        step = _offloaded(step, scenario.offload, scenario.node)
+        step = offloaded_step(step, scenario.offload, scenario.node)
     if scenario.parameter_server is not None:
         refuse_beside("parameter_server", {
             "a run with failures": scenario.run is not None, "sites": scenario.sites is not None,
@@ -216,25 +207,6 @@ def load_training(path: str | Path, overrides: Sequence[str] | Mapping[str, Any]
         anchor_training(values, Path(path).parent)
         lay_over(values, overrides, TrainingScenario)
     return validated(TrainingScenario, values, "a training scenario", file=path, text=text)
-
-
-def _offloaded(step: Step, spec: OffloadSpec, node_name: str | None) -> Step:
-    """The step with what leaves the device, in the scenario's host."""
-    usual = node_name or step.law.device.node
-    if usual is None:
-        raise InputError(f"offload needs a host, and {step.law.device.id} has no usual node: name a node")
-    of, h = node(usual), spec.host
-    drives = Drives(
-        h.drives or of.devices_per_node, h.drive_read_gb_per_s * 1e9, h.drive_write_gb_per_s * 1e9, h.drive_tb * 1e12
-    )
-    memory = None if h.memory_gb is None else h.memory_gb * 1e9
-    devices = min(step.job.layout.devices, of.devices_per_node)
-    host = host_share(of, devices, drives=drives, memory=memory, sockets=h.sockets, cpu=h.cpu)
-    policy = build_policy("offload", spec.policy, spec.options)
-    refuse_beside("offload", {"network": step.network is not None})
-    if policy.moves == "activations":
-        return replace(step, copied=copy_plan(step, host, policy))
-    return replace(step, at_end=True, offloaded=offloaded(step, host, policy))
 
 
 def anchor_training(values: dict[str, Any], folder: Path) -> None:

@@ -181,6 +181,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "fuyou": "simulator.policies.offload:Fuyou",
         "pipe-offload": "simulator.policies.offload:PipeOffload",
         "deep-optimizer-states": "simulator.policies.offload:DeepOptimizerStates",
+        "selective": "simulator.policies.offload:Selective",
     },
     "schedule": {
         "gpipe": "simulator.policies.pipeline:GPipe",

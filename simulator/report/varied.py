@@ -73,9 +73,18 @@ def _sequences(varied: VariedStep) -> dict[str, Any]:
         "room_tokens_per_rank": varied.room,
         "micro_batches": len(varied.placed),
         "micro_batches_by_ranks": dict(sorted(ranks.items(), key=lambda item: int(item[0]))),
+        **_left(varied),
         "imbalance_of_micro_batches": float(micro_batches.max() / micro_batches.mean()),
         "imbalance_of_ranks": float(busy.max() / busy.mean()),
     }
+
+
+def _left(varied: VariedStep) -> dict[str, Any]:
+    """Of how many micro-batches activations left the devices, and how much of a device at once; none: none may."""
+    if varied.leaving is None:
+        return {}
+    found = [varied.memory.leaves(p) for p in varied.placed]
+    return {"offloaded_micro_batches": sum(b > 0.0 for b in found), "offloaded_gb_per_device": max(found) / 1e9}
 
 
 def _breakdown(varied: VariedStep) -> dict[str, float]:
@@ -153,9 +162,13 @@ def _memory(varied: VariedStep, stage: int) -> dict[str, float]:
     step, layout = varied.step, varied.step.job.layout
     states = step.states(stage)
     in_flight = layout.pipeline - stage
-    held = [varied.passes(p.lengths, p.ranks)[stage] for p in varied.placed]
-    activations = in_flight * max(p.saved for p in held)
-    working = max(p.working for p in held) + gathered_bytes(step, layout.pieces(stage))
+    held = [
+        (in_flight * varied.memory.kept(p, stage), passes[stage].working)
+        for p in varied.placed
+        for passes in [varied.passes(p.lengths, p.ranks)]
+    ]
+    activations, working = max(held, key=sum)
+    working += gathered_bytes(step, layout.pieces(stage))
     parts = {
         "weights": states.weights,
         "gradients": states.gradients,

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from simulator.engine.training.costs import Costs
 from simulator.engine.training.exchanging import Exchanging
 from simulator.engine.training.laying_out import share_sequences
-from simulator.engine.training.memory import RESERVED, gathered_bytes
+from simulator.engine.training.offloading.sequences import Leaving
 from simulator.engine.training.pipeline import PassSeconds, in_flight, run_pipeline
 from simulator.engine.training.step import Step
 from simulator.engine.training.varied_exchange import VariedExchange
+from simulator.engine.training.varied_memory import VariedMemory
 from simulator.errors import InputError, refuse_beside
 from simulator.policies.context import ContextParallel
 from simulator.policies.packing import Mesh, Packing, Placed
@@ -31,13 +32,14 @@ class VariedStep:
 
     With sharded weights or gradients (ZeRO 2 and 3) all ranks gather and reduce each layer together, so that they run
     the micro-batches of one turn layer by layer together; else a rank waits only for those that it shares a sequence
-    with, and at the end for all.
+    with, and at the end for all. `leaving` says what of a sequence's activations may leave the devices.
     """
 
     step: Step
     lengths: tuple[int, ...]
     packing: Packing
     context: ContextParallel
+    leaving: Leaving | None = None
     _shared: dict[int, Step] = field(default_factory=dict, repr=False, compare=False)
     _passes: dict[tuple[tuple[int, ...], int], tuple[Passes, ...]] = field(
         default_factory=dict, repr=False, compare=False
@@ -47,31 +49,31 @@ class VariedStep:
     def mesh(self) -> Mesh:
         """What the packing policy knows."""
         layout = self.step.job.layout
-        costs = Costs(self._simulated, lambda ranks: min(max(self.lengths), ranks * self.room))
+        costs = Costs(self._simulated, self._longest)
         degrees = tuple(d for d in _degrees(layout.copies) if self._can_share(d))
         pack = self.step.job.sequence
-        return Mesh(layout.copies, layout.context, pack, self.room, degrees, costs.seconds, costs.fixed)
+        return Mesh(layout.copies, layout.context, pack, self.room, degrees, costs.seconds, costs.fixed, self._stretch)
+
+    def _longest(self, ranks: int) -> int:
+        return min(max(self.lengths), ranks * self.memory.longest)
+
+    def _stretch(self, tokens: int, ranks: int) -> float:
+        return self.memory.stretch(tokens / ranks, self._forward.seconds((tokens,), ranks))
 
     @cached_property
+    def _forward(self) -> Costs:
+        """Seconds of forward passes alone."""
+        return Costs(lambda lengths, ranks: self._simulated(lengths, ranks, forward=True), self._longest)
+
+    @cached_property
+    def memory(self) -> VariedMemory:
+        """What a rank has room for."""
+        return VariedMemory(self.step, self.passes, 1 + len(self.lengths), self.leaving)
+
+    @property
     def room(self) -> int:
         """Tokens that a rank can hold beside states and reserve. Raises `InputError` if there is no room at all."""
-        layout, tokens = self.step.job.layout, 4096
-        ranks = layout.context
-
-        def held(count: int) -> float:
-            passes = self.passes((count * ranks,), ranks)
-            return max(p.saved + p.working for p in passes) * min(layout.pipeline, 1 + len(self.lengths))
-
-        states = max(self.step.states(s).total for s in range(layout.pipeline))
-        each = (held(2 * tokens) - held(tokens)) / tokens
-        states += max(gathered_bytes(self.step, layout.pieces(s)) for s in range(layout.pipeline))
-        free = self.step.law.device.memory_capacity - RESERVED - states - (held(tokens) - each * tokens)
-        if free < each:
-            raise InputError(
-                f"{self.step.job.model.name} leaves no room for tokens: states take {states / 1e9:.4g} GB of "
-                f"{self.step.law.device.memory_capacity / 1e9:.4g} GB: use zero or more tensor parallelism"
-            )
-        return int(free / each)
+        return self.memory.room
 
     @cached_property
     def placed(self) -> tuple[Placed, ...]:
@@ -81,8 +83,7 @@ class VariedStep:
         except ValueError as error:
             raise InputError(f"packing: {error}") from None
         for each in found:
-            tokens = sum(each.lengths) / each.ranks
-            if tokens > self.room:
+            if not self.memory.fits(each):
                 raise InputError(
                     f"packing: {sum(each.lengths)} tokens on {each.ranks} ranks do not fit, a rank has room for "
                     f"{self.room}: lower sequence, or use more context ranks or recompute full"
@@ -172,10 +173,12 @@ class VariedStep:
         return self.passed + self.end_seconds
 
     def pass_seconds(self, each: Placed) -> tuple[float, float]:
-        """Seconds of a micro-batch's forward pass, and of what follows it backward."""
+        """Seconds of a micro-batch's forward pass, and of what follows it, each no shorter than its copies."""
         passes = self.passes(each.lengths, each.ranks)
         forward = sum(self.step.seconds(p.forward) for p in passes)
-        return forward, sum(self.step.seconds((*p.recompute, *p.inputs, *p.weights)) for p in passes)
+        backward = sum(self.step.seconds((*p.recompute, *p.inputs, *p.weights)) for p in passes)
+        copies = 0.0 if self.leaving is None else self.memory.leaves(each) / self.leaving.rate
+        return max(forward, copies), max(backward, copies)
 
     def passes(self, lengths: tuple[int, ...], ranks: int) -> tuple[Passes, ...]:
         """Passes of one micro-batch on one of the ranks that share it."""
@@ -201,8 +204,9 @@ class VariedStep:
             return False
         return True
 
-    def _simulated(self, lengths: tuple[int, ...], ranks: int) -> tuple[float, float]:
-        calls = [c for p in self.passes(lengths, ranks) for c in every(p)]
+    def _simulated(self, lengths: tuple[int, ...], ranks: int, *, forward: bool = False) -> tuple[float, float]:
+        """Seconds of attention and of all else, of the forward passes or of all."""
+        calls = [c for p in self.passes(lengths, ranks) for c in (p.forward if forward else every(p))]
         attention = self.step.seconds(c for c in calls if c.name == "attention")
         return attention, self.step.seconds(calls) - attention
 

@@ -20,13 +20,19 @@ class Placed:
     turn: int = 0
 
 
+def unstretched(tokens: int, ranks: int) -> float:
+    """Where nothing leaves a device it holds what it has room for."""
+    return 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Mesh:
     """`ranks` with the same weights, `usual` of which share a sequence in a static layout.
 
     A micro-batch of a static layout has at most `pack` tokens, and a rank holds at most `room` tokens. `degrees` are
     the numbers of ranks that can share sequences, rising. `seconds` says how long sequences of these lengths take on so
-    many ranks, and `fixed` of that what one more sequence does not add.
+    many ranks, and `fixed` of that what one more sequence does not add. By `stretch` each of so many ranks holds more
+    of one sequence of so many tokens, whose activations may leave the device.
     """
 
     ranks: int
@@ -36,13 +42,22 @@ class Mesh:
     degrees: tuple[int, ...]
     seconds: Callable[[Sequence[int], int], float]
     fixed: Callable[[int], float]
+    stretch: Callable[[int, int], float] = unstretched
 
     def smallest(self, tokens: int, own: int) -> int:
-        """The fewest ranks of which each takes `own` tokens, or all. Raises `ValueError` if they have no room."""
-        found = next((d for d in self.degrees if d * own >= tokens), self.degrees[-1])
-        if found * self.room < tokens:
+        """The fewest ranks that have room and of which each takes `own` tokens, or all.
+
+        Raises `ValueError` if not even all have room.
+        """
+        found = next((d for d in self.degrees if d * own >= tokens and self.holds(tokens, d)), self.degrees[-1])
+        if not self.holds(tokens, found):
             raise ValueError(f"a sequence of {tokens} tokens does not fit: {found} ranks hold {found * self.room}")
         return found
+
+    def holds(self, tokens: int, ranks: int) -> bool:
+        """Whether so many ranks have room for one sequence."""
+        room = ranks * self.room
+        return room >= tokens or room * self.stretch(tokens, ranks) >= tokens
 
 
 class Packing(Protocol):
