@@ -364,7 +364,7 @@ BAD: list[tuple[str, dict[str, object], str]] = [
     ("srpt", {"predictor": "bucketed", "predictor_options": {"edges": [5, 2]}}, "ascending"),
     ("priority", {"ageing_s": -1.0}, "ageing_s is -1.0"),
     ("mlfq", {"levels": 0}, "must be 1 or more"),
-    ("vtc", {"output_weight": 0.5}, "whole numbers"),
+    ("vtc", {"output_weight": 0.5}, "whole number"),
     ("edf", {"ttft_ms": -1}, "ttft_ms and tpot_ms"),
     ("fair", {}, "unknown queue policy"),
 ]
