@@ -16,7 +16,7 @@ from simulator.report.sequences import computed, exchanged
 from simulator.workloads.operators import Call, Collective, Rounds
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.passes import Passes
-from simulator.workloads.training.replica_exchange import sent_bytes
+from simulator.workloads.training.replica_exchange import exchanges, sent_bytes
 
 
 def communication_figures(step: Step, stage: int) -> dict[str, Any]:
@@ -80,20 +80,24 @@ def _reduced_products(step: Step, stage: int) -> dict[str, float]:
 def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
     """Bytes that one device of a stage puts on links in a step."""
     found = _of_passes(step, stage)
-    exchange, own = step.part(stage).exchange, step.states(stage).parameters
+    states = step.states(stage)
     if step.forward_steps is not None:
         return found | {"projected_gradients": step.forward_steps.sent}
     times, local = step.job.micro_batches, step.job.communication.local
     if local is not None and step.job.layout.holders > 1:
-        return found | {KIND: sent_bytes(averaging(step.part(stage).job, own)) / local.steps}
+        return found | {KIND: sent_bytes(averaging(step.part(stage).job, states.parameters)) / local.steps}
     if step.job.layout.holders > 1 and not step.all_after:
-        moves = (
-            ("weight_gathering", exchange.forward_weights(own).links, times),
-            ("weight_gathering", exchange.backward_weights(own).links, times),
-            ("gradient_reduction", exchange.micro_batch_gradients(own).links, times),
-            ("gradient_reduction", exchange.step_gradients(own).links, 1),
-            ("updated_weights", exchange.updated_weights(own).links, 1),
-        )
+        moves = [
+            move
+            for exchange, own in exchanges(step.part(stage).job, states.parameters, states.routed)
+            for move in (
+                ("weight_gathering", exchange.forward_weights(own).links, times),
+                ("weight_gathering", exchange.backward_weights(own).links, times),
+                ("gradient_reduction", exchange.micro_batch_gradients(own).links, times),
+                ("gradient_reduction", exchange.step_gradients(own).links, 1),
+                ("updated_weights", exchange.updated_weights(own).links, 1),
+            )
+        ]
         for kind, links, count in moves:
             if links:
                 found[kind] = found.get(kind, 0.0) + count * sum(map(sent_bytes, links))

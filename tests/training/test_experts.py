@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from simulator.engine.training.laying_out import PARTS, step_of
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
+from simulator.report.communication import sent_by_kind
 from simulator.report.sequences import useful_share
 from simulator.report.training import breakdown, model_flops
 from simulator.workloads.models import model
 from simulator.workloads.operators import Collective, Gemm, Rounds
 from simulator.workloads.training.blocks import Blocks
+from simulator.workloads.training.communication import Communication, LocalSteps, Shards
 from simulator.workloads.training.exchange import exchange
 from simulator.workloads.training.expert_blocks import ExpertBlocks
 from simulator.workloads.training.job import Job, Layout
@@ -180,11 +182,41 @@ def test_layouts_that_cannot_share_out_experts_are_refused(layout: Layout, messa
         given_job.check()
 
 
-@pytest.mark.parametrize("zero", [2, 3])
-def test_what_moves_with_every_micro_batch_is_refused_where_all_is_reduced_at_the_end(zero: int) -> None:
-    found = step_of(mixtral(Layout(data=64, expert=8, zero=zero)), "nvidia-h100-sxm-80gb")
-    with pytest.raises(InputError, match=rf"layout\.zero {zero} beside layout.expert above 1"):
-        found.step_seconds  # noqa: B018
+@pytest.mark.parametrize(("zero", "gathers", "scatters"), [(0, 0, 2), (1, 1, 1), (2, 1, 1), (3, 2, 1)])
+def test_experts_exchange_with_the_devices_that_have_copies_of_them(zero: int, gathers: int, scatters: int) -> None:
+    """ZeRO's volumes (arXiv:1910.02054, section 7), (d - 1)/d of common parameters and (d/e - 1)/(d/e) of experts'."""
+    data, expert, times = 64, 8, 3
+    given_job = replace(mixtral(Layout(data=data, expert=expert, zero=zero)), global_batch=times * data)
+    found = step_of(given_job, "nvidia-h100-sxm-80gb")
+    states, sent = found.states(0), sent_by_kind(found, 0)
+    copies = data // expert
+    moved = (states.parameters - states.routed) * (data - 1) / data + states.routed * (copies - 1) / copies
+    gradients, weights = given_job.formats.gradients.bytes, given_job.formats.stored.bytes
+    assert sent["gradient_reduction"] == pytest.approx(scatters * gradients * moved * (times if zero > 1 else 1))
+    gathered = sent.get("weight_gathering", 0.0) + sent.get("updated_weights", 0.0)
+    assert gathered == pytest.approx(gathers * weights * moved * (times if zero == 3 else 1))
+    assert found.step_seconds > 0.0
+
+
+def test_gradients_of_experts_are_reduced_beside_backward_passes() -> None:
+    """In one bucket of each kind they take the seconds that they take at the end, once for every stage."""
+    layout = Layout(data=16, expert=8)
+    plain = step_of(mixtral(layout), "nvidia-h100-sxm-80gb")
+    for bucket, passing in ((1e15, pytest.approx), (1e8, lambda value: pytest.approx(value, rel=0.2))):
+        communication = Communication(gradient_bucket=bucket)
+        found = step_of(replace(mixtral(layout), communication=communication), "nvidia-h100-sxm-80gb")
+        streams = found.exchanging[0].streams
+        took = sum(streams.seconds(w).get("gradient_reduction", 0.0) for w in ("hidden", "exposed", "waiting"))
+        assert took == passing(plain.reduce_seconds(0))
+    assert found.step_seconds < plain.step_seconds
+
+
+def test_what_is_not_modelled_for_experts_is_refused() -> None:
+    for communication in (
+        Communication(weight_bucket=1e6), Communication(shards=Shards(2, 2, 2)), Communication(local=LocalSteps(2)),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=r"layout\.expert above 1 beside communication\."):
+            replace(mixtral(Layout(data=16, expert=8)), communication=communication).check()
 
 
 @pytest.mark.parametrize(("skew", "capacity"), [(0.0, 0.5), (0.0, 2.0), (1.0, 1.0)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from simulator.policies.packing import Balanced, DynamicMesh, InOrder
 from simulator.workloads.training.communication import PLAIN, Communication, Shards
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job
+from tests.training.test_experts import mixtral
 
 DEVICE = "nvidia-a100-sxm-80gb"
 NOTHING = Segment(0.0, (0.0,))
@@ -98,6 +101,18 @@ def test_sequences_of_one_length_exchange_what_a_plain_step_does(layout: Layout,
     for where in ("hidden", "exposed"):
         expected = {kind: pytest.approx(value, abs=1e-12) for kind, value in lane.streams.seconds(where).items()}
         assert found.exchanging.streams.seconds(where) == expected
+
+
+@pytest.mark.parametrize(
+    ("zero", "communication"),
+    [(3, PLAIN), (2, Communication(gradient_bucket=1e9)), (1, Communication(gradient_bucket=1e9))],
+)
+def test_experts_of_packed_sequences_exchange_what_a_plain_step_does(zero: int, communication: Communication) -> None:
+    layout = Layout(data=64, expert=8, zero=zero)
+    given_job = mixtral(layout, recompute="full", communication=communication)
+    plain = step_of(replace(given_job, global_batch=128), "nvidia-h100-sxm-80gb")
+    found = VariedStep(step_of(given_job, "nvidia-h100-sxm-80gb"), (given_job.sequence,) * 128, InOrder(), Ring())
+    assert found.step_seconds == pytest.approx(plain.step_seconds, rel=1e-9)
 
 
 def test_buckets_hide_behind_the_last_backward_passes() -> None:

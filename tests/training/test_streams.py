@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.engine.training.buckets import buckets
+from simulator.engine.training.buckets import buckets, cut_together
 from simulator.engine.training.streams import Segment, Streams, Transfer
 
 seconds = st.floats(0.01, 5.0)
@@ -80,3 +80,19 @@ def test_buckets_hold_all_parameters_and_layers_run_whole(parameters: list[float
         assert sum(p.share for p in found if p.layer == layer) == pytest.approx(1.0)
     assert all(p.full <= most for p in found)
     assert [p.layer for p in found] == sorted(p.layer for p in found)
+
+
+sizes = st.lists(st.tuples(st.floats(1.0, 50.0), st.sampled_from([0.0, 5.0, 40.0])), min_size=1, max_size=8)
+
+
+@given(sizes, st.floats(0.5, 60.0))
+def test_buckets_of_two_kinds_cut_the_same_layers(parameters: list[tuple[float, float]], most: float) -> None:
+    common, routed = zip(*parameters, strict=True)
+    found = cut_together(buckets(common, most), buckets(routed, most))
+    assert sum(c.full for c in found) == pytest.approx(sum(common))
+    assert sum(c.routed for c in found) == pytest.approx(sum(routed))
+    for layer in range(len(parameters)):
+        own = [c for c in found if c.layer == layer]
+        assert sum(c.share for c in own) == pytest.approx(1.0)
+        assert all(c.share > 0.0 for c in own)
+    assert [c.layer for c in found] == sorted(c.layer for c in found)

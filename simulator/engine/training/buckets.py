@@ -38,3 +38,36 @@ def buckets(parameters: Sequence[float], most: float) -> list[Piece]:
         last = found.pop()
         found.append(Piece(last.layer, last.share, filled))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A `share` of a layer's pass; at its end buckets of these numbers of parameters are complete, if any (0: none).
+
+    Those of experts are `routed`.
+    """
+
+    layer: int
+    share: float
+    full: float
+    routed: float
+
+
+def cut_together(common: Sequence[Piece], routed: Sequence[Piece]) -> list[Cut]:
+    """Cut layers where a bucket of either kind is complete."""
+    if not any(piece.full for piece in routed):
+        return [Cut(p.layer, p.share, p.full, 0.0) for p in common]
+    full: dict[tuple[int, float], list[float]] = {}
+    for kind, pieces in enumerate((common, routed)):
+        place = (-1, 0.0)
+        for piece in pieces:
+            place = (piece.layer, piece.share + (place[1] if place[0] == piece.layer else 0.0))
+            near = next((p for p in full if p[0] == place[0] and abs(p[1] - place[1]) < 1e-9), place)
+            full.setdefault(near, [0.0, 0.0])[kind] += piece.full
+    found: list[Cut] = []
+    before = (-1, 0.0)
+    for layer, end in sorted(full):
+        start = before[1] if before[0] == layer else 0.0
+        found.append(Cut(layer, end - start, *full[layer, end]))
+        before = (layer, end)
+    return found

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from simulator.engine.training.buckets import Piece, buckets
+from simulator.engine.training.buckets import Piece, buckets, cut_together
 from simulator.engine.training.crowded import Crowded
 from simulator.engine.training.exchanging import LayerPass, Move, StageWork, Updates
 from simulator.engine.training.streams import Segment
@@ -17,7 +17,7 @@ from simulator.policies.compression import Reduction
 from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.layer_work import LayerCalls, chunk_layer_calls
-from simulator.workloads.training.replica_exchange import Exchange
+from simulator.workloads.training.replica_exchange import Exchange, exchanges
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class WorkBuilder:
         return Exchange(self.job)
 
     def _forward(self, calls: Sequence[LayerCalls]) -> tuple[LayerPass, ...]:
-        gather = self.exchange.forward_weights
-        return tuple(LayerPass(self._gather(gather(c.parameters)), ((self.segment(c.forward), None),)) for c in calls)
+        gather = Exchange.forward_weights
+        return tuple(LayerPass(self._gather(c, gather), ((self.segment(c.forward), None),)) for c in calls)
 
     def _backward(self, calls: Sequence[LayerCalls], last: bool, *, apart: bool) -> tuple[LayerPass, ...]:
         """From the last layer to the first; gradients of weights with those of inputs, unless they are apart."""
         order = list(reversed(calls))
-        gathers = [self._gather(self.exchange.backward_weights(c.parameters)) for c in order]
+        gathers = [self._gather(c, Exchange.backward_weights) for c in order]
         if apart:
             segments = [self.segment(c.backward) for c in order]
             return tuple(LayerPass(g, ((s, None),)) for g, s in zip(gathers, segments, strict=True))
@@ -78,11 +78,12 @@ class WorkBuilder:
         self, order: Sequence[LayerCalls], segments: Sequence[Segment], gathers: Sequence[Move | None], last: bool
     ) -> tuple[LayerPass, ...]:
         """Cut layers where buckets of gradients are complete, and reduce those."""
-        each = [c.parameters for c in order]
+        routed = [c.routed if self.job.layout.expert > 1 else 0.0 for c in order]
+        common = [c.parameters - r for c, r in zip(order, routed, strict=True)]
         found: list[list[tuple[Segment, Move | None]]] = [[] for _ in order]
-        for piece in self._pieces(each):
-            move = self._reduce(piece.full, last) if piece.full else None
-            found[piece.layer].append((segments[piece.layer].part(piece.share), move))
+        for cut in cut_together(self._pieces(common), self._pieces(routed) if any(routed) else ()):
+            move = self._reduce(cut.full + cut.routed, cut.routed, last)
+            found[cut.layer].append((segments[cut.layer].part(cut.share), move))
         return tuple(LayerPass(g, tuple(pieces)) for g, pieces in zip(gathers, found, strict=True))
 
     def _pieces(self, parameters: Sequence[float]) -> list[Piece]:
@@ -91,17 +92,24 @@ class WorkBuilder:
             return [Piece(n, 1.0, own) for n, own in enumerate(parameters)]
         return buckets(parameters, size / self.job.formats.gradients.bytes)
 
-    def _reduce(self, parameters: float, last: bool) -> Move | None:
+    def _reduce(self, parameters: float, routed: float, last: bool) -> Move | None:
         steps: list[Reduction] = []
-        if self.exchange.each_micro_batch:
-            steps.append(self.exchange.micro_batch_gradients(parameters))
-        if last and self.job.communication.gradient_bucket is not None:
-            steps.append(self.exchange.step_gradients(parameters))
-        moves = [self._move("gradient_reduction", step) for step in steps if step.links]
-        return _joined(moves) if moves else None
+        for exchange, own in exchanges(self.job, parameters, routed):
+            if not own:
+                continue
+            if exchange.each_micro_batch:
+                steps.append(exchange.micro_batch_gradients(own))
+            if last and self.job.communication.gradient_bucket is not None:
+                steps.append(exchange.step_gradients(own))
+        return self._moves("gradient_reduction", steps)
 
-    def _gather(self, step: Reduction) -> Move | None:
-        return self._move("weight_gathering", step) if step.links else None
+    def _gather(self, layer: LayerCalls, gather: Callable[[Exchange, float], Reduction]) -> Move | None:
+        each = exchanges(self.job, layer.parameters, layer.routed)
+        return self._moves("weight_gathering", [gather(exchange, own) for exchange, own in each])
+
+    def _moves(self, kind: str, steps: Sequence[Reduction]) -> Move | None:
+        moves = [self._move(kind, step) for step in steps if step.links]
+        return _joined(moves) if moves else None
 
     def _move(self, kind: str, step: Reduction) -> Move:
         links = tuple(self.crowded.transfer(kind, link) for link in step.links)

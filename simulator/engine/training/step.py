@@ -33,7 +33,7 @@ from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.orthogonal import orthogonal_updates
 from simulator.workloads.training.passes import Passes, passes_of
-from simulator.workloads.training.replica_exchange import Exchange
+from simulator.workloads.training.replica_exchange import Exchange, exchanges
 from simulator.workloads.training.states import (
     States,
     chunk_parameters,
@@ -161,9 +161,7 @@ class Step:
             refuse_beside("communication", {"a schedule that runs passes in pairs": self._paired})
         if job.layout.zero > 1 and not self.at_end:
             # gradients and weights that are sharded move with every micro-batch, not after the last pass
-            refuse_beside(f"layout.zero {job.layout.zero}", {
-                "layout.expert above 1": job.layout.expert > 1, "a schedule that runs passes in pairs": self._paired,
-            })  # fmt: skip
+            refuse_beside(f"layout.zero {job.layout.zero}", {"a schedule that runs passes in pairs": self._paired})
         shards, communication = exchange.shards, job.communication
         sharded = shards.weights > 1 or shards.backward > 1 or shards.gradients > 1
         bucketed = communication.gradient_bucket is not None or communication.weight_bucket is not None
@@ -182,8 +180,8 @@ class Step:
 
     @property
     def all_after(self) -> bool:
-        """Whether replicas exchange everything after the last pass: where passes run in pairs, and experts, do."""
-        return self.at_end or self.job.layout.expert > 1 or self._paired
+        """Whether replicas exchange everything after the last pass, as where passes run in pairs they do."""
+        return self.at_end or self._paired
 
     @cached_property
     def _paired(self) -> bool:
@@ -233,11 +231,11 @@ class Step:
             return {"gradient_reduction": part._all_at_end(states)}
         if job.communication.local is not None:
             return {KIND: self.averaging(stage).added}
-        found = {}
+        found, each = {}, exchanges(part.job, states.parameters, states.routed)
         if job.communication.gradient_bucket is None:
-            found["gradient_reduction"] = part._reduction_seconds(part.exchange.step_gradients(states.parameters))
+            found["gradient_reduction"] = sum(part._reduction_seconds(e.step_gradients(own)) for e, own in each)
         if job.communication.weight_bucket is None:
-            found["updated_weights"] = part._reduction_seconds(part.exchange.updated_weights(states.parameters))
+            found["updated_weights"] = sum(part._reduction_seconds(e.updated_weights(own)) for e, own in each)
         return found
 
     @property

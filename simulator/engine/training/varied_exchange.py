@@ -89,5 +89,4 @@ class VariedExchange:
         refuse_beside("sequences of different lengths", {
             "communication.shards over fewer than all ranks": bool(some - {layout.holders}),
             "weights or gradients that pipeline stages exchange beside their passes": layout.pipeline > 1,
-            "experts whose ranks exchange beside their passes": layout.expert > 1,
         })  # fmt: skip

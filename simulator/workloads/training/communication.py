@@ -98,8 +98,11 @@ class Communication:
 
     def check(self, zero: int, replicas: int, *, experts: bool = False) -> None:
         """Raise `InputError` for shards that do not divide, and for what is not modelled together."""
-        if self != PLAIN:
-            refuse_beside("communication", {"layout.expert above 1": experts})
+        refuse_beside("layout.expert above 1", {
+            "communication.overlap_weights": experts and self.weight_bucket is not None,
+            "communication.shards": experts and self.shards is not None,
+            "communication.local": experts and self.local is not None,
+        })  # fmt: skip
         if self.shards is not None and zero:
             raise InputError("communication.shards beside layout.zero: both say what is sharded, leave one out")
         shards = self.shards_of(zero, replicas)

@@ -10,14 +10,14 @@ from simulator.workloads.operators import Call
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.job import Job, one_layer_each
 from simulator.workloads.training.passes import passes_of
-from simulator.workloads.training.states import chunk_parameters
+from simulator.workloads.training.states import chunk_parameters, routed_parameters
 
 
 @dataclass(frozen=True, slots=True)
 class LayerCalls:
     """Operators of one layer of a micro-batch; gradients of `inputs` are in the order of the forward pass.
 
-    The first layer brings the embedding, the last the head and the loss.
+    The first layer brings the embedding, the last the head and the loss. `routed` of the parameters are its experts'.
     """
 
     forward: tuple[Call, ...]
@@ -25,6 +25,7 @@ class LayerCalls:
     inputs: tuple[Call, ...]
     weights: tuple[Call, ...]
     parameters: float
+    routed: float = 0.0
 
     @property
     def backward(self) -> tuple[Call, ...]:
@@ -53,7 +54,10 @@ def chunk_layer_calls(job: Job[Any], chunk: int, lengths: tuple[int, ...] = ()) 
             parameters = chunk_parameters(alone, number)
             if number == count - 1 and number and _with_embedding(job, chunk):
                 parameters -= chunks_of(job).tied
-            known[key] = LayerCalls(passes.forward, passes.recompute, passes.inputs, passes.weights, parameters)
+            routed = routed_parameters(alone, number)
+            known[key] = LayerCalls(
+                passes.forward, passes.recompute, passes.inputs, passes.weights, parameters, routed
+            )  # fmt: skip
         found.append(known[key])
     return found
 

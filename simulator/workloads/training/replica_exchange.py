@@ -21,13 +21,26 @@ from simulator.workloads.training.job import Job
 
 @dataclass(frozen=True)
 class Exchange:
-    """Builds what the replicas of a job exchange for a number of parameters, on one device."""
+    """Builds what the replicas of a job exchange for a number of parameters, on one device.
+
+    `routed`: the parameters are those of experts, which fewer devices have copies of, further apart.
+    """
 
     job: Job
+    routed: bool = False
 
     @property
     def replicas(self) -> int:
-        return self.job.layout.holders
+        return self.job.layout.holders // self._apart
+
+    @property
+    def stride(self) -> int:
+        """Devices from one copy to the next."""
+        return self.job.layout.tensor * self._apart
+
+    @property
+    def _apart(self) -> int:
+        return self.job.layout.expert if self.routed else 1
 
     @cached_property
     def shards(self) -> Shards:
@@ -59,7 +72,7 @@ class Exchange:
         if shards.gradients == 1 and shards.optimizer == 1:
             bytes_each = self.job.formats.gradients.bytes
             return self.job.communication.compression.reduction(
-                Gradient(own, bytes_each, self.matrices(own)), replicas, self.job.layout.tensor
+                Gradient(own, bytes_each, self.matrices(own)), replicas, self.stride
             )
         scatter = self._scatter(own, shards.optimizer // shards.gradients, shards.gradients)
         rest = self._all_reduce(own / (shards.optimizer // shards.gradients), replicas // shards.optimizer)
@@ -69,7 +82,7 @@ class Exchange:
         """Gather the updated weights from those who keep their optimiser states, once a step."""
         shards = self.shards
         world, own = shards.optimizer // shards.weights, parameters / shards.weights
-        stride = self.job.layout.tensor * shards.weights
+        stride = self.stride * shards.weights
         links = (Collective("all_gather", own * self.job.formats.stored.bytes, world, stride),) if world > 1 else ()
         return Reduction((), links, ())
 
@@ -81,7 +94,7 @@ class Exchange:
     def _gather(self, parameters: float, world: int, given: DType | None) -> Reduction:
         if world == 1:
             return Reduction((), (), ())
-        stored, stride = self.job.formats.stored, self.job.layout.tensor
+        stored, stride = self.job.formats.stored, self.stride
         link = Collective("all_gather", parameters * (given or stored).bytes, world, stride)
         if given is None:
             return Reduction((), (link,), ())
@@ -92,7 +105,7 @@ class Exchange:
         if world == 1:
             return Reduction((), (), ())
         gradients, given = self.job.formats.gradients, self.job.communication.transport.gradients
-        stride = self.job.layout.tensor * apart
+        stride = self.stride * apart
         if given is None:
             return Reduction((), (Collective("reduce_scatter", parameters * gradients.bytes, world, stride),), ())
         hop = math.gcd(self.job.communication.transport.hop, world)
@@ -108,9 +121,17 @@ class Exchange:
     def _all_reduce(self, parameters: float, world: int) -> Reduction:
         if world == 1:
             return Reduction((), (), ())
-        stride = self.job.layout.tensor * self.shards.optimizer
+        stride = self.stride * self.shards.optimizer
         message = parameters * self.job.formats.gradients.bytes
         return Reduction((), (Collective("all_reduce", message, world, stride),), ())
+
+
+def exchanges(job: Job, parameters: float, routed: float) -> list[tuple[Exchange, float]]:
+    """What is exchanged for a device's parameters, and of how many of them: those `routed` are its experts'."""
+    if job.layout.expert == 1:
+        return [(Exchange(job), parameters)]
+    found = [(Exchange(job), parameters - routed), (Exchange(job, routed=True), routed)]
+    return [(exchange, own) for exchange, own in found if own]
 
 
 def recast(elements: float, given: DType, wanted: DType) -> AnyOperator:
