@@ -11,10 +11,11 @@ from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.runtimes import Runtime, runtime
 from simulator.policies.registry import build_policy
-from simulator.specs.inference import FamilySpec, InferenceScenario, OnnxSpec
+from simulator.specs.inference import BATCH_NAMES, FamilySpec, InferenceScenario, OnnxSpec
 from simulator.workloads.dtypes import DType, dtype
 from simulator.workloads.graphs.catalogue import family_model, graph_model
-from simulator.workloads.graphs.graph import Model
+from simulator.workloads.graphs.graph import Model, Part
+from simulator.workloads.graphs.onnx_import import read_onnx
 from simulator.workloads.graphs.rewrites import Rewrite
 
 
@@ -56,4 +57,17 @@ def _read(scenario: InferenceScenario, format: DType) -> Model:
     if isinstance(given, FamilySpec):
         return family_model(given.family, given.family, scenario.batch, format, **given.options)
     assert isinstance(given, OnnxSpec)
-    raise InputError("model.onnx: ONNX files are not read yet")
+    return _from_onnx(scenario, given, format)
+
+
+def _from_onnx(scenario: InferenceScenario, given: OnnxSpec, format: DType) -> Model:
+    """The model in a file; its own number formats stay unless the scenario states one."""
+    floats = format if "format" in scenario.model_fields_set else None
+    graph = read_onnx(given.onnx, given.sizes, floats, usual=dict.fromkeys(BATCH_NAMES, scenario.batch))
+    batches = [graph.tensors[name].shape[:1] for name in graph.inputs]
+    if scenario.batch > 1 and (scenario.batch,) not in batches:
+        raise InputError(
+            f"batch: no input of {given.onnx} has a first dimension of {scenario.batch}: leave batch out, or give "
+            "the sizes of the open dimensions in model.sizes"
+        )
+    return Model(graph.name, (Part(graph),))

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from simulator.errors import InputError
 from simulator.specs.part import Count, Part
 
 
 class OnnxSpec(Part):
-    """A model in an ONNX file; `sizes` give its open dimensions numbers by their names."""
+    """A model in an ONNX file; `sizes` give its open dimensions numbers by their names.
+
+    A dimension without a name goes by its input and place ("x[0]"); one that is named as a batch has the scenario's.
+    """
 
     onnx: str
     sizes: dict[str, Count] = Field(default_factory=dict)
+
+
+# Names under which exporters leave the batch of a model open.
+BATCH_NAMES = ("batch", "batch_size", "N", "n", "B", "bs")
 
 
 class FamilySpec(Part):
@@ -47,3 +55,16 @@ class InferenceScenario(Part):
     rewrites: list[RewriteSpec] = Field(default_factory=list)
     calibration: str | None = None
     calibrated: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_batch(cls, values: Any) -> Any:
+        """A batch among the sizes of an ONNX file's dimensions is the scenario's batch."""
+        model = values.get("model") if isinstance(values, dict) else None
+        sizes = model.get("sizes") if isinstance(model, dict) else model.sizes if isinstance(model, OnnxSpec) else None
+        if not isinstance(sizes, dict):
+            return values
+        for name in BATCH_NAMES:
+            if name in sizes and values.setdefault("batch", sizes[name]) != sizes[name]:
+                raise InputError(f"batch and model.sizes.{name} are one and the same: leave one of them out")
+        return values

@@ -20,6 +20,9 @@ FLOPS = {
     "Sign": 1, "Where": 1, "Equal": 1, "Greater": 1, "GreaterOrEqual": 1, "Less": 1, "LessOrEqual": 1, "And": 1,
     "Or": 1, "Not": 1, "Xor": 1, "Cast": 0, "QuantizeLinear": 3, "DequantizeLinear": 2, "BiasGelu": 17, "FastGelu": 16,
     "ThresholdedRelu": 1, "IsNaN": 1, "BitShift": 1, "Dropout": 0,
+    "IsInf": 1, "Mean": 1, "Asin": 12, "Acos": 12, "Atan": 12, "Sinh": 12, "Cosh": 12, "Asinh": 16, "Acosh": 16,
+    "Atanh": 16, "Tan": 14, "Shrink": 2, "Swish": 11, "CastLike": 0, "BitwiseAnd": 1, "BitwiseOr": 1, "BitwiseXor": 1,
+    "BitwiseNot": 1,
 }  # fmt: skip
 
 

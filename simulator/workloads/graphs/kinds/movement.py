@@ -94,6 +94,9 @@ def _padded(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
 
 
 def _resized(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
+    """The `sizes` of all dimensions, or what their `scales` give."""
+    if "sizes" in attributes:
+        return (tuple(attributes["sizes"]),)
     shape = first(operands).shape
     return (tuple(int(s * scale) for s, scale in zip(shape, attributes["scales"], strict=True)),)
 
@@ -143,5 +146,6 @@ MOVEMENT = {
     **{name: Kind(shapes, _nothing, view=True) for name, shapes in _VIEW.items()},
     **{name: Kind(shapes, _copy) for name, shapes in _COPY.items()},
     "Resize": Kind(_resized, _resize_work),
+    "Upsample": Kind(_resized, _resize_work),
     "Gather": Kind(_gathered, _gather_work),
 }

@@ -30,6 +30,7 @@ NORMALISATION = {
     "GroupNormalization": _kind(2.0, 8.0, "norm"),
     "InstanceNormalization": _kind(2.0, 8.0, "norm"),
     "LpNormalization": _kind(1.0, 4.0, "norm"),
+    "MeanVarianceNormalization": _kind(2.0, 8.0, "norm"),
     "LRN": _kind(1.0, 20.0, "norm"),
     "Softmax": _kind(1.0, 12.0, "softmax"),
     "LogSoftmax": _kind(1.0, 12.0, "softmax"),

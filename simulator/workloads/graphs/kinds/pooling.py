@@ -53,6 +53,7 @@ POOLING = {
     "LpPool": Kind(_window_shapes, _window_work),
     "GlobalAveragePool": Kind(_global_shapes, _reduce_work),
     "GlobalMaxPool": Kind(_global_shapes, _reduce_work),
+    "GlobalLpPool": Kind(_global_shapes, _reduce_work),
     "AdaptiveAveragePool": Kind(_adaptive_shapes, _reduce_work),
     "ArgMax": Kind(_arg_shapes, _reduce_work),
     "ArgMin": Kind(_arg_shapes, _reduce_work),

@@ -7,21 +7,28 @@ from functools import partial
 
 from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
 from simulator.workloads.graphs.tensor import Shape, Tensor
-from simulator.workloads.operators import Elementwise, Gemm
+from simulator.workloads.operators import Elementwise, Gemm, Size
+
+
+def _sizes(attributes: Attributes, operands: Operands) -> tuple[Size, Size, Size]:
+    """Steps, batch and features; `layout` 1 has the batch first."""
+    steps, batch, features = first(operands).shape
+    return (batch, steps, features) if attributes.get("layout") else (steps, batch, features)
 
 
 def _shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
-    """Results (time, directions, batch, hidden), as ONNX lays them out; operand (time, batch, features)."""
-    steps, batch, _ = first(operands).shape
+    """Results (time, directions, batch, hidden), as ONNX lays them out, or (batch, time, directions, hidden)."""
+    steps, batch, _ = _sizes(attributes, operands)
     directions = 2 if attributes.get("direction") == "bidirectional" else 1
-    return ((steps, directions, batch, attributes["hidden_size"]),)
+    hidden = attributes["hidden_size"]
+    return ((batch, steps, directions, hidden),) if attributes.get("layout") else ((steps, directions, batch, hidden),)
 
 
 def _work(gates: int, flops: float, attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
     """`gates` matrices of a cell side by side; `flops` for each number of its state."""
     x, weights = first(operands), operands[1]
     assert weights is not None
-    steps, batch, features = x.shape
+    steps, batch, features = _sizes(attributes, operands)
     hidden = attributes["hidden_size"]
     directions = 2 if attributes.get("direction") == "bidirectional" else 1
     cell = Elementwise(batch * hidden, gates + 1.0, 2.0, flops, x.dtype)
