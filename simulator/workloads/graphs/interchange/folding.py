@@ -34,8 +34,11 @@ def evaluate(node: Any, operands: Sequence[Fact | None], opsets: dict[str, int],
         return None
     onnx = onnx_package()
     try:
-        run = onnx.reference.ReferenceEvaluator(node, opsets=opsets)
         values = {name: fact.value for name, fact in zip(node.input, operands, strict=True) if fact is not None}
-        return [np.asarray(found) for found in run.run(None, values)]
+        written = [name for name in node.output if name]
+        imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+        function = onnx.helper.make_function("", "node", [*values], written, [node], imports)
+        run = onnx.reference.ReferenceEvaluator(function)
+        return [np.asarray(found) for found in run.run(written, values, {})]
     except Exception:  # the reference lacks some types and contributed domains: shapes are then inferred
         return None

@@ -68,12 +68,13 @@ class Reader:
         return found
 
     def _bound(self, name: str, fact: Fact) -> Fact:
-        """An input of a subgraph: the tensor around it, or one that the loop itself makes."""
-        if fact.name in self.tensors and self.tensors[fact.name].shape == fact.shape:
+        """An input of a subgraph: the tensor around it, a slice of that, or a counter that the loop itself keeps."""
+        if fact.name not in self.tensors:
+            return self._add(replace(fact, name=name, constant=True))
+        if self.tensors[fact.name].shape == fact.shape:
             return fact
         result = self._add(replace(fact, name=name))
-        source = [fact] if fact.name in self.tensors else []
-        self._node(name, "Slice" if source else "Constant", source, [result], {"shape": list(fact.shape)})
+        self._node(name, "Slice", [fact], [result], {"shape": list(fact.shape)})
         return result
 
     def _input(self, value: Any) -> Fact:

@@ -16,6 +16,7 @@ from simulator.workloads.graphs.kinds.movement import MOVEMENT
 from simulator.workloads.graphs.kinds.normalisation import NORMALISATION
 from simulator.workloads.graphs.kinds.pooling import POOLING
 from simulator.workloads.graphs.kinds.product import PRODUCT
+from simulator.workloads.graphs.kinds.recurrent import RECURRENT
 from simulator.workloads.graphs.tensor import Shape, Tensor
 from simulator.workloads.operators import Gemm
 
@@ -87,6 +88,7 @@ QUANTISED = {
     "DynamicQuantizeMatMul": _like(PRODUCT["MatMul"], _at(0, 1)),
     "QGemm": _like(PRODUCT["Gemm"], _at(0, 3)),
     "MatMulNBits": Kind(_blocks_shapes, _blocks_work),
+    "DynamicQuantizeLSTM": RECURRENT["LSTM"],
     "DynamicQuantizeLinear": Kind(_dynamic_shapes, _dynamic_work),
     "QLinearAdd": Kind(_joined_shapes, _streams(5.0)),
     "QLinearMul": Kind(_joined_shapes, _streams(5.0)),
