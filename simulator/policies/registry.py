@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from simulator.errors import InputError, unknown_name
+from simulator.policies.options import check_options
 
 POLICIES: dict[str, dict[str, str]] = {
     "batching": {
@@ -265,8 +264,7 @@ def build_policy(kind: str, name: str, options: dict[str, Any], **given: Any) ->
             if not set(accepted) - set(given):
                 raise InputError(f"{kind} policy {name} takes no options: leave {option} out")
             raise unknown_name(f"option of {kind} policy {name}", option, set(accepted) - set(given))
-    for option, value in options.items():
-        _check_kind(f"{kind} policy {name}", found, option, value)
+    check_options(f"{kind} policy {name}", found, options)
     needed = [n for n, p in accepted.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     for option in needed:
         if option not in options and option not in given:
@@ -278,46 +276,3 @@ def build_policy(kind: str, name: str, options: dict[str, Any], **given: Any) ->
         raise InputError(f"{kind} policy {name}: an option is not of its kind ({shown}): {error}") from None
     except ValueError as error:
         raise InputError(f"{kind} policy {name}: {error}") from None
-
-
-WORDS: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    bool: "true or false",
-    NoneType: "null",
-}
-
-
-def _check_kind(policy: str, found: type[Any], option: str, value: object) -> None:
-    """Raise `InputError` for a value that is not of the kind that the policy's class says its option has.
-
-    Classes that do not say are asked themselves.
-    """
-    from pydantic import PydanticUserError, TypeAdapter, ValidationError
-
-    try:
-        hint = get_type_hints(found.__init__ if inspect.isclass(found) else found)[option]
-        adapter = TypeAdapter(hint)
-        given = json.dumps(value)
-    except (KeyError, NameError, TypeError, ValueError, PydanticUserError):
-        return
-    try:
-        # as JSON, so that a list is a tuple where one is wanted, but no text is a number
-        adapter.validate_json(given, strict=True)
-    except ValidationError:
-        raise InputError(f"{policy}: option {option} is {_in_words(hint)}, not {value!r}") from None
-
-
-def _in_words(hint: Any) -> str:
-    """A type as one would say it."""
-    origin, inside = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        return " or ".join(_in_words(each) for each in inside)
-    if origin is Literal:
-        return f"one of {', '.join(map(str, inside))}"
-    if origin is dict:
-        return f"a mapping of {_in_words(inside[1])} by {_in_words(inside[0])}"
-    if origin is not None and inside:
-        return f"a list (each: {_in_words(inside[0])})"
-    return WORDS.get(hint) or str(getattr(hint, "__name__", hint))

@@ -129,7 +129,10 @@ def _sequence_rows(sequences: dict[str, Any] | None) -> list[dict[str, str]]:
     if sequences is None:
         return []
     ranks = ", ".join(f"{count} on {ranks}" for ranks, count in sequences["micro_batches_by_ranks"].items())
+    away = sequences.get("offloaded_micro_batches")
+    left = "" if away is None else f"{away} micro-batches, up to {sequences['offloaded_gb_per_device']:.1f} GB a device"
     return [
         {"figure": "micro-batches by ranks that share them", "value": ranks},
+        *([{"figure": "activations that leave the devices", "value": left}] if left else []),
         {"figure": "busiest rank over the mean", "value": f"{sequences['imbalance_of_ranks']:.2f}"},
     ]

@@ -97,7 +97,7 @@ def test_a_timeline_of_what_has_none_is_refused_before_anything_runs(
 ) -> None:
     monkeypatch.setattr("simulator.training.train", lambda scenario: pytest.fail("it ran"))
     for setting, what in (
-        ("batch.lengths.law=constant", "sequences of different lengths"),
+        ("batch.lengths.law=fixed", "sequences of different lengths"),
         ("offload.policy=zero-infinity", "offloading layer by layer"),
     ):
         assert main(["train", files[0], "--set", setting, "--timeline", "--out", str(tmp_path / "out")]) == 2

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.cli import main
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import RESERVED
 from simulator.engine.training.offloading.sequences import Leaving
@@ -122,3 +126,20 @@ def test_it_is_of_sequences_of_different_lengths_only() -> None:
     ):
         with pytest.raises(InputError, match=message):
             train(load_training(mixed, {"offload": {"policy": policy}, **more}))
+
+
+def test_the_command_says_what_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "long.yaml"
+    file.write_text(
+        "kind: training\nmodel: {layers: 64, hidden: 2048, heads: 16}\ndevice: nvidia-a100-sxm-80gb\n"
+        "batch: {sequence: 524288, global_size: 4, lengths: {law: fixed, tokens: 524288}}\n"
+        "layout: {context: 128, data: 2}\npacking: {policy: dynamic-mesh, options: {tokens: 262144}}\n"
+        "offload: {policy: selective}\n"
+    )
+    assert main(["train", str(file), "--json", str(tmp_path / "s.json")]) == 0
+    assert re.search(
+        r"activations that leave the devices +\| 4 micro-batches, up to [\d.]+ GB", capsys.readouterr().out
+    )
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert summary["sequences"]["offloaded_gb_per_device"] > 0.0
+    assert summary["memory_gb"][0]["total"] <= 85.9
