@@ -45,6 +45,7 @@ ROWS = {
     "plan": Row("plan of 1,152 candidates, Azure trace, first 5,000 requests", 180.0),
     "training-step": Row("step of 10^12 parameters on 3,072 GPUs, after import", 1.0),
     "training-plan": Row("layout of GPT-3 on 512 GPUs, 4,608 combinations", 0.0),
+    "networks": Row("100,000 networks around MobileNetV2, after import", 60.0),
     "import": Row("import simulator", 0.35),
     "help": Row("simulator --help", 0.5),
     "step-by-step": Row("Azure trace, first 2,000 requests, every step an event", 0.0),
@@ -130,6 +131,16 @@ def training_plan() -> dict[str, Any]:
     }
 
 
+def networks() -> dict[str, Any]:
+    """Seconds of the shipped search over networks."""
+    from simulator.kinds import load_summarised, simulate
+
+    search = load_summarised(ROOT / "simulator" / "scenarios" / "models" / "mobilenet-v2-space.yaml")
+    started = time.perf_counter()
+    summary = simulate(search).summary
+    return {"seconds": time.perf_counter() - started, "candidates": summary["candidates"]}
+
+
 def command(*arguments: str) -> dict[str, Any]:
     """Seconds of a whole process."""
     started = time.perf_counter()
@@ -183,6 +194,7 @@ def measure(key: str, measured: Path) -> dict[str, Any]:
         "plan": lambda: plan(azure if azure.exists() else sample),
         "training-step": training_step,
         "training-plan": training_plan,
+        "networks": networks,
         "import": lambda: command("-c", "import simulator"),
         "help": lambda: command("-m", "simulator", "--help"),
         "step-by-step": lambda: replay(azure, limit=2000, settings={"fast_forward": False}),

@@ -16,11 +16,13 @@ from simulator.errors import InputError, unknown_name
 from simulator.experiment import Result, run
 from simulator.federated import simulate_federation
 from simulator.inference import anchor_inference, infer
+from simulator.planning.networks.search import anchor_search, search_networks
 from simulator.planning.training.plan import plan_training
 from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from
 from simulator.specs.federated import FederatedScenario
 from simulator.specs.inference import InferenceScenario
+from simulator.specs.network_search import NetworkSearch
 from simulator.specs.part import Part
 from simulator.specs.rounds import RoundsScenario
 from simulator.specs.settings import lay_over
@@ -57,6 +59,7 @@ TRAINING: dict[str, Kind] = {
 }
 GRAPHS: dict[str, Kind] = {
     "inference": Kind(InferenceScenario, infer, anchor_inference),
+    "network-search": Kind(NetworkSearch, search_networks, anchor_search),
 }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.errors import InputError
 from simulator.hardware.calibration import Calibrations
@@ -92,8 +93,13 @@ class TimingLaw:
         return self._attention(op) if isinstance(op, Attention) else self._streaming(op)
 
     def _streaming(self, op: Elementwise | Gather | Aggregation | LowRank) -> Roofs:
-        known = self.calibrations.find("streaming", op.kernel)
-        found: Roofs = known.curve.roofs(op.flops(), op.bytes(), peak=self.peak(op.compute), machine=self.machine)
+        return self._by_vectors(op.kernel, op)
+
+    def _by_vectors(self, kernel: str, op: Convolution | Elementwise | Gather | Aggregation | LowRank) -> Roofs:
+        """An operator on the vector units, which compute in fp32 unless it says otherwise."""
+        known = self.calibrations.find("streaming", kernel)
+        peak = self.peak("fp32" if isinstance(op, Convolution) else op.compute)
+        found: Roofs = known.curve.roofs(op.flops(), op.bytes(), peak=peak, machine=self.machine)
         return found.overlapped(known.hidden(self.overlap), self.factors.get("streaming", 1.0))
 
     def seconds(self, op: AnyOperator) -> Size:
@@ -129,7 +135,10 @@ class TimingLaw:
         )
 
     def _gemm(self, op: Gemm | Convolution) -> Roofs:
-        """Convolutions are the matrix products of their patches, whose traffic is that of the images."""
+        """Convolutions are the matrix products of their patches, whose traffic is that of the images.
+
+        Groups may also be convolved one number at a time on the vector units, where that is quicker.
+        """
         known = self.calibrations.find(op.kind, op.weight.name)
         count: Size = 1.0
         moved: Size | None = None
@@ -148,9 +157,12 @@ class TimingLaw:
             count=count,
             moved=moved,
         )
-        return _only_where(np.asarray(m) > 0, found).overlapped(
+        found = _only_where(np.asarray(m) > 0, found).overlapped(
             known.hidden(self.overlap), self.factors.get("gemm", 1.0)
         )
+        if isinstance(op, Convolution) and np.any(np.asarray(op.groups) > 1):
+            return _quicker(found, self._by_vectors("depthwise", op), np.asarray(op.groups) > 1)
+        return found
 
     def _attention(self, op: Attention) -> Roofs:
         parts = [roofs for _, roofs in self.attention_parts(op)]
@@ -278,6 +290,18 @@ def machine_of(device: Device, *, benchmark: bool = False) -> Machine:
 def input_bytes(weight: DType, activation: DType) -> float:
     """Bytes of an input element: inputs of 8- and 4-bit arithmetic are quantised to the weights' own format."""
     return weight.bytes if weight.compute in ("fp8", "int8", "nvfp4") else activation.bytes
+
+
+def _quicker(a: Roofs, b: Roofs, allowed: NDArray[np.bool_]) -> Roofs:
+    """The second where it is allowed and takes less time, else the first."""
+    second = allowed & (np.asarray(b.seconds()) < np.asarray(a.seconds()))
+    if not second.any():
+        return a
+    if second.all():
+        return b
+    compute, memory = np.where(second, b.compute, a.compute), np.where(second, b.memory, a.memory)
+    # each keeps its own time: where roofs overlap imperfectly, what that costs counts as overhead
+    return Roofs(compute, memory, np.where(second, b.seconds(), a.seconds()) - np.maximum(compute, memory))
 
 
 def _only_where(busy: object, roofs: Roofs) -> Roofs:

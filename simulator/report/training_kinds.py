@@ -12,6 +12,8 @@ from simulator.report.federated_page import federated_page
 from simulator.report.files import write_text
 from simulator.report.inference import inference_tables
 from simulator.report.inference_page import inference_page
+from simulator.report.network_search import network_tables
+from simulator.report.network_search_page import network_search_page
 from simulator.report.rounds import rounds_tables
 from simulator.report.rounds_page import rounds_page
 from simulator.report.training_plan import training_plan_tables
@@ -30,6 +32,7 @@ KINDS = {
     "rounds": Shown(rounds_tables, rounds_page),
     "federated": Shown(federation_tables, federated_page),
     "inference": Shown(inference_tables, inference_page),
+    "network-search": Shown(network_tables, network_search_page),
     "training-plan": Shown(training_plan_tables, training_plan_page),
 }
 

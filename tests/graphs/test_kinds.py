@@ -72,9 +72,8 @@ def test_candidates_side_by_side_count_as_they_do_alone():
         g = Builder("g")
         x = g.input(1, 3, 32, 32)
         x = g.act(g.conv(x, width, 3, 2))
-        g.repeat(width // 16)
-        x = g.conv(x, width, 3, groups=width)
-        g.repeat(1)
+        with g.repeated(width // 16):
+            x = g.conv(x, width, 3, groups=width)
         return g.build(g.linear(g.global_pool(x), 10))
 
     together = count(graph(widths))

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.hardware.device import Device
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.power import device_power
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.lowering import Kernel, kernels
+from simulator.workloads.operators import AnyOperator, Size
 
 Floats = NDArray[np.float64]
 
@@ -44,16 +46,8 @@ class Execution:
 
     @cached_property
     def ends(self) -> Floats:
-        """When the last launch of each kernel is over: no sooner than it was issued, one at a time.
-
-        end(i) = max(end(i - 1), issued(i)) + busy(i), unrolled to a running maximum.
-        """
-        issued = self.dispatch * np.cumsum(self.counts)
-        first = issued - self.dispatch * np.maximum(self.counts - 1.0, 0.0)
-        done = np.cumsum(self.busy)
-        # launches in a row are held up by the host too, the last of them by all that were issued before
-        late = np.maximum(first - (done - self.busy), issued - (done - self.busy / np.maximum(self.counts, 1.0)))
-        return np.asarray(done + np.maximum(np.maximum.accumulate(late), 0.0)) if len(done) else done
+        """When the last launch of each kernel is over."""
+        return ends(self.busy, self.counts, self.dispatch)
 
     @cached_property
     def seconds(self) -> float:
@@ -72,13 +66,46 @@ class Execution:
     @cached_property
     def joules(self) -> float:
         """Energy of one forward pass by how busy arithmetic and memory are on average; 0 without a power figure."""
-        device = self.law.device
-        if not device.tdp or not self.seconds:
-            return 0.0
-        compute = sum(float(np.asarray(r.compute)) * n for r, n in zip(self.roofs, self.counts, strict=True))
-        memory = sum(float(np.asarray(r.memory)) * n for r, n in zip(self.roofs, self.counts, strict=True))
-        used = [np.asarray(min(busy / self.seconds, 1.0)) for busy in (compute, memory)]
-        return float(device_power(device, used[0], used[1])) * self.seconds
+        least = [least_seconds(k.op, self.law) for k in self.kernels]
+        compute, memory = (_numbers([pair[i] for pair in least]) * self.counts for i in range(2))
+        return float(energy(self.law.device, np.asarray(self.seconds), compute.sum(), memory.sum()))
+
+
+def ends(busy: Floats, counts: Floats, dispatch: float) -> Floats:
+    """When the last launch of each kernel is over: no sooner than it was issued, one at a time.
+
+    Shapes (kernels, ...) of seconds for all launches of a kernel and of their number; the host issues one every
+    `dispatch` seconds. end(i) = max(end(i - 1), issued(i)) + busy(i), unrolled to a running maximum.
+    """
+    done = np.cumsum(busy, axis=0)
+    if not dispatch or not len(done):
+        return np.asarray(done)
+    issued = dispatch * np.cumsum(counts, axis=0)
+    first = issued - dispatch * np.maximum(counts - 1.0, 0.0)
+    # launches in a row are held up by the host too, the last of them by all that were issued before
+    late = np.maximum(first - (done - busy), issued - (done - busy / np.maximum(counts, 1.0)))
+    # what does not run waits for nothing
+    late = np.where(counts > 0.0, late, 0.0)
+    return np.asarray(done + np.maximum(np.maximum.accumulate(late, axis=0), 0.0))
+
+
+def least_seconds(op: AnyOperator, law: TimingLaw) -> tuple[Size, Size]:
+    """Seconds of a launch at the full peak of its arithmetic, and at the full bandwidth of memory."""
+    flops = op.flops()
+    compute = flops / law.peak(op.compute) if np.any(flops) else flops
+    return compute, op.bytes() / law.device.memory_bandwidth
+
+
+def energy(device: Device, seconds: Floats, compute: Floats, memory: Floats) -> Floats:
+    """Joules of a forward pass that would take `compute` seconds at full peak, and `memory` at full bandwidth.
+
+    Zero for devices without a power figure.
+    """
+    if not device.tdp:
+        return np.zeros_like(seconds)
+    lasting = np.maximum(seconds, 1e-30)
+    watts = device_power(device, np.minimum(compute / lasting, 1.0), np.minimum(memory / lasting, 1.0))
+    return np.asarray(watts * seconds)
 
 
 def execute(graph: Graph, law: TimingLaw, *, dispatch: float = 0.0, call: float = 0.0) -> Execution:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from simulator.workloads.dtypes import DType, dtype
 from simulator.workloads.graphs.graph import Graph, Node
@@ -25,6 +29,7 @@ class Builder:
         self._nodes: list[Node] = []
         self._inputs: list[str] = []
         self._repeat: Size = 1
+        self._scope = ""
 
     def input(self, *shape: Size, name: str = "input", format: str | DType | None = None) -> str:
         """An input of the graph."""
@@ -38,9 +43,18 @@ class Builder:
         """The second dimension of an image."""
         return self.shape(x)[1]
 
-    def repeat(self, times: Size) -> None:
-        """From here on each node runs so many times (arrays of 0 and 1 leave layers out for some candidates)."""
-        self._repeat = times
+    @contextmanager
+    def repeated(self, times: float | np.bool_ | NDArray[Any]) -> Iterator[None]:
+        """Nodes added inside run so many times (arrays of truth values leave them out for some candidates)."""
+        before = self._repeat
+        if np.ndim(times) or times != 1:
+            self._repeat = before * np.asarray(times, dtype=np.float64)[()]
+        yield
+        self._repeat = before
+
+    def scope(self, name: str) -> None:
+        """Names of nodes from here on begin with this, as in "stage_2/conv_17"; nothing for an empty name."""
+        self._scope = f"{name}/" if name else ""
 
     def add_node(
         self,
@@ -53,7 +67,7 @@ class Builder:
         **attributes: Any,
     ) -> str:
         """A node of any known type, with weights of these shapes behind its operands. Gives its first result."""
-        label = name or f"{type.lower()}_{len(self._nodes)}"
+        label = f"{self._scope}{name or f'{type.lower()}_{len(self._nodes)}'}"
         names = list(operands)
         for number, shape in enumerate(weights):
             names.append(self._tensor(f"{label}.weight_{number}", shape, self.dtype, weight=True))
@@ -204,5 +218,5 @@ class Builder:
         )
 
     def _tensor(self, name: str, shape: Shape, kind: DType, *, weight: bool = False) -> str:
-        self._tensors[name] = Tensor(name, tuple(shape), kind, weight)
+        self._tensors[name] = Tensor(name, tuple(size if np.ndim(size) else int(size) for size in shape), kind, weight)
         return name

@@ -54,10 +54,7 @@ def graph_model(name: str, batch: Size = 1, format: DType = FP32, **options: Any
 
 def family_model(family: str, name: str, batch: Size = 1, format: DType = FP32, **options: Any) -> Model:
     """A model of a family (its module's `build`) with these options. Raises `InputError` for wrong ones."""
-    try:
-        module = importlib.import_module(f"simulator.workloads.graphs.families.{family}")
-    except ModuleNotFoundError:
-        raise unknown_name("model family", family, families()) from None
+    module = _module(family)
     try:
         built = module.build(batch, format, **options)
     except TypeError as error:
@@ -65,9 +62,21 @@ def family_model(family: str, name: str, batch: Size = 1, format: DType = FP32, 
     return Model(name, (Part(built),)) if isinstance(built, Graph) else Model(name, built.parts)
 
 
+def side_by_side(family: str) -> tuple[str, ...]:
+    """Patterns of a family's options whose numbers may be arrays over candidates (`ARRAYS` of its module)."""
+    found: tuple[str, ...] = getattr(_module(family), "ARRAYS", ())
+    return found
+
+
 def families() -> list[str]:
     """Names of the families."""
     return sorted(f.stem for f in Path(__file__).with_name("families").glob("*.py") if f.stem != "__init__")
+
+
+def _module(family: str) -> Any:
+    if family not in families():
+        raise unknown_name("model family", family, families())
+    return importlib.import_module(f"simulator.workloads.graphs.families.{family}")
 
 
 @cache

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from simulator.workloads.graphs.graph import Graph, Model
 from simulator.workloads.graphs.lowering import node_kernels
 from simulator.workloads.operators import Convolution, Fused, Gemm, Rounds, Size
@@ -24,17 +26,28 @@ class Counts:
 
 def count(graph: Graph) -> Counts:
     """Counts of one graph; weights that several nodes share count once."""
-    weights = graph.weights
+    there = _presence(graph)
+    weights = [(t, there[t.name]) for t in graph.weights]
     launches = [k for node in graph.nodes for k in node_kernels(graph, node)]
     return Counts(
         len(graph.nodes),
-        sum((t.elements * t.density for t in weights), 0.0),
-        sum((t.bytes * t.density for t in weights), 0.0),
+        sum((t.elements * t.density * share for t, share in weights), 0.0),
+        sum((t.bytes * t.density * share for t, share in weights), 0.0),
         sum((k.count * macs(k.op) for k in launches), 0.0),
         sum((k.count * k.op.flops() for k in launches), 0.0),
         sum((k.count * k.op.bytes() for k in launches), 0.0),
         sum((graph.tensors[n].elements * node.repeat for node in graph.nodes for n in node.written), 0.0),
     )
+
+
+def _presence(graph: Graph) -> dict[str, Size]:
+    """1 for each weight that some node reads, 0 for candidates none of whose nodes that read it run."""
+    found: dict[str, Size] = {}
+    for node in graph.nodes:
+        for name in node.read:
+            if graph.tensors[name].weight:
+                found[name] = np.maximum(found.get(name, 0.0), np.minimum(node.repeat, 1.0))
+    return found
 
 
 def count_model(model: Model) -> Counts:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.kinds import KINDS
+from simulator.workloads.operators import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Lifetime:
     """A buffer of so many bytes, there from node `first` to node `last` (both included) of the order."""
 
     name: str
-    bytes: float
+    bytes: Size
     first: int
     last: int
 
@@ -42,21 +43,23 @@ def lifetimes(graph: Graph) -> list[Lifetime]:
             last[_root(owner, name)] = at
     for name in graph.outputs:
         last[_root(owner, name)] = len(graph.nodes) - 1
-    return [Lifetime(n, float(graph.tensors[n].bytes), at, last.get(n, at)) for n, at in first.items()]
+    return [Lifetime(n, graph.tensors[n].bytes, at, last.get(n, at)) for n, at in first.items()]
 
 
 def live_bytes(graph: Graph) -> NDArray[np.float64]:
-    """Bytes of activations that are in memory while each node runs, shape (nodes,)."""
-    change = np.zeros(len(graph.nodes) + 1)
-    for life in lifetimes(graph):
+    """Bytes of activations that are in memory while each node runs, shape (nodes, ...) with candidates behind."""
+    found = lifetimes(graph)
+    change = np.zeros((len(graph.nodes) + 1, *np.broadcast_shapes(*(np.shape(life.bytes) for life in found))))
+    for life in found:
         change[life.first] += life.bytes
         change[life.last + 1] -= life.bytes
-    return np.asarray(np.cumsum(change)[:-1])
+    return np.asarray(np.cumsum(change, axis=0)[:-1])
 
 
-def peak_activation_bytes(graph: Graph) -> float:
+def peak_activation_bytes(graph: Graph) -> Size:
     """The most bytes of activations at any time."""
-    return float(live_bytes(graph).max(initial=0.0))
+    peak = np.asarray(live_bytes(graph).max(axis=0, initial=0.0))
+    return peak if peak.ndim else float(peak)
 
 
 def _root(owner: dict[str, str], name: str) -> str:

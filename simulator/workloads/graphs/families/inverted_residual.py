@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,11 @@ from simulator.workloads.graphs.families.blocks import divisible, normed, squeez
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.tensor import FP32
 from simulator.workloads.operators import Size
+
+# Options that may be arrays over candidates.
+ARRAYS = ("width", "depth", "resolution", "stem", "head", "head_hidden", "classes", *(
+    f"stages.*.{name}" for name in ("filters", "kernel", "repeats", "expand", "hidden", "squeeze")
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,16 @@ def build(
     """
     g = Builder("inverted-residual", format)
     x = normed(g, g.input(batch, 3, resolution, resolution), divisible(stem * width), 3, 2, act=act)
-    for row in stages:
+    for place, row in enumerate(stages):
         stage = Stage(**{"act": act, **row})
-        filters = divisible(stage.filters * width)
-        for number in range(ceil(stage.repeats * depth)):
-            x = block(g, x, stage, filters, stage.stride if number == 0 else 1, width)
+        filters, count = divisible(stage.filters * width), np.ceil(stage.repeats * depth)
+        g.scope(f"stage_{place}")
+        for number in range(int(np.max(count))):
+            with g.repeated(number < count):
+                x = block(g, x, stage, filters, stage.stride if number == 0 else 1, width)
+    g.scope("")
     if head is not None:
-        wider = {"up": max(width, 1.0), "always": width, "never": 1.0}[head_scales]
+        wider = {"up": np.maximum(width, 1.0), "always": width, "never": 1.0}[head_scales]
         x = normed(g, x, divisible(head * wider), act=act)
     x = g.global_pool(x)
     if head_hidden is not None:
@@ -85,19 +92,25 @@ def block(g: Builder, x: str, stage: Stage, filters: Size, stride: int, width: f
     """One block: expansion, depth-wise convolution, squeeze and excitation, projection, shortcut where sizes agree."""
     before = g.channels(x)
     hidden = divisible(before * stage.expand if stage.hidden is None else stage.hidden * width)
-    expands = stage.expand != 1 if stage.hidden is None else stage.hidden != before
+    expands = np.asarray(stage.expand != 1 if stage.hidden is None else stage.hidden != before)
     y = x
     if stage.fused:
-        y = normed(g, y, hidden if expands else filters, stage.kernel, stride, act=stage.act)
+        y = normed(g, y, np.where(expands, hidden, filters)[()], stage.kernel, stride, act=stage.act)
     else:
-        y = normed(g, y, hidden, act=stage.act) if expands else y
+        if expands.any():
+            with g.repeated(expands.all() or expands):
+                y = normed(g, y, hidden, act=stage.act)
         y = normed(g, y, hidden, stage.kernel, stride, hidden, act=stage.act)
     if stage.squeeze:
         squeezed = (
             divisible(hidden * stage.squeeze) if stage.squeeze_inside else np.maximum(1, whole(before * stage.squeeze))
         )
         y = squeeze_excitation(g, y, squeezed, stage.inner, stage.gate)
-    if expands or not stage.fused:
-        y = normed(g, y, filters, act=stage.act if stage.separable else None)
-    shortcut = stride == 1 and not stage.separable and np.array_equal(before, filters)
-    return g.add(y, x) if shortcut else y
+    if not stage.fused or expands.any():
+        with g.repeated(not stage.fused or expands.all() or expands):
+            y = normed(g, y, filters, act=stage.act if stage.separable else None)
+    same = np.asarray(before == filters)
+    if stride > 1 or stage.separable or not same.any():
+        return y
+    with g.repeated(same.all() or same):
+        return g.add(y, x)

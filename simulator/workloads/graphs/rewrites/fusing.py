@@ -56,7 +56,7 @@ class Fuse:
             host = found[at]
             lead = KINDS.get(host.type)
             takes = host.type in self.into or (self.chains and lead is not None and lead.pointwise)
-            if takes and len(host.epilogue) < self.depth and len(host.written) == 1:
+            if takes and len(host.epilogue) < self.depth and len(host.written) == 1 and host.repeat is node.repeat:
                 return at
         return None
 

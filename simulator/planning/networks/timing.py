@@ -1,0 +1,85 @@
+"""Time of many candidates at once: each distinct shape of a kernel is timed once, however many candidates share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from simulator.engine.inference.execution import ends, energy, least_seconds
+from simulator.hardware.law import TimingLaw
+from simulator.workloads.graphs.graph import Graph
+from simulator.workloads.graphs.lowering import kernels
+from simulator.workloads.operators import AnyOperator
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Of each of `n` candidates: seconds and joules of one forward pass, shape (n,)."""
+
+    seconds: Floats
+    joules: Floats
+
+
+def time_candidates(graph: Graph, law: TimingLaw, n: int, *, dispatch: float = 0.0, call: float = 0.0) -> Timed:
+    """Time a graph whose sizes are arrays over `n` candidates, as `execute` times one of them."""
+    launches = kernels(graph)
+    counts = np.stack([np.broadcast_to(np.asarray(k.count, dtype=np.float64), n) for k in launches])
+    parts = [_seconds(k.op, law, n) for k in launches]
+    busy = np.stack([p[0] for p in parts]) * counts
+    seconds = call + ends(busy, counts, dispatch)[-1]
+    compute = sum((p[1] * c for p, c in zip(parts, counts, strict=True)), np.zeros(n))
+    memory = sum((p[2] * c for p, c in zip(parts, counts, strict=True)), np.zeros(n))
+    return Timed(seconds, energy(law.device, seconds, compute, memory))
+
+
+def _seconds(op: AnyOperator, law: TimingLaw, n: int) -> tuple[Floats, Floats, Floats]:
+    """Seconds of a launch, and the least by arithmetic and by memory, for all candidates."""
+    small, inverse = distinct(op, n)
+    found = []
+    for value in (law.seconds(small), *least_seconds(small, law)):
+        one = np.asarray(value, dtype=np.float64)
+        found.append(np.broadcast_to(one, n) if inverse is None else np.broadcast_to(one, inverse.max() + 1)[inverse])
+    return found[0], found[1], found[2]
+
+
+def distinct(op: Any, n: int) -> tuple[Any, NDArray[np.int64] | None]:
+    """An operator with each distinct combination of its sizes once, and which of them each candidate has.
+
+    None where no size is an array.
+    """
+    arrays = [np.broadcast_to(a, n) for a in _arrays(op)]
+    if not arrays:
+        return op, None
+    codes = np.zeros(n, dtype=np.int64)
+    for array in arrays:
+        found, values = pd.factorize(array)
+        codes, _ = pd.factorize(codes * len(values) + found)
+    _, first = np.unique(codes, return_index=True)
+    return _mapped(op, lambda a: np.broadcast_to(a, n)[first]), codes
+
+
+def _arrays(op: Any) -> Iterator[NDArray[Any]]:
+    for f in fields(op):
+        value = getattr(op, f.name)
+        if isinstance(value, np.ndarray) and value.ndim:
+            yield value
+        elif is_dataclass(value):
+            yield from _arrays(value)
+
+
+def _mapped(op: Any, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
+    changed = {}
+    for f in fields(op):
+        value = getattr(op, f.name)
+        if isinstance(value, np.ndarray) and value.ndim:
+            changed[f.name] = change(value)
+        elif is_dataclass(value):
+            changed[f.name] = _mapped(value, change)
+    return replace(op, **changed) if changed else op
