@@ -139,7 +139,9 @@ class TimingLaw:
 
         Groups may also be convolved one number at a time on the vector units, where that is quicker.
         """
-        known = self.calibrations.find(op.kind, op.weight.name)
+        # measured 8-bit products quantise their inputs first; with 8-bit inputs, kernels are like 16-bit ones
+        quantised = op.activation.bits <= 8 and self.device.kind != "cpu"
+        known = self.calibrations.find(op.kind, "bf16" if quantised else op.weight.name)
         count: Size = 1.0
         moved: Size | None = None
         if isinstance(op, Convolution):
