@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from simulator.assembly.graphs import law_of, model_of, rewritten, runtime_rewrites
+from simulator.assembly.graphs import bytes_of, law_of, model_of, rewritten, runtime_rewrites
 from simulator.engine.inference.execution import Execution, execute
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.room import require_room
 from simulator.specs.inference import InferenceScenario
 from simulator.workloads.graphs.counting import Counts, count_model
 from simulator.workloads.graphs.graph import Model
@@ -54,5 +55,6 @@ def infer(scenario: InferenceScenario) -> InferenceResult:
     model = model_of(scenario)
     law, how = law_of(scenario)
     ready = rewritten(model, runtime_rewrites(how))
+    require_room(law.device, *bytes_of(ready))
     executions = tuple((execute(p.graph, law, dispatch=how.dispatch, call=how.call), p.times) for p in ready.parts)
     return InferenceResult(scenario, ready, count_model(model), law, executions)

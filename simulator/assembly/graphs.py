@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from simulator.errors import InputError
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
@@ -14,7 +16,9 @@ from simulator.policies.registry import build_policy
 from simulator.specs.inference import BATCH_NAMES, FamilySpec, InferenceScenario, OnnxSpec
 from simulator.workloads.dtypes import DType, dtype
 from simulator.workloads.graphs.catalogue import family_model, graph_model
+from simulator.workloads.graphs.counting import count_model
 from simulator.workloads.graphs.graph import Model, Part
+from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.onnx_import import read_onnx
 from simulator.workloads.graphs.rewrites import Rewrite
 
@@ -39,6 +43,12 @@ def rewritten(model: Model, rewrites: list[Rewrite]) -> Model:
 def runtime_rewrites(of: Runtime) -> list[Rewrite]:
     """What a runtime does to each graph before it runs it."""
     return [build_policy("rewrite", name, options) for name, options in of.rewrites]
+
+
+def bytes_of(model: Model) -> tuple[float, float]:
+    """Bytes of all weights, and the most of activations at any time."""
+    weights = float(np.asarray(count_model(model).weight_bytes))
+    return weights, max(peak_activation_bytes(part.graph) for part in model.parts)
 
 
 def law_of(scenario: InferenceScenario) -> tuple[TimingLaw, Runtime]:

@@ -21,9 +21,10 @@ from simulator.errors import InputError
 from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
+from simulator.hardware.formats import peak_of
 from simulator.hardware.kernels import AttentionCurve, CollectiveCurve, DecodeCurve, ExpertsCurve, GemmCurve
 from simulator.hardware.kernels.attention import Work
-from simulator.hardware.law import input_bytes, machine_of, peak_of
+from simulator.hardware.law import input_bytes, machine_of
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Collective, Convolution, HeadShape
 

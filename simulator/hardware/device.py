@@ -8,19 +8,22 @@ from functools import cache
 from pathlib import Path
 
 from simulator.errors import unknown_name
+from simulator.hardware.architectures import Architecture, read_architecture
 from simulator.hardware.links import link_names
 from simulator.yaml_io import Fields
 
 DEVICES = Path(__file__).with_name("devices")
 
-KINDS = ("gpu", "npu", "cpu", "fpga")
+KINDS = ("gpu", "npu", "cpu", "fpga", "mcu", "dataflow", "pim", "storage", "neuromorphic", "superconducting")
 PEAKS = ("fp64", "tf32", "fp32", "fp16", "bf16", "fp8", "int8", "int4", "mxfp4", "nvfp4")
-CACHES = ("l2", "l3", "sram")
+CACHES = ("l1", "l2", "l3", "sram")
+ENERGIES = (*PEAKS, "dram", "sram", "flash", "event")
 UNITS = ("sm", "clock_ghz")
 ROLES = ("host", "scale_up", "scale_out")
 
 _REQUIRED = ("id", "vendor", "generation", "kind", "peak_flops", "memory", "source")
-_OPTIONAL = ("year", "cache", "units", "links", "power", "price", "node", "aliases", "notes")
+_OPTIONAL = ("year", "cache", "units", "links", "power", "price", "node", "aliases", "notes", "architecture",
+             "picojoules", "fallback")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Device:
     `links` names interconnects of `links.yaml` by role ("scale_up", "host"); `units` holds counts that the
     timing law quantises by ("sm": streaming multiprocessors, cores, ...); `source` says where it is from.
     Under "sm" stand the compute units of AMD, the matrix units of a TPU or NPU and the cores of a CPU as well.
+
+    `architecture` times operators in place of the calibrated law. `energy` holds joules of a multiply-add by format,
+    of a byte of "dram", "sram" or "flash", and of an "event" (a synaptic operation). What the architecture cannot run
+    goes to the device named `fallback`, over the "host" link where there is one.
     """
 
     id: str
@@ -52,6 +59,9 @@ class Device:
     notes: str = ""
     memory_type: str = ""
     aliases: tuple[str, ...] = ()
+    architecture: Architecture | None = None
+    energy: dict[str, float] = field(default_factory=dict)
+    fallback: str | None = None
 
 
 def device(name_or_path: str | Path) -> Device:
@@ -72,8 +82,14 @@ def device(name_or_path: str | Path) -> Device:
 
 
 @cache
+def _files() -> dict[str, Path]:
+    """The packaged files by device, in folders by what the devices are made for."""
+    return {path.stem: path for path in DEVICES.rglob("*.yaml")}
+
+
+@cache
 def _names() -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in DEVICES.glob("*.yaml")))
+    return tuple(sorted(_files()))
 
 
 def device_names() -> list[str]:
@@ -83,7 +99,7 @@ def device_names() -> list[str]:
 
 @cache
 def _packaged(identity: str) -> Device:
-    return _read(DEVICES / f"{identity}.yaml")
+    return _read(_files()[identity])
 
 
 @cache
@@ -120,6 +136,9 @@ def _read(path: Path, known_links: Collection[str] = ()) -> Device:
         notes=fields.text("notes", ""),
         memory_type=memory.text("type", ""),
         aliases=fields.texts("aliases"),
+        architecture=read_architecture(fields.fields("architecture")) if "architecture" in fields else None,
+        energy={name: pj * 1e-12 for name, pj in fields.fields("picojoules").numbers(ENERGIES).items()},
+        fallback=fields.text("fallback") if "fallback" in fields else None,
     )
 
 

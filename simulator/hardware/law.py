@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError
+from simulator.hardware.architectures import Launches, WholeGraph
+from simulator.hardware.beside import laid_out, on_architecture
 from simulator.hardware.calibration import Calibrations
 from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
+from simulator.hardware.formats import peak_of
 from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
 from simulator.hardware.rounds import rounds_seconds
@@ -42,14 +45,6 @@ from simulator.workloads.operators import (
 )
 
 MEMORY = 1 << 16  # chunk shapes whose work is remembered
-# A format without units of its own is computed in the nearest wider one, as libraries do.
-FALLBACK_FORMATS = {
-    "nvfp4": ("fp8", "bf16", "fp16", "fp32"),
-    "fp8": ("bf16", "fp16", "fp32"),
-    "int8": ("bf16", "fp16", "fp32"),
-    "bf16": ("fp16", "fp32"),
-    "fp16": ("bf16", "fp32"),
-}
 
 
 @dataclass(frozen=True)
@@ -82,6 +77,8 @@ class TimingLaw:
 
     def roofs(self, op: AnyOperator) -> Roofs:
         """Seconds of `op` under each roof. An operator of size zero costs nothing, not even its launch."""
+        if self.device.architecture is not None and not isinstance(op, Collective | HostCopy | Rounds):
+            return on_architecture(self.device, self.device.architecture, op)
         if isinstance(op, Gemm | Convolution):
             return self._gemm(op)
         if isinstance(op, Experts):
@@ -91,6 +88,13 @@ class TimingLaw:
         if isinstance(op, Fused):
             return self._fused(op)
         return self._attention(op) if isinstance(op, Attention) else self._streaming(op)
+
+    def all_roofs(self, launches: Launches) -> tuple[Roofs, ...]:
+        """Roofs of one launch of each operator of a graph, laid out together where the architecture does so."""
+        architecture = self.device.architecture
+        if isinstance(architecture, WholeGraph):
+            return laid_out(self.device, architecture, launches)
+        return tuple(self.roofs(op) for op, _ in launches)
 
     def _streaming(self, op: Elementwise | Gather | Aggregation | LowRank) -> Roofs:
         return self._by_vectors(op.kernel, op)
@@ -118,6 +122,11 @@ class TimingLaw:
 
     def attention(self, prompt: HeadShape, decode: HeadShape, window: int | None = None) -> AttentionKernel:
         """The attention kernels for heads of this shape under this window."""
+        if self.device.architecture is not None:
+            raise InputError(
+                f"device {self.device.id}: its own architecture times operator graphs (kind: inference); "
+                "serving language models needs a device that the calibrated law times"
+            )
         prompts = self.calibrations.find("attention", prompt.format)
         decoding = self.calibrations.find("decode", decode.format)
         return AttentionKernel(
@@ -274,12 +283,6 @@ class AttentionKernel:
     def decoding(self, sequences: Size, attended: Size) -> Roofs:
         found = self.decode_curve.roofs(sequences, attended, self.decode_shape, peak=self.peak, machine=self.machine)
         return found.overlapped(self.decode_overlap, self.decode_factor)
-
-
-def peak_of(device: Device, compute: str) -> float | None:
-    """Peak FLOP/s for a format, or for the nearest wider one that the device has; None if it has neither."""
-    peaks = device.peak_flops
-    return next((peaks[name] for name in (compute, *FALLBACK_FORMATS.get(compute, ())) if name in peaks), None)
 
 
 def machine_of(device: Device, *, benchmark: bool = False) -> Machine:

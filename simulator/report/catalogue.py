@@ -39,6 +39,7 @@ def facts(kind: str, name: str) -> Row:
 
 
 def _devices() -> list[Row]:
+    from simulator.hardware.architectures import architecture_name
     from simulator.hardware.device import device, device_names
 
     def peak(found: Any) -> str:
@@ -50,6 +51,7 @@ def _devices() -> list[Row]:
             "device": d.id,
             "kind": d.kind,
             "generation": d.generation,
+            "timed by": architecture_name(d.architecture),
             "TFLOP/s": peak(d),
             "memory (GB)": f"{d.memory_capacity / 1e9:,.4g}",
             "bandwidth (GB/s)": f"{d.memory_bandwidth / 1e9:,.4g}",
@@ -177,10 +179,13 @@ def _dtypes() -> list[Row]:
 
 
 def _device_facts(name: str) -> Row:
+    from simulator.hardware.architectures import architecture_name
     from simulator.hardware.calibration import calibrations_for
     from simulator.hardware.device import device
 
     found = device(name)
+    if found.architecture is not None:
+        return asdict(found) | {"timed_by": architecture_name(found.architecture)}
     calibration = calibrations_for(found)
     return asdict(found) | {"calibration": calibration.name, "calibration_source": calibration.source}
 

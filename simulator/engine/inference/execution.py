@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.hardware.device import Device
+from simulator.hardware.energy import operator_joules
+from simulator.hardware.formats import peak_of
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.power import device_power
@@ -65,7 +67,14 @@ class Execution:
 
     @cached_property
     def joules(self) -> float:
-        """Energy of one forward pass by how busy arithmetic and memory are on average; 0 without a power figure."""
+        """Energy of one forward pass; 0 without a figure for it.
+
+        By operation where the device publishes energies, else by how busy arithmetic and memory are on average.
+        """
+        device = self.law.device
+        if device.energy:
+            spent = sum(float(np.asarray(operator_joules(k.op, device) * k.count)) for k in self.kernels)
+            return spent + device.idle_power * self.seconds
         least = [least_seconds(k.op, self.law) for k in self.kernels]
         compute, memory = (_numbers([pair[i] for pair in least]) * self.counts for i in range(2))
         return float(energy(self.law.device, np.asarray(self.seconds), compute.sum(), memory.sum()))
@@ -91,8 +100,7 @@ def ends(busy: Floats, counts: Floats, dispatch: float) -> Floats:
 
 def least_seconds(op: AnyOperator, law: TimingLaw) -> tuple[Size, Size]:
     """Seconds of a launch at the full peak of its arithmetic, and at the full bandwidth of memory."""
-    flops = op.flops()
-    compute = flops / law.peak(op.compute) if np.any(flops) else flops
+    compute = op.flops() / (peak_of(law.device, op.compute) or max(law.device.peak_flops.values()))
     return compute, op.bytes() / law.device.memory_bandwidth
 
 
@@ -111,7 +119,7 @@ def energy(device: Device, seconds: Floats, compute: Floats, memory: Floats) -> 
 def execute(graph: Graph, law: TimingLaw, *, dispatch: float = 0.0, call: float = 0.0) -> Execution:
     """Time all kernels of a graph by a device's law."""
     launches = tuple(kernels(graph))
-    return Execution(graph, launches, tuple(law.roofs(k.op) for k in launches), law, dispatch, call)
+    return Execution(graph, launches, law.all_roofs([(k.op, k.count) for k in launches]), law, dispatch, call)
 
 
 def _numbers(values: list[Any]) -> Floats:
