@@ -30,7 +30,8 @@ class Cpu:
     """Cores (the device's `sm`) with SIMD registers of `simd_bits` and `pipes` multiply-adds of them a cycle.
 
     `cycle_bytes` a core come from each cache ("l1", "l2", "l3") each cycle. The library's register tile has `tile_rows`
-    rows and `tile_registers` registers of columns. An `in_order` core cannot hide its loads behind arithmetic.
+    rows and `tile_registers` registers of columns. A library that is not `blocked` for caches, as XNNPACK, goes through
+    all weights for each row of tiles, its threads in step. An `in_order` core cannot hide its loads behind arithmetic.
     All cores together reach `memory_share` of the memory's bandwidth.
     """
 
@@ -39,6 +40,7 @@ class Cpu:
     cycle_bytes: dict[str, float]
     tile_rows: float = 6.0
     tile_registers: float = 2.0
+    blocked: bool = True
     in_order: bool = False
     memory_share: float = 0.7
 
@@ -71,14 +73,15 @@ class Cpu:
     def _memory(self, work: Work, each: float, device: Device) -> Size:
         """Seconds of the slowest level: loads of tiles from L1, blocks from below each cache, operands from memory."""
         cycles = device.units["clock_ghz"] * 1e9 * device.units["sm"]
+        cores = device.units["sm"]
         here = [level for level in LEVELS if level in device.cache]
         seconds = [self._loads(work, each) / (self.cycle_bytes["l1"] * cycles)]
         for above, level in pairwise(here):
-            moved = self._blocked(work, each, device.cache[above] / (device.units["sm"] if above == "l1" else 1.0))
+            moved = self._below(work, each, device.cache[above], 1.0 if above == "l1" else cores)
             seconds.append(moved / (self.cycle_bytes[level] * cycles))
         last = device.cache[here[-1]]
         beside = np.where(np.asarray(work.read + work.written) > last / 2.0, work.read + work.written, 0.0)
-        again = self._blocked(work, each, last) * (np.asarray(work.bytes) > last)
+        again = self._below(work, each, last, cores) * (np.asarray(work.bytes) > last)
         seconds.append(np.maximum(work.weights + beside, again) / (device.memory_bandwidth * self.memory_share))
         slowest: Size = seconds[0]
         for each_level in seconds[1:]:
@@ -96,8 +99,12 @@ class Cpu:
             )
         return found
 
-    def _blocked(self, work: Work, each: float, cache: float) -> Size:
-        """Bytes that come in from below a cache of so many bytes."""
-        side = np.sqrt(cache / (3.0 * each))
-        blocks: Size = 2.0 * work.macs * (1.0 - work.depthwise) * each / side
-        return np.maximum(blocks, work.bytes)
+    def _below(self, work: Work, each: float, cache: float, sharing: float) -> Size:
+        """Bytes that come in from below a cache of so many bytes that so many cores share."""
+        if self.blocked:
+            blocks: Size = 2.0 * work.macs * (1.0 - work.depthwise) * each / np.sqrt(cache / (3.0 * each))
+            return np.maximum(blocks, work.bytes)
+        rows: Size = sum((p.m for p in work.products), 0.0)
+        passes = np.maximum(np.ceil(rows / (self.tile_rows * sharing)), 1.0)
+        again = np.where(np.asarray(work.weights) > cache / 2.0, passes, 1.0)
+        return work.weights * again + work.read + work.written
