@@ -115,7 +115,7 @@ def test_formats_without_units_run_in_the_next_wider_one() -> None:
     assert law("nvidia-v100-sxm-16gb").peak("bf16") == law("nvidia-v100-sxm-16gb").peak("fp16")
 
 
-@pytest.mark.parametrize("name", device_names())
+@pytest.mark.parametrize("name", [n for n in device_names() if device(n).architecture is None])
 def test_every_device_times_a_decode_step(name: str) -> None:
     timing = law(name)
     op = Attention(Span(), HEADS, HEADS, ((0, 100),), 16, 100_000)
