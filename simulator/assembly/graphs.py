@@ -48,7 +48,7 @@ def runtime_rewrites(of: Runtime) -> list[Rewrite]:
 def bytes_of(model: Model) -> tuple[float, float]:
     """Bytes of all weights, and the most of activations at any time."""
     weights = float(np.asarray(count_model(model).weight_bytes))
-    return weights, max(peak_activation_bytes(part.graph) for part in model.parts)
+    return weights, max(float(np.asarray(peak_activation_bytes(part.graph))) for part in model.parts)
 
 
 def law_of(scenario: InferenceScenario) -> tuple[TimingLaw, Runtime]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.hardware.architectures import architecture_name
+from simulator.hardware.formats import peak_of
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.lowering import unknown
 
@@ -22,7 +24,9 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
     estimated: dict[str, int] = {}
     for part in result.model.parts:
         estimated |= unknown(part.graph)
-    peak = result.law.peak(scenario_format(result))
+    on = result.law.device
+    peak = peak_of(on, scenario_format(result)) or max(on.peak_flops.values())
+    timed_by, source = _timed_by(result)
     return {
         "model": result.model.name,
         "device": result.law.device.id,
@@ -43,9 +47,17 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
         "time_by_type_ms": _by(result, "type"),
         "time_by_bound_ms": _by(result, "bound"),
         "estimated_operators": estimated,
-        "calibration": result.law.calibrations.name,
-        "calibration_source": result.law.calibrations.source,
+        "calibration": timed_by,
+        "calibration_source": source,
     }
+
+
+def _timed_by(result: InferenceResult) -> tuple[str, str]:
+    """What times the kernels, and where its figures are from."""
+    on = result.law.device
+    if on.architecture is not None:
+        return f"{on.id} as a {architecture_name(on.architecture)}", on.source
+    return result.law.calibrations.name, result.law.calibrations.source
 
 
 def scenario_format(result: InferenceResult) -> str:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from simulator.engine.inference.execution import execute
 from simulator.errors import InputError
 from simulator.hardware.architectures import architecture_name
 from simulator.hardware.calibration import calibrations_for
@@ -12,9 +13,11 @@ from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import link
 from simulator.inference import infer
+from simulator.planning.networks.timing import time_candidates
 from simulator.report.catalogue import facts, rows
 from simulator.specs.inference import InferenceScenario
 from simulator.workloads.dtypes import dtype
+from simulator.workloads.graphs.catalogue import graph_model
 from simulator.workloads.operators import Gemm
 
 NAMES = sorted(path.stem for path in DEVICES.glob("*/*.yaml"))
@@ -96,3 +99,21 @@ def test_a_wrong_architecture_is_one_clear_line(tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             device(file)
         assert "\n" not in str(caught.value)
+
+
+def test_many_candidates_are_timed_on_a_processor_and_refused_where_graphs_are_laid_out_whole():
+    graph = graph_model("mobilenet-v2", 1, dtype("int8")).parts[0].graph
+    pi, coral = device("raspberry-pi-5"), device("coral-edge-tpu-usb")
+    laws = [TimingLaw(on, calibrations_for(on), fabric_of(on, None)) for on in (pi, coral)]
+    alone = execute(graph, laws[0]).seconds
+    assert time_candidates(graph, laws[0], 3).seconds == pytest.approx([alone] * 3)
+    with pytest.raises(InputError, match="coral-edge-tpu-usb lays whole graphs out at once"):
+        time_candidates(graph, laws[1], 3)
+
+
+@pytest.mark.parametrize("name", ["coral-edge-tpu-usb", "raspberry-pi-5", "st-stm32h7a3"])
+def test_a_run_says_what_timed_it(name):
+    fields = {"model": "mobilenet-v2", "device": name, "format": "int8", "runtime": "tflite-micro"}
+    summary = infer(InferenceScenario(**fields, options={"width": 0.35, "resolution": 96, "classes": 2})).summary
+    assert summary["calibration"] == f"{name} as a {architecture_name(device(name).architecture)}"
+    assert summary["latency_ms"] > 0.0 and summary["energy_mj"] > 0.0

@@ -70,9 +70,9 @@ def test_edge_tpu_streams_what_does_not_stay_on_the_chip(on, measured):
     ("on", "format", "measured", "within"),
     [
         ("nvidia-jetson-nano", "fp16", 1000 / 36, 0.25),
-        ("nvidia-jetson-agx-xavier", "int8", 2.04, 0.35),
-        ("nvidia-jetson-agx-orin", "int8", 0.64, 0.45),
-        ("nvidia-jetson-orin-nx", "int8", 0.95, 0.50),
+        ("nvidia-jetson-agx-xavier", "int8", 2.04, 0.55),
+        ("nvidia-jetson-agx-orin", "int8", 0.64, 0.20),
+        ("nvidia-jetson-orin-nx", "int8", 0.95, 0.20),
     ],
 )
 def test_jetsons(on, format, measured, within):

@@ -29,7 +29,13 @@ class Architecture(Protocol):
 
 @runtime_checkable
 class WholeGraph(Protocol):
-    """An architecture that lays a whole graph out at once: pipelines of layers, weights that stay on the chip."""
+    """An architecture that lays a whole graph out at once: pipelines of layers, weights that stay on the chip.
+
+    `separable` says that operators take as long beside others as on their own.
+    """
+
+    @property
+    def separable(self) -> bool: ...
 
     def schedule(self, launches: Launches, device: Device) -> tuple[Roofs, ...]:
         """Roofs of one launch of each operator, such that they add up to the time of one answer."""

@@ -46,6 +46,11 @@ class Systolic:
     resident: float = 0.0
     setup_us: float = 0.0
 
+    @property
+    def separable(self) -> bool:
+        """Without memory that outlives an operator."""
+        return not (self.on_chip or self.resident)
+
     def roofs(self, op: AnyOperator, device: Device) -> Roofs:
         """One operator whose weights come from memory."""
         return self._roofs(work_of(op), device, 1.0)

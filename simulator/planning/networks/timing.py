@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulator.engine.inference.execution import ends, energy, least_seconds
+from simulator.errors import InputError
+from simulator.hardware.architectures import WholeGraph
 from simulator.hardware.law import TimingLaw
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.lowering import kernels
@@ -29,6 +31,12 @@ class Timed:
 
 def time_candidates(graph: Graph, law: TimingLaw, n: int, *, dispatch: float = 0.0, call: float = 0.0) -> Timed:
     """Time a graph whose sizes are arrays over `n` candidates, as `execute` times one of them."""
+    architecture = law.device.architecture
+    if isinstance(architecture, WholeGraph) and not architecture.separable:
+        raise InputError(
+            f"device {law.device.id} lays whole graphs out at once, which candidates side by side cannot show: "
+            "run them one by one (kind: inference), or search on another device"
+        )
     launches = kernels(graph)
     counts = np.stack([np.broadcast_to(np.asarray(k.count, dtype=np.float64), n) for k in launches])
     parts = [_seconds(k.op, law, n) for k in launches]
