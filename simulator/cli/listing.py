@@ -10,6 +10,11 @@ import typer
 KINDS = "devices, models, policies, workloads, scenarios, plans, links, nodes or dtypes"
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
 
+Onnx = Annotated[
+    Path | None,
+    typer.Option("--onnx", metavar="FILE", help="Also write a graph as an ONNX file with random weights."),
+]
+
 
 def list_(kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")], json_file: Json = None) -> None:
     """List devices, models, policies, workloads, scenarios, plans, links, nodes or dtypes.
@@ -31,6 +36,7 @@ def show(
     kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")],
     name: Annotated[str, typer.Argument(help="Its name, or the path of a file of that kind.")],
     json_file: Json = None,
+    onnx_file: Onnx = None,
 ) -> None:
     """Show one device, model, policy, workload, scenario, plan, link, node or dtype in full, with its source.
 
@@ -44,3 +50,16 @@ def show(
     if json_file is not None:
         write_json(json_file, facts)
     print_facts(name, facts)
+    if onnx_file is not None:
+        _write_graph(catalogue.kind_of(kind), name, onnx_file)
+
+
+def _write_graph(kind: str, name: str, file: Path) -> None:
+    from simulator.errors import InputError
+    from simulator.workloads.graphs.catalogue import graph_model
+    from simulator.workloads.graphs.onnx_export import write_model
+
+    if kind != "graphs":
+        raise InputError(f"--onnx writes graphs, not {kind}: leave it out")
+    for written in write_model(graph_model(name), file):
+        typer.echo(f"wrote {written}", err=True)

@@ -22,8 +22,7 @@ ELEMENTS: dict[int, DType] = {
     21: DTYPES["int4"], 22: DTYPES["int4"], 23: DTYPES["mxfp4"],
 }  # fmt: skip
 FLOATS = (1, 10, 16, 11)
-UNDEFINED, FLOAT, INT64 = 0, 1, 7
-INTEGERS_OF_WEIGHTS = (2, 3, 21, 22)
+UNDEFINED, FLOAT, INT32, INT64, BOOL = 0, 1, 6, 7, 9
 
 
 def element(number: int) -> DType:
@@ -32,5 +31,5 @@ def element(number: int) -> DType:
 
 
 def number_of(format: DType) -> int:
-    """The element type that a format is written as, float where ONNX has none."""
-    return next((number for number, known in ELEMENTS.items() if known.name == format.name), FLOAT)
+    """The element type that a format is written as, undefined where ONNX has none."""
+    return next((number for number, known in ELEMENTS.items() if known.name == format.name), UNDEFINED)

@@ -7,6 +7,7 @@ from typing import Any
 
 from simulator.workloads.graphs.interchange.facts import Fact
 from simulator.workloads.graphs.interchange.loading import onnx_package
+from simulator.workloads.graphs.kinds.elementwise import ELEMENTWISE
 from simulator.workloads.graphs.kinds.pooling import POOLING
 
 # Operands that only say how: their numbers become attributes, by place.
@@ -67,11 +68,26 @@ def lifted(
             assert fact.value is not None
             numbers = fact.value.tolist()
             attributes[name] = numbers if isinstance(numbers, list) and name not in SCALARS else _scalar(numbers)
+    if type in ELEMENTWISE:
+        kept = _without_literals(type, attributes, kept)
     if type == "BatchNormalization":
         kept = kept[:3]  # mean and variance are statistics, not parameters
     while kept and kept[-1] is None:
         kept.pop()
     return _completed(type, attributes, kept), kept
+
+
+def _without_literals(type: str, attributes: dict[str, Any], operands: Sequence[Fact | None]) -> list[Fact | None]:
+    """Operands less fixed scalars, which are part of what a pointwise operator does: `literals`, by their places."""
+    literals = {
+        place: fact.value.item()
+        for place, fact in enumerate(operands) if fact is not None and not fact.shape and fact.value is not None
+    }  # fmt: skip
+    if type == "Clip":
+        attributes |= {name: literals[place] for place, name in ((1, "min"), (2, "max")) if place in literals}
+    elif literals:
+        attributes["literals"] = literals
+    return [fact for place, fact in enumerate(operands) if place not in literals]
 
 
 def _empty(fact: Fact) -> bool:
