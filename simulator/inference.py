@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from simulator.assembly.graph_memory import DeviceMemory, memory_of, planned, with_paging
 from simulator.assembly.graphs import bytes_of, law_of, model_of, rewritten, runtime_rewrites
 from simulator.engine.inference.execution import Execution, execute
 from simulator.hardware.law import TimingLaw
@@ -25,6 +26,7 @@ class InferenceResult:
     counts: Counts
     law: TimingLaw
     executions: tuple[tuple[Execution, float], ...]
+    memory: DeviceMemory | None = None
 
     @property
     def seconds(self) -> float:
@@ -55,6 +57,13 @@ def infer(scenario: InferenceScenario) -> InferenceResult:
     model = model_of(scenario)
     law, how = law_of(scenario)
     ready = rewritten(model, runtime_rewrites(how))
-    require_room(law.device, *bytes_of(ready))
+    memory, spec = None, scenario.memory
+    if spec is None:
+        require_room(law.device, *bytes_of(ready))
+    else:
+        ready, plans = planned(ready, spec)
+        memory = memory_of(ready, plans, spec, law.device)
     executions = tuple((execute(p.graph, law, dispatch=how.dispatch, call=how.call), p.times) for p in ready.parts)
-    return InferenceResult(scenario, ready, count_model(model), law, executions)
+    if spec is not None and spec.paging is not None:
+        executions = tuple((with_paging(e, spec.paging), times) for e, times in executions)
+    return InferenceResult(scenario, ready, count_model(model), law, executions, memory)

@@ -227,6 +227,14 @@ POLICIES: dict[str, dict[str, str]] = {
         "quantised": "simulator.policies.compression:Quantised",
         "sketch": "simulator.policies.compression:CountSketch",
     },
+    "order": {
+        "given": "simulator.workloads.graphs.memory.ordering:Given",
+        "least-memory": "simulator.workloads.graphs.memory.ordering:LeastMemory",
+    },
+    "arena": {
+        "greedy-by-size": "simulator.workloads.graphs.memory.arena:GreedyBySize",
+        "in-order": "simulator.workloads.graphs.memory.arena:InOrder",
+    },
     "rewrite": {
         "convert": "simulator.workloads.graphs.rewrites:Convert",
         "fuse": "simulator.workloads.graphs.rewrites:Fuse",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.hardware.architectures import architecture_name
 from simulator.hardware.formats import peak_of
+from simulator.report.graph_memory import memory_figures, memory_rows
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.lowering import unknown
 
@@ -42,11 +44,12 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
         "kernels": sum(float(e.counts.sum()) * times for e, times in result.executions),
         "moved_mb": sum(e.bytes * times for e, times in result.executions) / 1e6,
         "weights_mb": float(np.asarray(counts.weight_bytes)) / 1e6,
-        "peak_activation_mb": max(peak_activation_bytes(p.graph) for p in result.model.parts) / 1e6,
+        "peak_activation_mb": _peak(result) / 1e6,
         "share_of_peak_flops": 2.0 * float(np.asarray(counts.macs)) / (result.seconds * peak),
         "time_by_type_ms": _by(result, "type"),
         "time_by_bound_ms": _by(result, "bound"),
         "estimated_operators": estimated,
+        **({} if result.memory is None else {"memory": memory_figures(result.memory)}),
         "calibration": timed_by,
         "calibration_source": source,
     }
@@ -67,13 +70,22 @@ def scenario_format(result: InferenceResult) -> str:
     return dtype(result.scenario.format).compute
 
 
+def _peak(result: InferenceResult) -> float:
+    """Bytes of activations at most: as planned, or in the graph's order with a buffer for each result."""
+    if result.memory is not None:
+        return max(plan.peak for plan in result.memory.plans)
+    return max(float(np.asarray(peak_activation_bytes(p.graph))) for p in result.model.parts)
+
+
 def _by(result: InferenceResult, what: str) -> dict[str, float]:
-    """Milliseconds by operator type or by what bounds a kernel, the most first; waiting for the host apart."""
+    """Milliseconds by operator type or by what bounds a kernel, the most first; waits apart."""
     found: dict[str, float] = defaultdict(float)
     for execution, times in result.executions:
         for kernel, roofs, busy in zip(execution.kernels, execution.roofs, execution.busy, strict=True):
             found[kernel.type if what == "type" else roofs.bound()] += busy * times * 1e3
-        found["host"] += (execution.seconds - float(execution.busy.sum())) * times * 1e3
+        unpaged = replace(execution, loaded=None).seconds
+        found["paging"] += (execution.seconds - unpaged) * times * 1e3
+        found["host"] += (unpaged - float(execution.busy.sum())) * times * 1e3
     return {name: ms for name, ms in sorted(found.items(), key=lambda item: -item[1]) if ms > 1e-9}
 
 
@@ -102,6 +114,8 @@ def inference_tables(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, 
         ("where the time goes", _time_rows("operators", slowest, summary)),
         ("what bounds it", _time_rows("bound by", summary["time_by_bound_ms"], summary)),
     ]
+    if "memory" in summary:
+        tables.append(("memory", memory_rows(summary["memory"])))
     unknown_types = [{"operator": n, "nodes": f"{c:,}"} for n, c in summary["estimated_operators"].items()]
     title = "estimated as memory-bound, their types being unknown"
     return [*tables, (title, unknown_types)] if unknown_types else tables

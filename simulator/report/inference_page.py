@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.inference import InferenceResult
+from simulator.report.graph_memory import memory_chart
 from simulator.report.inference import SLOWEST, inference_tables, inference_title
 from simulator.report.sections import Section, again, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, WAITS, drawing, svg
@@ -24,6 +25,7 @@ def inference_page(result: InferenceResult) -> str:
                 figures=[
                     ("Where the time goes", "By type of operator.", _bars(slowest)),
                     ("What bounds it", "Of kernels the tightest roof.", _bars(summary["time_by_bound_ms"])),
+                    *_memory(result),
                 ],
             ),
             *table_sections(others),
@@ -32,10 +34,17 @@ def inference_page(result: InferenceResult) -> str:
     )
 
 
+def _memory(result: InferenceResult) -> list[tuple[str, str, str]]:
+    if result.memory is None or not result.memory.largest.placements:
+        return []
+    caption = "Activations alive while each node runs, and the arena that holds them."
+    return [("Memory over the nodes", caption, memory_chart(result.memory.largest))]
+
+
 def _bars(parts: dict[str, float]) -> str:
-    """A bar a part, in milliseconds; grey is the host."""
+    """A bar a part, in milliseconds; grey are waits."""
     figure, axes = drawing(height=0.8 + 0.24 * len(parts))
-    colours = [WAITS if name == "host" else PALETTE[0] for name in parts]
+    colours = [WAITS if name in ("host", "paging") else PALETTE[0] for name in parts]
     bars = axes.barh(list(parts), list(parts.values()), color=colours)
     axes.bar_label(bars, [f"{ms:,.3g}" for ms in parts.values()], padding=4, color=INK, fontsize=8)
     axes.set_axisbelow(True)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from simulator.errors import InputError
+from simulator.specs.memory import MemorySpec
 from simulator.specs.part import Count, Part
 
 
@@ -41,7 +42,8 @@ class RewriteSpec(Part):
 class InferenceScenario(Part):
     """One forward pass of a model on a device under a runtime.
 
-    `options` change those of a named model. Rewrites run in their order, before those of the runtime.
+    `options` change those of a named model. Rewrites run in their order, before those of the runtime. Without `memory`
+    activations are counted in the graph's order, and nothing is paged.
     """
 
     kind: Literal["inference"] = "inference"
@@ -55,6 +57,7 @@ class InferenceScenario(Part):
     rewrites: list[RewriteSpec] = Field(default_factory=list)
     calibration: str | None = None
     calibrated: bool = True
+    memory: MemorySpec | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -26,7 +26,8 @@ Floats = NDArray[np.float64]
 class Execution:
     """One forward pass of `graph`: its kernels, and the roofs of each launch.
 
-    The host issues a kernel every `dispatch` seconds and takes `call` seconds on top; all times are in seconds.
+    The host issues a kernel every `dispatch` seconds and takes `call` seconds on top; all times are in seconds. The
+    weights of each kernel are there when they are `loaded`; None: from the start.
     """
 
     graph: Graph
@@ -35,6 +36,7 @@ class Execution:
     law: TimingLaw
     dispatch: float = 0.0
     call: float = 0.0
+    loaded: Floats | None = None
 
     @cached_property
     def counts(self) -> Floats:
@@ -47,9 +49,14 @@ class Execution:
         return _numbers([r.seconds() for r in self.roofs]) * self.counts
 
     @cached_property
+    def issued(self) -> Floats:
+        """When the first launch of each kernel is issued."""
+        return self.dispatch * (np.cumsum(self.counts) - np.maximum(self.counts - 1.0, 0.0))
+
+    @cached_property
     def ends(self) -> Floats:
         """When the last launch of each kernel is over."""
-        return ends(self.busy, self.counts, self.dispatch)
+        return ends(self.busy, self.counts, self.dispatch, self.loaded)
 
     @cached_property
     def seconds(self) -> float:
@@ -80,14 +87,14 @@ class Execution:
         return float(energy(self.law.device, np.asarray(self.seconds), compute.sum(), memory.sum()))
 
 
-def ends(busy: Floats, counts: Floats, dispatch: float) -> Floats:
-    """When the last launch of each kernel is over: no sooner than it was issued, one at a time.
+def ends(busy: Floats, counts: Floats, dispatch: float, loaded: Floats | None = None) -> Floats:
+    """When the last launch of each kernel is over: no sooner than it was issued and `loaded`, one at a time.
 
     Shapes (kernels, ...) of seconds for all launches of a kernel and of their number; the host issues one every
-    `dispatch` seconds. end(i) = max(end(i - 1), issued(i)) + busy(i), unrolled to a running maximum.
+    `dispatch` seconds. end(i) = max(end(i - 1), issued(i), loaded(i)) + busy(i), unrolled to a running maximum.
     """
     done = np.cumsum(busy, axis=0)
-    if not dispatch or not len(done):
+    if (not dispatch and loaded is None) or not len(done):
         return np.asarray(done)
     issued = dispatch * np.cumsum(counts, axis=0)
     first = issued - dispatch * np.maximum(counts - 1.0, 0.0)
@@ -95,6 +102,8 @@ def ends(busy: Floats, counts: Floats, dispatch: float) -> Floats:
     late = np.maximum(first - (done - busy), issued - (done - busy / np.maximum(counts, 1.0)))
     # what does not run waits for nothing
     late = np.where(counts > 0.0, late, 0.0)
+    if loaded is not None:
+        late = np.maximum(late, loaded - (done - busy))
     return np.asarray(done + np.maximum(np.maximum.accumulate(late, axis=0), 0.0))
 
 

@@ -27,23 +27,25 @@ def lifetimes(graph: Graph) -> list[Lifetime]:
 
     Inputs are there from the start, outputs to the end.
     """
-    owner: dict[str, str] = {}
+    buffer = buffer_names(graph)
     first: dict[str, int] = dict.fromkeys(graph.inputs, 0)
     last: dict[str, int] = {}
     for at, node in enumerate(graph.nodes):
-        kind = KINDS.get(node.type)
-        for name in node.read:
-            last[_root(owner, name)] = at
-        for name in node.written:
-            source = next((n for n in node.inputs if n), None)
-            if kind is not None and kind.view and not node.epilogue and source is not None:
-                owner[name] = source
-            else:
-                first[name] = at
-            last[_root(owner, name)] = at
-    for name in graph.outputs:
-        last[_root(owner, name)] = len(graph.nodes) - 1
+        last.update((buffer[name], at) for name in (*node.read, *node.written))
+        first.update((name, at) for name in node.written if buffer[name] == name)
+    last.update((buffer[name], len(graph.nodes) - 1) for name in graph.outputs)
     return [Lifetime(n, graph.tensors[n].bytes, at, last.get(n, at)) for n, at in first.items()]
+
+
+def buffer_names(graph: Graph) -> dict[str, str]:
+    """The buffer that each tensor is in: its own name, or what a view names otherwise."""
+    found = {name: name for name in (*graph.inputs, *(n for node in graph.nodes for n in node.read))}
+    for node in graph.nodes:
+        kind = KINDS.get(node.type)
+        source = next((n for n in node.inputs if n), None)
+        view = kind is not None and kind.view and not node.epilogue and source is not None
+        found.update((name, found[source] if view and source else name) for name in node.written)
+    return found
 
 
 def live_bytes(graph: Graph) -> NDArray[np.float64]:
@@ -60,9 +62,3 @@ def peak_activation_bytes(graph: Graph) -> Size:
     """The most bytes of activations at any time."""
     peak = np.asarray(live_bytes(graph).max(axis=0, initial=0.0))
     return peak if peak.ndim else float(peak)
-
-
-def _root(owner: dict[str, str], name: str) -> str:
-    while name in owner:
-        name = owner[name]
-    return name
