@@ -12,7 +12,7 @@ from simulator.engine.training.outer import KIND, averaging
 from simulator.engine.training.step import Step
 from simulator.engine.training.tensor_overlap import Overlapped, TensorPasses
 from simulator.policies.compression import NO_COMPRESSION
-from simulator.report.sequences import computed, exchanged
+from simulator.report.sequences import computed, exchanged, exposed_seconds
 from simulator.workloads.operators import Call, Collective, Rounds
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.passes import Passes
@@ -26,13 +26,15 @@ def communication_figures(step: Step, stage: int) -> dict[str, Any]:
     `crowding_s` is what computation loses beside collectives. Where compression begins after a warm-up, `mean_step_s`
     is the mean over a run.
     """
-    seconds: dict[str, dict[str, float]] = {"exposed_s": _exposed(step, stage), "hidden_s": {}, "bubble_s": {}}
+    waited, beside = (_by_kind(found) for found in link_waits(step, stage))
+    exposed = waited | {kind: value for kind, value in step.reductions(stage).items() if value}
+    seconds: dict[str, dict[str, float]] = {"exposed_s": exposed, "hidden_s": beside, "bubble_s": {}}
     crowding = recasting = 0.0
     if step.exchanging:
         lane = step.exchanging[stage]
         for kind, value in lane.streams.seconds("exposed").items():
             seconds["exposed_s"][kind] = seconds["exposed_s"].get(kind, 0.0) + value
-        seconds["hidden_s"] = lane.streams.seconds("hidden")
+        seconds["hidden_s"] = beside | lane.streams.seconds("hidden")
         seconds["bubble_s"] = lane.streams.seconds("waiting")
         crowding, recasting = lane.streams.slowed, lane.recasting
     if step.job.communication.local is not None and step.job.layout.holders > 1:
@@ -54,13 +56,48 @@ def communication_figures(step: Step, stage: int) -> dict[str, Any]:
     }
 
 
+def micro_batches_of(step: Step) -> int:
+    """Micro-batches that each piece of a stage runs in a step: half of them where they go both ways."""
+    return step.job.micro_batches // step.job.layout.directions
+
+
+def link_waits(step: Step, stage: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds in which a stage's passes only wait for links, by part of the breakdown, and those that pairs hide."""
+    n, part = micro_batches_of(step), step.part(stage)
+    calls = [call for piece in step.job.layout.pieces(stage) for call in _all_calls(step.passes[piece])]
+    found = {"tensor_parallel": n * part.seconds(c for c in _collectives(calls) if not exchanged(c))}
+    found |= {name: n * seconds for name, seconds in exposed_seconds(part, calls).items()}
+    waiting = sum(found.values())
+    share = _hidden(step, stage) / waiting if waiting > 0.0 else 0.0
+    return {k: v * (1.0 - share) for k, v in found.items()}, {k: v * share for k, v in found.items()}
+
+
+def _hidden(step: Step, stage: int) -> float:
+    """Seconds of links that a stage hides by running passes in pairs."""
+    timeline, each = step.timeline, step.pass_seconds
+    if not any(p.paired for p in timeline.passes[stage]):
+        return 0.0
+    pieces = step.job.layout.pieces(stage)
+    alone = micro_batches_of(step) * sum(each.forward[p] + each.backward[p] + each.weights[p] for p in pieces)
+    return max(0.0, alone - timeline.busy(stage))
+
+
+def _by_kind(waits: dict[str, float]) -> dict[str, float]:
+    """Waits for links by kind of communication, without those that are not."""
+    found: dict[str, float] = defaultdict(float)
+    for name, seconds in waits.items():
+        if seconds:
+            found["tensor_parallel" if name == "tensor_parallel" else "sequence_and_experts"] += seconds
+    return dict(found)
+
+
 def tensor_overlap(step: Step, stage: int) -> Overlapped | None:
     """A stage's passes of a step in which tensor-parallel collectives overlap with products, None without."""
     passes = step.part(stage).tensor_passes
     if passes is None:
         return None
     found = [o for p in step.job.layout.pieces(stage) for o in (passes.forward(p), passes.backward(p, weights=True))]
-    n = step.job.micro_batches
+    n = micro_batches_of(step)
     return Overlapped(
         *(n * sum(getattr(o, name) for o in found) for name in ("seconds", "exposed", "hidden", "slowed"))
     )
@@ -74,7 +111,7 @@ def _reduced_products(step: Step, stage: int) -> dict[str, float]:
         return {}
     passes = step.tensor_passes or TensorPasses(step.job, Crowded(step.law, step.of, 0.0))
     found = sum(passes.reduced_products(p) for p in layout.pieces(stage))
-    return {"reduced_products_s": step.job.micro_batches * found}
+    return {"reduced_products_s": micro_batches_of(step) * found}
 
 
 def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
@@ -86,7 +123,7 @@ def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
     times, local = step.job.micro_batches, step.job.communication.local
     if local is not None and step.job.layout.holders > 1:
         return found | {KIND: sent_bytes(averaging(step.part(stage).job, states.parameters)) / local.steps}
-    if step.job.layout.holders > 1 and not step.all_after:
+    if step.job.layout.holders > 1:
         moves = [
             move
             for exchange, own in exchanges(step.part(stage).job, states.parameters, states.routed)
@@ -105,44 +142,37 @@ def sent_by_kind(step: Step, stage: int) -> dict[str, float]:
 
 
 def _of_passes(step: Step, stage: int) -> dict[str, float]:
-    job = step.part(stage).job
+    job, n = step.part(stage).job, micro_batches_of(step)
     layout = job.layout
     found: dict[str, float] = defaultdict(float)
     pieces = layout.pieces(stage)
-    for piece in pieces:
-        for call in _collectives(step.passes[piece]):
-            kind = "sequence_and_experts" if exchanged(call) else "tensor_parallel"
-            assert isinstance(call.op, Collective)
-            found[kind] += sent_bytes(call.op) * call.count * job.micro_batches
-        for transfer, count in _in_rounds(step.passes[piece]):
-            found["sequence_and_experts"] += sent_bytes(transfer) * count * job.micro_batches
+    calls = [call for piece in pieces for call in _all_calls(step.passes[piece])]
+    for call in _collectives(calls):
+        kind = "sequence_and_experts" if exchanged(call) else "tensor_parallel"
+        assert isinstance(call.op, Collective)
+        found[kind] += sent_bytes(call.op) * call.count * n
+    for transfer, count in _in_rounds(calls):
+        found["sequence_and_experts"] += sent_bytes(transfer) * count * n
     if layout.pipeline > 1:
-        chunks = chunks_of(job)
-        sends = [p for p in pieces if p < layout.model_chunks - 1] + [p - 1 for p in pieces if p > 0]
-        found["pipeline"] = sum(chunks.sent(p) for p in sends) / layout.tensor * job.micro_batches
+        sends = [p for p in pieces if p < layout.model_chunks - 1]
+        sends += [p - 1 for p in pieces if p > 0 and job.zeroth_order is None]
+        found["pipeline"] = sum(chunks_of(job).sent(p) for p in sends) / layout.tensor * n
     return dict(found)
 
 
-def _in_rounds(passes: Passes) -> Iterable[tuple[Collective, int]]:
+def _in_rounds(calls: Iterable[Call]) -> Iterable[tuple[Collective, int]]:
     """What a device sends beside computing, in rings and over both kinds of links, and how often."""
-    for call in (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights):
+    for call in calls:
         if isinstance(call.op, Rounds):
             yield from ((transfer, count * call.count) for transfer, count in call.op.transfers())
 
 
-def _collectives(passes: Passes) -> Iterable[Call]:
-    calls = (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights)
+def _collectives(calls: Iterable[Call]) -> Iterable[Call]:
     return (c for c in computed(calls) if c.op.kind == "collective")
 
 
-def _exposed(step: Step, stage: int) -> dict[str, float]:
-    """Collectives that nothing runs beside: those between the products of a pass, and those after the last pass."""
-    found: dict[str, float] = {}
-    pieces = step.job.layout.pieces(stage)
-    tensor = [c for p in pieces for c in _collectives(step.passes[p]) if not exchanged(c)]
-    if tensor:
-        found["tensor_parallel"] = step.job.micro_batches * step.part(stage).seconds(tensor)
-    return found | {kind: value for kind, value in step.reductions(stage).items() if value}
+def _all_calls(passes: Passes) -> Iterable[Call]:
+    return (*passes.forward, *passes.recompute, *passes.inputs, *passes.weights)
 
 
 def _warm_up(step: Step) -> dict[str, float]:

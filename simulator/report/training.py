@@ -11,7 +11,7 @@ import numpy as np
 from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
 from simulator.hardware.power import device_power
-from simulator.report.communication import communication_figures, tensor_overlap
+from simulator.report.communication import communication_figures, link_waits, micro_batches_of, tensor_overlap
 from simulator.report.network import network_figures
 from simulator.report.offload import (
     copy_figures,
@@ -23,9 +23,7 @@ from simulator.report.parameter_server import summarise_served
 from simulator.report.sequences import (
     attention_seconds,
     computed,
-    exchanged,
     experts_figures,
-    exposed_seconds,
     useful_share,
 )
 from simulator.report.stages import (
@@ -159,27 +157,20 @@ def breakdown(step: Step) -> dict[str, float]:
     """Seconds of a step on the stage that computes longest, by part; `wait` is what it waits for other stages."""
     if step.offloaded is not None:
         return offload_breakdown(step.offloaded)
-    layout, n = step.job.layout, step.job.micro_batches // step.job.layout.directions
+    layout, n = step.job.layout, micro_batches_of(step)
     stage = max(range(layout.pipeline), key=step.timeline.busy)
     own, part = [step.passes[piece] for piece in layout.pieces(stage)], step.part(stage)
 
-    def total(calls_of: Any, *, links: bool) -> float:
-        calls = [c for p in own for c in computed(calls_of(p)) if (c.op.kind == "collective") == links]
-        return n * part.seconds(c for c in calls if not exchanged(c))
+    def total(calls_of: Any) -> float:
+        return n * part.seconds(c for p in own for c in computed(calls_of(p)) if c.op.kind != "collective")
 
-    everything = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
+    waited, _ = link_waits(step, stage)
     busy = {
-        "forward": total(lambda p: p.forward, links=False),
-        "recompute": total(lambda p: p.recompute, links=False),
-        "backward": total(lambda p: (*p.inputs, *p.weights), links=False),
-        "tensor_parallel": total(lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights), links=True),
+        "forward": total(lambda p: p.forward),
+        "recompute": total(lambda p: p.recompute),
+        "backward": total(lambda p: (*p.inputs, *p.weights)),
+        **waited,
     }
-    busy |= {name: n * value for name, value in exposed_seconds(part, everything).items()}
-    hidden = _hidden(step, stage)
-    links = ("tensor_parallel", "all_to_all", "ring_wait")
-    waiting = sum(busy.get(name, 0.0) for name in links)
-    if waiting > 0.0 and hidden > 0.0:
-        busy |= {name: busy[name] * (1.0 - hidden / waiting) for name in links if name in busy}
     tensor = tensor_overlap(step, stage)
     if tensor is not None:
         busy["tensor_parallel"] += tensor.seconds - sum(busy.values())
@@ -192,16 +183,6 @@ def breakdown(step: Step) -> dict[str, float]:
         "optimizer": update,
         "other": step.end_seconds - reduction - update,
     }
-
-
-def _hidden(step: Step, stage: int) -> float:
-    """Seconds of links that a stage hides by running passes in pairs."""
-    timeline, each = step.timeline, step.pass_seconds
-    if not any(p.paired for p in timeline.passes[stage]):
-        return 0.0
-    n = step.job.micro_batches // step.job.layout.directions
-    alone = n * sum(each.forward[p] + each.backward[p] + each.weights[p] for p in step.job.layout.pieces(stage))
-    return max(0.0, alone - timeline.busy(stage))
 
 
 def bubble_share(step: Step) -> float:
@@ -246,7 +227,7 @@ def stage_energy(step: Step, stage: int) -> float:
         for p in (step.passes[piece] for piece in layout.pieces(stage))
         for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)
     ]
-    n = step.job.micro_batches // layout.directions
+    n = micro_batches_of(step)
     flops = n * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
     local = [c for c in computed(calls) if c.op.kind != "collective"]
     moved = n * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)

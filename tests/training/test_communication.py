@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
 from simulator.policies.compression import DeepGradientCompression
+from simulator.policies.context import ContextParallel, Ring, Ulysses
 from simulator.policies.pipeline import ZeroBubble, ZeroBubbleV
 from simulator.report.communication import communication_figures, sent_by_kind
 from simulator.report.training import breakdown
@@ -16,6 +18,7 @@ from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.training.communication import PLAIN, Communication, LocalSteps, Shards, Transport
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.layer_work import chunk_layer_calls
+from simulator.workloads.training.zeroth_order import ZerothOrder
 from tests.training.builders import job, step
 
 D = 8
@@ -203,3 +206,20 @@ def test_at_degree_one_formats_of_what_would_be_sent_change_nothing() -> None:
         for data in (1, 4):
             with pytest.raises(InputError, match=r"set layout\.zero to"):
                 run(Layout(data=data), given)
+
+
+@pytest.mark.parametrize("policy", [Ring(), Ulysses()])
+def test_waiting_for_ranks_that_share_sequences_is_exposed(policy: ContextParallel) -> None:
+    found = step_of(job(layout=Layout(context=4), micro=2), "nvidia-a100-sxm-80gb", context=policy)
+    parts = breakdown(found)
+    waited = parts.get("ring_wait", 0.0) + parts.get("all_to_all", 0.0)
+    assert communication_figures(found, 0)["exposed_s"]["sequence_and_experts"] == pytest.approx(waited)
+    assert waited > 0.0
+
+
+def test_without_backward_passes_a_stage_sends_forward_only() -> None:
+    plain, forward = (
+        communication_figures(step(job(layout=Layout(pipeline=4), zeroth_order=rule)), 1)["sent_gb_per_device"]
+        for rule in (None, ZerothOrder())
+    )
+    assert forward["pipeline"] == pytest.approx(plain["pipeline"])  # two forward passes for one forward, one back

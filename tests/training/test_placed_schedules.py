@@ -6,6 +6,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.policies.pipeline import DualPipe, Schedule, ZeroBubbleV
+from simulator.report.communication import communication_figures
 from simulator.report.training import breakdown, hardware_flops, model_flops
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job, step
@@ -61,3 +62,31 @@ def test_in_a_v_the_two_ends_share_their_embedding() -> None:
 def test_numbers_that_cannot_be_ordered_are_refused(schedule: Schedule, layout: Layout, message: str) -> None:
     with pytest.raises(InputError, match=message):
         step(job(layout=layout), schedule)
+
+
+@pytest.mark.parametrize("schedule", BOTH)
+def test_a_device_sends_as_much_as_under_any_other_schedule(schedule: Schedule) -> None:
+    """Both directions halve the micro-batches of twice as many pieces."""
+
+    def sent(under: Schedule | None, chunks: int, kind: str) -> float:
+        found = step(job(layout=Layout(pipeline=4, chunks=chunks, tensor=2), vocab=64), under)
+        figures = [communication_figures(found, s)["sent_gb_per_device"] for s in range(4)]
+        return sum(each[kind] for each in figures)
+
+    assert sent(schedule, 2, "tensor_parallel") == pytest.approx(sent(None, 1, "tensor_parallel"), rel=0.01)
+
+
+def test_links_that_pairs_of_passes_hide_are_told_apart_from_those_waited_for() -> None:
+    found = step(job(layout=Layout(pipeline=4, chunks=2, tensor=2)), DualPipe())
+    figures, parts = communication_figures(found, 0), breakdown(found)
+    assert figures["exposed_s"]["tensor_parallel"] == pytest.approx(parts["tensor_parallel"])
+    both = figures["exposed_s"]["tensor_parallel"] + figures["hidden_s"]["tensor_parallel"]
+    plain = communication_figures(step(job(layout=Layout(pipeline=4, tensor=2))), 0)
+    assert both == pytest.approx(plain["exposed_s"]["tensor_parallel"], rel=0.1)
+
+
+def test_what_both_directions_reduce_together_is_sent() -> None:
+    """Of a ring over two copies each device sends the whole message: 2 (p - 1)/p of it."""
+    found = step(job(layout=Layout(pipeline=4, chunks=2)), DualPipe())
+    sent = communication_figures(found, 0)["sent_gb_per_device"]["gradient_reduction"]
+    assert sent == pytest.approx(found.states(0).gradients / 1e9)

@@ -227,8 +227,6 @@ class Step:
             return {"projected_gradients": self.forward_steps.exchange_seconds}
         if job.layout.holders == 1:
             return {}
-        if self.all_after:
-            return {"gradient_reduction": part._all_at_end(states)}
         if job.communication.local is not None:
             return {KIND: self.averaging(stage).added}
         found, each = {}, exchanges(part.job, states.parameters, states.routed)
@@ -257,24 +255,6 @@ class Step:
 
     def _reduction_seconds(self, reduction: Reduction) -> float:
         return sum(self.of(op) for op in (*reduction.before, *reduction.links, *reduction.after))
-
-    def _all_at_end(self, states: States) -> float:
-        """One reduction of all gradients; experts have fewer copies, so that theirs are reduced apart."""
-        layout = self.job.layout
-        common = self._reduced(states.parameters - states.routed, layout.holders, layout.tensor)
-        if not states.routed:
-            return common
-        return common + self._reduced(states.routed, layout.holders // layout.expert, layout.tensor * layout.expert)
-
-    def _reduced(self, own: float, copies: int, stride: int) -> float:
-        """Seconds of reducing the gradients of `own` parameters over their copies, and of gathering sharded weights."""
-        job = self.job
-        gradients = own * job.formats.gradients.bytes
-        if not job.layout.zero:
-            return self.of(Collective("all_reduce", gradients, copies, stride))
-        scatter = self.of(Collective("reduce_scatter", gradients, copies, stride))
-        weights = own * job.formats.stored.bytes
-        return scatter + self.of(Collective("all_gather", weights, copies, stride))
 
     @property
     def tails(self) -> tuple[float, ...]:
