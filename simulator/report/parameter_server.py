@@ -62,7 +62,8 @@ def served_rows(found: dict[str, Any]) -> list[dict[str, str]]:
     """Headlines of workers with a parameter server."""
     share, server, stale = found["workers_share"], found["server_utilisation"], found["staleness"]
     return [
-        {"figure": "workers", "value": f"{found['workers']:,} of {found['devices_per_worker']:,} devices"},
+        {"figure": "workers", "value": f"{found['workers']:,}"},
+        {"figure": "devices a worker", "value": f"{found['devices_per_worker']:,}"},
         {"figure": "updates", "value": f"{found['updates_per_s']:,.4g} /s"},
         {"figure": "samples", "value": f"{found['samples_per_s']:,.4g} /s"},
         {"figure": "over workers that wait for all", "value": f"{found['over_synchronous']:.3f} x"},

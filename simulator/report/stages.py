@@ -56,6 +56,7 @@ def stage_figures(result: TrainingResult, joules: list[float]) -> list[dict[str,
     """What each stage runs on, what it holds, and what it makes of the step; `joules` are those of each stage."""
     step, prices = result.step, stage_prices(result)
     each, layout = step.pass_seconds, step.job.layout
+    back = [a + b for a, b in zip(each.backward, each.weights, strict=True)] if step.schedule.splits else each.backward
     return [
         {
             "stage": stage,
@@ -64,7 +65,7 @@ def stage_figures(result: TrainingResult, joules: list[float]) -> list[dict[str,
             "tensor": step.part(stage).job.layout.tensor,
             "layers": sum(len(step.job.chunk_layers(p)) for p in layout.pieces(stage)),
             "forward_s": sum(each.forward[p] for p in layout.pieces(stage)),
-            "backward_s": sum(each.backward[p] for p in layout.pieces(stage)),
+            "backward_s": sum(back[p] for p in layout.pieces(stage)),
             "busy_share": step.timeline.busy(stage) / step.timeline.seconds,
             "reduction_s": step.tails[stage] + step.reduce_seconds(stage),
             "memory_gb": stage_memory(step, stage).total / 1e9,

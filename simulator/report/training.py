@@ -205,10 +205,17 @@ def attention_share(step: Step) -> float:
 
 
 def largest_micro_batch(step: Step) -> int:
-    """Sequences of a micro-batch that every stage has memory for, activations growing with their number."""
-    micro, stages = step.job.micro_batch, range(step.job.layout.pipeline)
-    found = [(stage_memory(step, s), step.part(s).law.device.memory_capacity) for s in stages]
-    return min(int((room - RESERVED - m.states.total) * micro / (m.activations + m.working)) for m, room in found)
+    """Sequences of a micro-batch that every stage has memory for, activations growing with their number.
+
+    Stages that keep none, as of ends without layers, set no limit.
+    """
+    micro, limits = step.job.micro_batch, []
+    for stage in range(step.job.layout.pipeline):
+        found, capacity = stage_memory(step, stage), step.part(stage).law.device.memory_capacity
+        each = (found.activations + found.working) / micro
+        if each:
+            limits.append(int((capacity - RESERVED - found.states.total) / each))
+    return min(limits, default=micro)
 
 
 def step_energy(step: Step) -> float:

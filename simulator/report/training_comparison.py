@@ -104,10 +104,10 @@ def part_tables(found: TrainingComparison) -> list[tuple[str, list[dict[str, str
         rows = [
             {
                 "part": p.name.replace("_", " "),
-                "first (s)": f"{p.baseline:,.4f}",
-                "this one (s)": f"{p.own:,.4f}",
-                "more (s)": f"{p.more:+,.4f}",
-                "of the first one's step": f"{p.more / base:+.1%}",
+                "first (s)": f"{p.baseline:z,.4f}",
+                "this one (s)": f"{p.own:z,.4f}",
+                "more (s)": f"{p.more:+z,.4f}",
+                "of the first one's step": f"{p.more / base:+z.1%}",
             }
             for p in parts
         ]

@@ -41,15 +41,13 @@ def print_training(summary: dict[str, Any]) -> None:
 def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
     """Figure and value of each headline figure, in reading order."""
     rows = [{"figure": f"largest {what}", "value": f"{size:,}"} for what, size in summary.get("largest", {}).items()]
+    counted = "samples" if "samples_per_s" in summary else "tokens"
     rows += [
         {"figure": "step", "value": f"{summary['step_s']:,.3f} s"},
-        {
-            "figure": "samples" if "samples_per_s" in summary else "tokens",
-            "value": f"{summary['tokens_per_s']:,.0f} /s",
-        },
+        {"figure": counted, "value": f"{summary['tokens_per_s']:,.0f} /s"},
         {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
         {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
-        {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:.1%}"},
+        {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:z.1%}"},
         {"figure": "attention in computing", "value": f"{summary['attention_share']:.1%}"},
         *_expert_rows(summary.get("experts")),
         *_sequence_rows(summary.get("sequences")),
@@ -58,7 +56,8 @@ def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
     if summary.get("network") is not None:
         rows.append({"figure": "network", "value": network_line(summary["network"])})
     if summary["cost_usd"] is not None:
-        rows.append({"figure": "cost", "value": f"{summary['cost_per_million_tokens_usd']:,.3f} USD a million tokens"})
+        cost = summary["cost_per_million_tokens_usd"]
+        rows.append({"figure": "cost", "value": f"{cost:,.3f} USD a million {counted}"})
     return rows
 
 
@@ -66,7 +65,7 @@ def part_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
     """Seconds of a step by part, and their shares."""
     total = summary["step_s"]
     return [
-        {"part": name.replace("_", " "), "seconds": f"{value:,.4f}", "share": f"{value / total:.1%}"}
+        {"part": name.replace("_", " "), "seconds": f"{value:z,.4f}", "share": f"{value / total:z.1%}"}
         for name, value in summary["breakdown_s"].items()
     ]
 

@@ -36,6 +36,7 @@ def summarise_varied(result: TrainingResult, varied: VariedStep) -> dict[str, An
     _, busy = varied.ends
     experts = experts_figures(step)
     wanted = 3.0 * _flops(varied, lambda p: p.forward, useful=True)
+    memory = [_memory(varied, s) for s in range(layout.pipeline)]
     return {
         "model": {"name": job.model.name, "parameters": job.model.parameters()},
         "layout": {"device": device.id, "devices": layout.devices, **degrees(layout)},
@@ -50,7 +51,8 @@ def summarise_varied(result: TrainingResult, varied: VariedStep) -> dict[str, An
         "attention_share": _attention_share(varied),
         "sequences": _sequences(varied),
         **({} if experts is None else {"experts": experts}),
-        "memory_gb": [_memory(varied, s) for s in range(layout.pipeline)],
+        "memory_gb": memory,
+        "peak_memory_gb": max(stage["total"] for stage in memory),
         "energy_kwh": _energy(varied) / 3.6e6,
         "cost_usd": cost,
         "cost_per_million_tokens_usd": None if cost is None else cost / tokens * 1e6,

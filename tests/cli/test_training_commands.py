@@ -121,6 +121,22 @@ def test_settings_reach_into_mappings_of_their_own_names(files: list[str], capsy
     assert main(["train", files[0], "-q", "--set", "network.topology.kind=leaf-spine"]) == 0
 
 
+def test_a_part_that_rounding_leaves_below_nothing_is_printed_as_nothing(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for settings in ([], ["layout.pipeline=1"], ["layout.pipeline=1", "layout.data=1"]):
+        assert main(["train", files[0], *(a for s in settings for a in ("--set", s))]) == 0
+        assert "-0.0" not in capsys.readouterr().out
+
+
+def test_a_model_without_tokens_costs_by_the_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(Path(simulator.__file__).parent / "scenarios" / "training" / "mlp.yaml")]) == 0
+    out = capsys.readouterr().out
+    assert "USD a million samples" in out
+    assert "tokens" not in out
+    assert "-0.0" not in out
+
+
 def test_examples_of_the_help_name_files_that_are_there() -> None:
     """An example is run from the root of the repository."""
     root = Path(simulator.__file__).parents[1]

@@ -19,8 +19,8 @@ from simulator.policies.context import Ring
 from simulator.policies.packing import Balanced, DynamicMesh, FlexibleGroups, InOrder, Mesh, Packing, Placed
 from simulator.policies.packing.mesh import fill
 from simulator.policies.pipeline import GPipe
-from simulator.specs.training import BatchSpec
-from simulator.training import lengths_of
+from simulator.specs.training import BatchSpec, TrainingScenario
+from simulator.training import lengths_of, train
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job
 
@@ -195,3 +195,13 @@ def test_lengths_come_from_a_seeded_law_and_are_cut() -> None:
     assert np.median(drawn) == pytest.approx(1000, rel=0.15)
     assert lengths_of(batch) == lengths_of(batch)
     assert lengths_of(batch) != lengths_of(batch.model_copy(update={"seed": 1}))
+
+
+def test_the_summary_names_the_fullest_device() -> None:
+    fields = {
+        "kind": "training", "model": {"layers": 4, "hidden": 256, "heads": 4}, "device": DEVICE,
+        "layout": {"data": 2},
+        "batch": {"sequence": 512, "global_size": 16, "lengths": {"law": "lognormal", "median": 99, "sigma": 0.5}},
+    }  # fmt: skip
+    found = train(TrainingScenario.model_validate(fields)).summary
+    assert found["peak_memory_gb"] == max(stage["total"] for stage in found["memory_gb"])

@@ -107,6 +107,11 @@ def test_a_list_of_like_stages_is_the_ordinary_run_to_the_last_bit(changes: dict
     assert json.dumps(summary) == json.dumps(plain.summary)
 
 
+def test_the_backward_time_of_a_stage_has_its_weights_passes_where_they_run_apart() -> None:
+    whole, apart = (result([{"count": 4}], schedule={"policy": p}).summary["stages"] for p in ("1f1b", "zero-bubble"))
+    assert [s["backward_s"] for s in apart] == pytest.approx([s["backward_s"] for s in whole])
+
+
 def test_a_schedule_that_places_pieces_runs_on_stages_whose_layers_are_given() -> None:
     fields = {"schedule": {"policy": "zero-bubble-v"}, "layout": {"tensor": 2, "data": 2, "chunks": 2}}
     plain = result(**(fields | {"layout": fields["layout"] | {"pipeline": 4}}))

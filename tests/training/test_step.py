@@ -12,7 +12,7 @@ from simulator.cli import main
 from simulator.engine.training.memory import check_memory, stage_memory
 from simulator.errors import InputError
 from simulator.policies.pipeline import ZeroBubble
-from simulator.report.training import breakdown, bubble_share, hardware_flops, model_flops
+from simulator.report.training import breakdown, bubble_share, hardware_flops, largest_micro_batch, model_flops
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job, step
 
@@ -142,3 +142,9 @@ def test_fields_that_say_nothing_are_refused_in_a_line(
 @pytest.mark.parametrize("layout", [Layout(pipeline=4), Layout(chunks=2), Layout(pipeline=2, chunks=2)])
 def test_a_model_has_as_many_parameters_however_it_is_cut(layout: Layout) -> None:
     assert step(job(layout=layout)).parameters() == step(job()).parameters()
+
+
+def test_a_stage_that_keeps_nothing_sets_no_limit_to_the_micro_batch() -> None:
+    """Ends that count as layers leave these two layers' last stage the head alone, here without a norm's input."""
+    given = job(layers=1, vocab=64, sequence=1, layout=Layout(pipeline=3, count_ends=True), head=False)
+    assert largest_micro_batch(step(given)) > 1
