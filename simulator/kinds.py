@@ -73,6 +73,12 @@ def is_summarised(path: str | Path) -> bool:
     return summarised_kind(load_yaml(path)) is not None
 
 
+def is_training_step(path: str | Path) -> bool:
+    """Whether a file describes the step of a training run."""
+    values = load_yaml(path)
+    return isinstance(values, dict) and values.get("kind") == "training"
+
+
 def scenario_of(values: object, *, file: str | Path | None = None, text: str | None = None) -> Part:
     """Validate plain data of any kind; errors as for `scenario_from`."""
     kind = summarised_kind(values)

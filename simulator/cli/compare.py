@@ -35,12 +35,15 @@ def compare(
     simulator/scenarios/serving/prefill-first-8b.yaml --out out/
     """
     from simulator.comparison.compare import compare as run_all
-    from simulator.kinds import is_summarised
+    from simulator.kinds import is_summarised, is_training_step
     from simulator.report import files
 
     trains = [is_summarised(path) for path in scenarios]
     if any(trains) and not all(trains):
-        raise InputError("training cannot stand beside serving: compare scenarios of one kind")
+        raise InputError("training and graphs cannot stand beside serving: compare scenarios of one kind")
+    if any(trains) and not all(is_training_step(path) for path in scenarios):
+        _compare_figures(scenarios, settings or [], uncertainty, out, json_file, quiet)
+        return
     if any(trains):
         _compare_training(scenarios, settings or [], uncertainty, out, json_file, quiet)
         return
@@ -59,6 +62,27 @@ def compare(
         from simulator.report.comparison_table import print_comparison
 
         print_comparison(comparison)
+
+
+def _compare_figures(
+    scenarios: list[Path], settings: list[str], uncertainty: int, out: Path | None, json_file: Path | None, quiet: bool
+) -> None:
+    """Scenarios of any other kind that has a summary, by its figures."""
+    from simulator.comparison.figures import compare_figures
+    from simulator.report import files
+    from simulator.report.figure_comparison import figure_comparison_page, print_figure_comparison
+
+    if uncertainty:
+        raise InputError("--uncertainty is modelled for serving only: leave it out")
+    found = compare_figures(scenarios, settings)
+    if out is not None:
+        folder = files.output_folder(out)
+        files.write_text(folder / "report.html", figure_comparison_page(found))
+        files.write_json(folder / "summary.json", found.summary)
+    if json_file is not None:
+        files.write_json(json_file, found.summary)
+    if not quiet:
+        print_figure_comparison(found)
 
 
 def _compare_training(

@@ -10,8 +10,14 @@ import typer
 
 
 def explain(
-    model: Annotated[str, typer.Option(help="Model name, or path to a Hugging Face config.json.")],
-    device: Annotated[str, typer.Option(help="Device name, or path to a device YAML file.")],
+    scenario: Annotated[
+        Path | None, typer.Argument(help="Scenario of kind inference, in place of --model and --device.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model name, or path to a Hugging Face config.json.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device name, or path to a device YAML file.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the scenario.")
+    ] = None,
     tensor_parallel: Annotated[int, typer.Option(help="Devices that share each layer.")] = 1,
     pipeline_parallel: Annotated[int, typer.Option(help="Stages that the layers are cut into.")] = 1,
     data_parallel: Annotated[int, typer.Option(help="Attention groups inside a replica (MoE models).")] = 1,
@@ -28,6 +34,8 @@ def explain(
 ) -> None:
     """Explain one iteration operator by operator: seconds, bound (compute, memory, launch, network, host), share.
 
+    With a scenario of kind inference, the kernels of its operator graph.
+
     Example: simulator explain --model meta-llama/Llama-3.1-8B --device nvidia-l4-24gb --decode-sequences 16
     """
     from simulator.engine.breakdown import iteration_parts
@@ -38,6 +46,13 @@ def explain(
     from simulator.workloads.models import model as load_model
     from simulator.workloads.parallelism import Parallelism
 
+    if scenario is not None:
+        _explain_graph(scenario, settings or [], json_file)
+        return
+    if model is None or device is None:
+        raise InputError("give a scenario of kind inference, or --model and --device")
+    if settings:
+        raise InputError("--set is of a scenario: give one, or leave --set out")
     for name, value in (
         ("--prefill-tokens", prefill_tokens),
         ("--cached-tokens", cached_tokens),
@@ -88,3 +103,23 @@ def explain(
         f"{total * 1e3:.3f} ms ({deployment.calibrations.name})",
         rows,
     )
+
+
+def _explain_graph(path: Path, settings: list[str], json_file: Path | None) -> None:
+    """The kernels of an operator graph, in their order."""
+    from simulator.errors import InputError
+    from simulator.inference import infer
+    from simulator.kinds import load_summarised
+    from simulator.report.files import write_json
+    from simulator.report.operators import operator_rows, operator_table
+    from simulator.report.table import print_rows
+    from simulator.specs.inference import InferenceScenario
+
+    scenario = load_summarised(path, settings)
+    if not isinstance(scenario, InferenceScenario):
+        raise InputError(f"explain takes scenarios of kind inference, not {getattr(scenario, 'kind', '')}", file=path)
+    result = infer(scenario)
+    if json_file is not None:
+        write_json(json_file, {"summary": result.summary, "parts": operator_table(result).to_dict("records")})
+    title = f"{result.model.name} on {result.law.device.id}: {result.seconds * 1e3:.3f} ms"
+    print_rows(f"{title} ({result.law.calibrations.name})", operator_rows(result))

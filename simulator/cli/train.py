@@ -50,15 +50,16 @@ def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, ti
         return
     from simulator.kinds import simulate
     from simulator.report.files import write_json
-    from simulator.report.training_kinds import print_summary, write_page
+    from simulator.report.training_kinds import has_timeline, print_summary, write_more, write_page
 
     kind = str(getattr(scenario, "kind", ""))
-    refuse_beside("a timeline", {f"kind {kind}": timeline})
+    refuse_beside("a timeline", {f"kind {kind}": timeline and not has_timeline(kind)})
     folder = made_folder(out)
     result = simulate(scenario)
     summary = result.summary
     if folder is not None:
         write_page(folder / "report.html", kind, result)
+        write_more(folder, kind, result, timeline=timeline)
     for file in [json_file, None if folder is None else folder / "summary.json"]:
         if file is not None:
             write_json(file, summary)

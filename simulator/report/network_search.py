@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from simulator.report.files import write_table
 
 if TYPE_CHECKING:
     from simulator.planning.networks.search import NetworkResult
@@ -25,6 +28,12 @@ def summarise_networks(result: NetworkResult) -> dict[str, Any]:
             for row in table.iloc[shown].to_dict("records")
         ],
     }
+
+
+def write_candidates(folder: Path, result: NetworkResult) -> None:
+    """`candidates.parquet`: one row a candidate, its values and its figures."""
+    table = result.table.astype({n: str for n in result.table.columns if result.table[n].dtype == object})
+    write_table(folder / "candidates.parquet", {str(n): table[n].to_numpy() for n in table.columns})
 
 
 QUANTILES = {"least": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "most": 1.0}

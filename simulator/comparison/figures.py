@@ -1,0 +1,70 @@
+"""Scenarios of one kind side by side by the figures of their summaries, where nothing is paired request by request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from simulator.comparison.contenders import Settings, differences
+from simulator.errors import InputError
+from simulator.kinds import load_summarised, simulate
+from simulator.specs.part import Part
+
+
+@dataclass(frozen=True)
+class FigureComparison:
+    """Summaries of several scenarios, the first of them the baseline; `changes` are fields that differ from its own."""
+
+    labels: tuple[str, ...]
+    scenarios: tuple[Part, ...]
+    summaries: tuple[Mapping[str, Any], ...]
+    changes: tuple[dict[str, tuple[Any, Any]], ...]
+
+    @cached_property
+    def figures(self) -> dict[str, list[float | None]]:
+        """Numbers of every summary by dotted name; None where a scenario has no such figure."""
+        found = [dict(_numbers(s)) for s in self.summaries]
+        names = dict.fromkeys(name for figures in found for name in figures)
+        return {name: [figures.get(name) for figures in found] for name in names}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The comparison as nested plain data."""
+        return {
+            "scenarios": list(self.labels),
+            "figures": self.figures,
+            "changes": [
+                {name: {"baseline": own, "value": other} for name, (own, other) in changes.items()}
+                for changes in self.changes
+            ],
+        }
+
+
+def compare_figures(files: Sequence[Path], settings: Settings = ()) -> FigureComparison:
+    """Simulate each file's scenario. Raises `InputError` for fewer than two, and for different kinds."""
+    if len(files) < 2:
+        raise InputError("compare needs two scenarios or more, the first of which is the baseline")
+    scenarios = [load_summarised(f, settings) for f in files]
+    kinds = list(dict.fromkeys(str(getattr(s, "kind", "")) for s in scenarios))
+    if len(kinds) > 1:
+        raise InputError(f"{kinds[1]} cannot stand beside {kinds[0]}: compare scenarios of one kind")
+    fields = [s.model_dump(exclude={"name"}) for s in scenarios]
+    names = [Path(f).stem for f in files]
+    labels = [n if names.count(n) == 1 else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
+    return FigureComparison(
+        tuple(labels),
+        tuple(scenarios),
+        tuple(simulate(s).summary for s in scenarios),
+        tuple(differences(fields[0], f) for f in fields),
+    )
+
+
+def _numbers(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{before}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield before + str(name), float(value)
