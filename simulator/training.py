@@ -27,6 +27,7 @@ from simulator.engine.training.step import Step
 from simulator.engine.training.straggling import Straggling
 from simulator.engine.training.varied import VariedStep
 from simulator.errors import InputError, refuse_beside
+from simulator.inference import anchor_inference
 from simulator.policies.context import ContextParallel
 from simulator.policies.packing import Packing
 from simulator.policies.pipeline import Schedule
@@ -210,7 +211,8 @@ def load_training(path: str | Path, overrides: Sequence[str] | Mapping[str, Any]
 
 
 def anchor_training(values: dict[str, Any], folder: Path) -> None:
-    """Make the path of a failure trace in plain values relative to `folder`, in place."""
+    """Make the paths of a failure trace and of an ONNX file in plain values relative to `folder`, in place."""
+    anchor_inference(values, folder)
     run = values.get("run")
     if isinstance(run, dict) and isinstance(run.get("trace"), str):
         run["trace"] = str(folder / run["trace"])

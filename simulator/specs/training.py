@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from simulator.hardware.host import DRIVE
 from simulator.hardware.storage import NVME
+from simulator.specs.inference import FamilySpec, OnnxSpec
 from simulator.specs.network import NetworkSpec
 from simulator.specs.parameter_server import ParameterServerSpec
 from simulator.specs.part import Count, Part, Positive
@@ -232,11 +233,14 @@ class CommunicationSpec(Part):
 
 
 def _model_kind(given: object) -> str:
-    """Which kind of model is meant: a name, layers of operators, a network on a graph, or a GPT by its sizes."""
+    """Which kind is meant: a name, an operator graph, layers of operators, a network on a graph, or a GPT's sizes."""
     if isinstance(given, str):
         return "name"
     if isinstance(given, LayerGraphSpec) or (isinstance(given, dict) and "graph" in given):
         return "graph"
+    for name, spec in (("onnx", OnnxSpec), ("family", FamilySpec)):
+        if isinstance(given, spec) or (isinstance(given, dict) and name in given):
+            return name
     return "gnn" if isinstance(given, GraphNetworkSpec) or (isinstance(given, dict) and "gnn" in given) else "gpt"
 
 
@@ -254,6 +258,8 @@ class TrainingScenario(Part):
         Annotated[str, Tag("name")]
         | Annotated[GptSpec, Tag("gpt")]
         | Annotated[LayerGraphSpec, Tag("graph")]
+        | Annotated[OnnxSpec, Tag("onnx")]
+        | Annotated[FamilySpec, Tag("family")]
         | Annotated[GraphNetworkSpec, Tag("gnn")],
         Discriminator(_model_kind),
     ]

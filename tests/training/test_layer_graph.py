@@ -18,19 +18,24 @@ from simulator.specs.training import TrainingScenario
 from simulator.specs.validating import validated
 from simulator.training import load_training, train
 from simulator.workloads.dtypes import DTYPES
+from simulator.workloads.graphs.catalogue import graph_model
 from simulator.workloads.operators import AnyOperator, Collective, Convolution, Elementwise, Gather, Gemm
 from simulator.workloads.training.block import Block
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.gradients import block_of
 from simulator.workloads.training.job import Formats, Job, Layout
 from simulator.workloads.training.layer_graph import GraphLayer, LayerGraph, Node
+from simulator.workloads.training.operator_graph import layer_graph
 from simulator.workloads.training.passes import passes_of
-from simulator.workloads.training.resnet import resnet
 
 SCENARIOS = Path(__file__).parents[2] / "simulator" / "scenarios" / "training"
 FP16 = Formats(DTYPES["fp16"], DTYPES["fp16"], DTYPES["fp16"])
 # torchvision's documentation: parameters, and GFLOPS counted as multiply-adds, of its v1.5 networks at 224 x 224.
 PUBLISHED = {"resnet-50": (25_557_032, 4.09e9), "resnet-101": (44_549_160, 7.80e9), "resnet-152": (60_192_808, 11.51e9)}
+
+
+def resnet(name: str) -> LayerGraph:
+    return layer_graph(graph_model(name).parts[0].graph)
 
 
 def mlp(width: int = 256, layers: int = 4) -> LayerGraph:

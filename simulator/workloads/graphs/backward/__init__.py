@@ -1,0 +1,1 @@
+"""What the backward pass of an operator graph reads, computes and keeps."""
