@@ -17,6 +17,7 @@ from simulator.experiment import Result, run
 from simulator.federated import simulate_federation
 from simulator.inference import anchor_inference, infer
 from simulator.planning.networks.search import anchor_search, search_networks
+from simulator.pipelines import anchor_pipeline, run_pipeline
 from simulator.planning.training.plan import plan_training
 from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from
@@ -24,6 +25,7 @@ from simulator.specs.federated import FederatedScenario
 from simulator.specs.inference import InferenceScenario
 from simulator.specs.network_search import NetworkSearch
 from simulator.specs.part import Part
+from simulator.specs.pipeline.scenario import PipelineScenario
 from simulator.specs.rounds import RoundsScenario
 from simulator.specs.settings import lay_over
 from simulator.specs.training import TrainingScenario
@@ -60,6 +62,7 @@ TRAINING: dict[str, Kind] = {
 GRAPHS: dict[str, Kind] = {
     "inference": Kind(InferenceScenario, infer, anchor_inference),
     "network-search": Kind(NetworkSearch, search_networks, anchor_search),
+    "pipeline": Kind(PipelineScenario, run_pipeline, anchor_pipeline),
 }
 
 

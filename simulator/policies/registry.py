@@ -235,6 +235,27 @@ POLICIES: dict[str, dict[str, str]] = {
         "greedy-by-size": "simulator.workloads.graphs.memory.arena:GreedyBySize",
         "in-order": "simulator.workloads.graphs.memory.arena:InOrder",
     },
+    "next-stage": {
+        "always": "simulator.policies.stages.routing:Always",
+        "probabilistic": "simulator.policies.stages.routing:Probabilistic",
+        "by-threshold": "simulator.policies.stages.routing:ByThreshold",
+        "by-class": "simulator.policies.stages.routing:ByClass",
+        "every-nth": "simulator.policies.stages.routing:EveryNth",
+        "fastest": "simulator.policies.stages.routing:Fastest",
+        "by-queue": "simulator.policies.stages.routing:ByQueue",
+        "adaptive-rate": "simulator.policies.stages.routing:AdaptiveRate",
+    },
+    "full-queue": {
+        "drop-newest": "simulator.policies.stages.queues:DropNewest",
+        "drop-oldest": "simulator.policies.stages.queues:DropOldest",
+        "drop-latest-deadline": "simulator.policies.stages.queues:DropLatestDeadline",
+        "drop-least-urgent": "simulator.policies.stages.queues:DropLeastUrgent",
+        "block": "simulator.policies.stages.queues:Block",
+    },
+    "configuration": {
+        "fixed": "simulator.policies.stages.configuration:Fixed",
+        "meet-deadline": "simulator.policies.stages.configuration:MeetDeadline",
+    },
     "rewrite": {
         "convert": "simulator.workloads.graphs.rewrites:Convert",
         "fuse": "simulator.workloads.graphs.rewrites:Fuse",

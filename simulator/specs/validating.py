@@ -24,11 +24,25 @@ def validated(
         return kind.model_validate(values)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        keys = [k for k in problem["loc"] if isinstance(k, str | int)]
+        keys = _in_data(values, problem)
         line = line_of(text, keys) if text is not None else None
         raise InputError(_complaint(problem, keys, kind), file=file, line=line) from None
     except InputError as error:
         raise InputError(error.message, file=file) from None
+
+
+def _in_data(values: object, problem: Any) -> list[str | int]:
+    """The way to what is wrong as it stands in the data, without the names that tell forms of a field apart."""
+    found: list[str | int] = []
+    at: Any = values
+    for place, key in enumerate(problem["loc"]):
+        inside = (isinstance(at, dict) and key in at) or (isinstance(at, list) and isinstance(key, int))
+        if inside:
+            at = at[key]
+        elif problem["type"] != "missing" or place + 1 < len(problem["loc"]):
+            continue
+        found.append(key)
+    return found
 
 
 def _complaint(problem: Any, keys: list[str | int], whole: type[BaseModel]) -> str:

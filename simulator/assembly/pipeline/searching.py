@@ -1,0 +1,46 @@
+"""From the fields of a vector search to its rounds on a device and its stores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.assembly.pipeline.resources import Places
+from simulator.engine.pipeline.services.search import Searching, Store
+from simulator.errors import InputError
+from simulator.hardware.runtimes import runtime
+from simulator.specs.pipeline.services import SearchSpec
+from simulator.workloads.operators import AnyOperator
+from simulator.workloads.vector_search import Round, Search, flat, graph, graph_on_drive, ivf, posting_lists
+
+
+def searching(spec: SearchSpec, places: Places) -> Searching:
+    """A search on a device, with its rounds of reads from memory and from a store."""
+    placed = places.device(spec.device)
+    law = placed.law(runtime("compiled"))
+    memory = None if spec.memory is None else places.store(spec.memory)
+    drive = None if spec.store is None else places.store(spec.store)
+
+    def seconds(op: AnyOperator) -> float:
+        return float(np.asarray(law.seconds(op)))
+
+    return Searching(_rounds(spec, memory, drive), placed.resource, seconds)
+
+
+def _rounds(spec: SearchSpec, memory: Store | None, drive: Store | None) -> list[tuple[Round, Store | None]]:
+    if spec.index == "flat":
+        return _all(flat(spec.vectors, spec.dims), None)
+    if spec.index == "ivf":
+        return _all(ivf(spec.vectors, spec.dims, spec.lists, spec.probes, code_bytes=spec.code_bytes), None)
+    if spec.index == "graph":
+        return _all(graph(spec.hops, spec.degree, spec.dims, spec.number_bytes), memory)
+    if spec.index == "graph-on-drive":
+        if not spec.code_bytes:
+            raise InputError("code_bytes is missing: index graph-on-drive keeps short codes in memory")
+        return _all(graph_on_drive(spec.hops, spec.beam, spec.degree, spec.dims, spec.code_bytes), drive)
+    head = graph(spec.hops, spec.degree, spec.dims, spec.number_bytes)
+    (lists,) = posting_lists((), spec.probes, spec.list_vectors, spec.dims, spec.number_bytes)
+    return [*_all(head, memory), (lists, drive)]
+
+
+def _all(search: Search, store: Store | None) -> list[tuple[Round, Store | None]]:
+    return [(round_, store) for round_ in search]

@@ -1,0 +1,1 @@
+"""Items through a network of stages on devices and links."""

@@ -1,0 +1,1 @@
+"""What stages do: one kind of service a module."""

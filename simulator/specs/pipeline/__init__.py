@@ -1,0 +1,1 @@
+"""Fields of pipelines: sources, stages, services, devices, links and stores."""
