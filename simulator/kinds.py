@@ -16,8 +16,8 @@ from simulator.errors import InputError, unknown_name
 from simulator.experiment import Result, run
 from simulator.federated import simulate_federation
 from simulator.inference import anchor_inference, infer
-from simulator.planning.networks.search import anchor_search, search_networks
 from simulator.pipelines import anchor_pipeline, run_pipeline
+from simulator.planning.networks.search import anchor_search, search_networks
 from simulator.planning.training.plan import plan_training
 from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from

@@ -29,12 +29,6 @@ class PipelineResult:
 
         return summarise_pipeline(self)
 
-    def write_timeline(self, path: Path) -> None:
-        """Write what stages did as a Chrome trace."""
-        from simulator.report.pipeline_timeline import write_pipeline_timeline
-
-        write_pipeline_timeline(path, self.outcome)
-
 
 def run_pipeline(scenario: PipelineScenario) -> PipelineResult:
     """Simulate. Raises `InputError` for names that there are not, and where no item is created."""

@@ -15,7 +15,6 @@ from simulator.engine.pipeline.services.cold_starts import ColdStarts
 from simulator.engine.pipeline.services.transfer import Transfer
 from simulator.engine.pipeline.station import Station
 from simulator.errors import InputError
-from simulator.report.terminal import console, table
 
 if TYPE_CHECKING:
     from simulator.pipelines import PipelineResult
@@ -154,43 +153,3 @@ def _idle_w(result: PipelineResult, name: str) -> float:
     if name in places.devices:
         return places.devices[name].idle_w
     return places.links[name].spec.idle_w if name in places.links else result.scenario.stores[name].idle_w
-
-
-def print_pipeline(summary: dict[str, Any]) -> None:
-    """What became of the items, stage by stage."""
-    on, items, latency = console(), summary["items"], summary["latency_ms"]
-    shown = table(on, "items", ("figure", "left"), ("value", "right"))
-    counts = ("created", "completed", "dropped", "in_flight", "deadline_misses")
-    for name in counts:
-        shown.add_row(name.replace("_", " "), f"{items[name]:,}")
-    for reason, count in items["dropped_by"].items():
-        shown.add_row(f"dropped: {reason}", f"{count:,}")
-    shown.add_row("throughput", f"{items['throughput_per_s']:,.2f} /s")
-    shown.add_row("goodput", f"{items['goodput_per_s']:,.2f} /s")
-    for name, value in latency.items():
-        shown.add_row(f"latency, {name}", f"{value:,.3f} ms")
-    if summary["energy_j"]:
-        shown.add_row("energy", f"{summary['energy_j']:,.2f} J ({summary['energy_per_item_j']:,.4g} J an item)")
-    for name, source in summary["sources"].items():
-        if "real_time_factor" in source:
-            shown.add_row(f"real-time factor, {name}", f"{source['real_time_factor']:.4f}")
-    on.print(shown)
-    _print_stages(summary)
-    if summary["resources"]:
-        used = table(on, "devices, links and stores", ("name", "left"), ("busy", "right"), ("J", "right"))
-        for name, row in summary["resources"].items():
-            used.add_row(name, f"{row['utilisation']:.1%}", f"{row['energy_j']:,.2f}")
-        on.print(used)
-
-
-def _print_stages(summary: dict[str, Any]) -> None:
-    on = console()
-    columns = ("visits", "dropped", "busy", "batch", "queue (ms)", "service (ms)", "transfer (ms)")
-    stages = table(on, "stages, and where an item's time goes", ("stage", "left"), *((c, "right") for c in columns))
-    nothing = {"queue": 0.0, "service": 0.0, "transfer": 0.0}
-    for name, row in summary["stages"].items():
-        parts = summary["breakdown_ms"].get(name, nothing)
-        spent = (f"{parts[k]:,.3f}" for k in nothing)
-        busy, batch = f"{row['utilisation']:.1%}", f"{row['mean_batch']:.1f}"
-        stages.add_row(name, f"{row['visits']:,}", f"{row['dropped']:,}", busy, batch, *spent)
-    on.print(stages)

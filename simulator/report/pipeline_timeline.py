@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simulator.engine.pipeline.records import Visit
 from simulator.engine.pipeline.running import Outcome
 from simulator.engine.pipeline.station import Station
 from simulator.report.timeline import MOST_ITERATIONS, MOST_REQUESTS, Event, write_trace
 
+if TYPE_CHECKING:
+    from simulator.pipelines import PipelineResult
 
-def write_pipeline_timeline(path: Path, outcome: Outcome, *, most: int = MOST_ITERATIONS) -> None:
+
+def write_pipeline_timeline(path: Path, result: PipelineResult, *, most: int = MOST_ITERATIONS) -> None:
     """Write the trace; visits beyond `most` a stage and items beyond the first are left out, as its metadata says."""
+    outcome = result.outcome
     stations = list(outcome.network.stations.values())
     note = {
         "visits": sum(len(s.visits) for s in stations),

@@ -15,6 +15,9 @@ from simulator.report.inference_page import inference_page
 from simulator.report.network_search import network_tables, write_candidates
 from simulator.report.network_search_page import network_search_page
 from simulator.report.operators import write_operator_timeline, write_operators
+from simulator.report.pipeline_page import pipeline_page
+from simulator.report.pipeline_tables import pipeline_tables, write_pipeline_files
+from simulator.report.pipeline_timeline import write_pipeline_timeline
 from simulator.report.rounds import rounds_tables
 from simulator.report.rounds_page import rounds_page
 from simulator.report.training_plan import training_plan_tables
@@ -39,6 +42,7 @@ KINDS = {
     "federated": Shown(federation_tables, federated_page),
     "inference": Shown(inference_tables, inference_page, write_operators, write_operator_timeline),
     "network-search": Shown(network_tables, network_search_page, write_candidates),
+    "pipeline": Shown(pipeline_tables, pipeline_page, write_pipeline_files, write_pipeline_timeline),
     "training-plan": Shown(training_plan_tables, training_plan_page),
 }
 
