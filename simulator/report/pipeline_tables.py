@@ -17,12 +17,10 @@ Rows = list[dict[str, str]]
 
 def pipeline_tables(summary: dict[str, Any]) -> list[tuple[str, Rows]]:
     """Titles and rows: items, sources where there are several, stages, and devices, links and stores."""
-    tables = [
-        ("what became of the items", _items(summary)),
-        ("stages, and where an item's time goes", _stages(summary)),
-    ]
+    tables = [("what became of the items", _items(summary))]
     if len(summary["sources"]) > 1:
-        tables.insert(1, ("sources", _sources(summary)))
+        tables.append(("sources", _sources(summary)))
+    tables.append(("stages, and where an item's time goes", _stages(summary)))
     if summary["resources"]:
         tables.append(("devices, links and stores", _resources(summary)))
     if summary["supplies"]:

@@ -58,11 +58,6 @@ def _cut(spec: NetSpec, batch: int, device: str) -> Cut:
 
 def _scenario(spec: NetSpec, batch: int, device: str) -> InferenceScenario:
     """The model's fields as those of an inference scenario, which says how graphs are read."""
-    return InferenceScenario(
-        model=spec.model,
-        options=spec.options,
-        device=device,
-        batch=batch,
-        format=spec.format,
-        rewrites=spec.rewrites,
-    )
+    given = {name: getattr(spec, name) for name in NetSpec.model_fields if name in spec.model_fields_set}
+    kept = {name: value for name, value in given.items() if name in InferenceScenario.model_fields}
+    return InferenceScenario(**kept, device=device, batch=batch)
