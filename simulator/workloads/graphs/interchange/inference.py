@@ -27,7 +27,7 @@ def inferred(
         return {}
     known = {name: fact for name, fact in zip(node.input, operands, strict=True) if fact is not None}
     values = {
-        name: onnx.numpy_helper.from_array(np.ascontiguousarray(fact.value), name)
+        name: onnx.numpy_helper.from_array(np.asarray(fact.value, order="C"), name)
         for name, fact in known.items() if fact.value is not None
     }  # fmt: skip
     imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]

@@ -18,7 +18,8 @@ def _each(attributes: Attributes, name: str, count: int, usual: int) -> Sequence
 def windows(attributes: Attributes, spatial: Shape, kernel: Shape) -> Shape:
     """Positions of a window over each dimension: floor((size + pads - dilation (kernel - 1) - 1) / stride) + 1.
 
-    "SAME" padding gives ceil(size / stride) (ONNX, Conv, `auto_pad`). `ceil_mode` rounds up.
+    "SAME" padding gives ceil(size / stride) (ONNX, Conv, `auto_pad`). `ceil_mode` rounds up, but for a window that
+    would start behind the operand's last number (ONNX, MaxPool; PyTorch does the same).
     """
     count = len(spatial)
     strides, dilations = _each(attributes, "strides", count, 1), _each(attributes, "dilations", count, 1)
@@ -29,7 +30,8 @@ def windows(attributes: Attributes, spatial: Shape, kernel: Shape) -> Shape:
     found = []
     for i, size in enumerate(spatial):
         free = size + pads[i] + pads[i + count] - dilations[i] * (kernel[i] - 1) - 1
-        found.append(free // strides[i] + 1 if not up else -(-free // strides[i]) + 1)
+        last = -(-free // strides[i]) if up else free // strides[i]
+        found.append(last + 1 - (up and last * strides[i] >= size + pads[i]))
     return tuple(found)
 
 
@@ -46,18 +48,26 @@ def _work(attributes: Attributes, operands: Operands, results: Sequence[Tensor])
 
 
 def _transposed_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
-    """The size whose convolution would give the operand's: (size - 1) stride - pads + dilation (kernel - 1) + 1."""
+    """The size whose convolution would give the operand's: (size - 1) stride - pads + dilation (kernel - 1) + 1.
+
+    "SAME" padding gives size * stride, and `output_shape` states the size itself (ONNX, ConvTranspose).
+    """
     image, filters = first(operands), operands[1]
     assert filters is not None
     spatial, kernel = image.shape[2:], filters.shape[2:]
     count = len(spatial)
     strides, dilations = _each(attributes, "strides", count, 1), _each(attributes, "dilations", count, 1)
+    lead = (image.shape[0], filters.shape[1] * attributes.get("group", 1))
+    if attributes.get("output_shape"):
+        return ((*lead, *attributes["output_shape"]),)
+    if str(attributes.get("auto_pad", "")).startswith("SAME"):
+        return ((*lead, *(size * stride for size, stride in zip(spatial, strides, strict=True))),)
     pads, more = _each(attributes, "pads", 2 * count, 0), _each(attributes, "output_padding", count, 0)
     out = tuple(
         (size - 1) * strides[i] + more[i] + dilations[i] * (kernel[i] - 1) + 1 - pads[i] - pads[i + count]
         for i, size in enumerate(spatial)
     )
-    return ((image.shape[0], filters.shape[1] * attributes.get("group", 1), *out),)
+    return ((*lead, *out),)
 
 
 def _transposed_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:

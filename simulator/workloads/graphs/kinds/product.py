@@ -49,23 +49,26 @@ def _gemm_work(attributes: Attributes, operands: Operands, results: Sequence[Ten
 def _attention_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
     query, value = first(operands), operands[2]
     assert value is not None
-    return ((*query.shape[:-1], value.shape[-1]),)
+    groups = attributes.get("q_num_heads", 1) // attributes.get("kv_num_heads", 1)
+    return ((*query.shape[:-1], value.shape[-1] * groups),)
 
 
 def _attention_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
     """Scores, softmax and weighted sum for each head, the scores written and read; `share` of the pairs are looked at.
 
-    Operands are queries, keys and values (..., heads, tokens, width); keys may have fewer heads, each for several.
+    Operands are queries, keys and values (..., heads, tokens, width); keys may have fewer heads, each for several. With
+    `q_num_heads` and `kv_num_heads` they are (batch, tokens, heads * width) (ONNX, Attention-23).
     """
     query, key, value = first(operands), _second(operands), operands[2]
     assert value is not None
-    heads = product(query.shape[:-2])
+    side = attributes.get("q_num_heads", 1)
+    heads = product(query.shape[:-2]) * side
     tokens, attended = query.shape[-2], key.shape[-2] * attributes.get("share", 1.0)
     scores = heads * tokens * attended
     return (
-        (Gemm(tokens, attended, query.shape[-1], key.dtype, query.dtype, heads), 1),
+        (Gemm(tokens, attended, query.shape[-1] / side, key.dtype, query.dtype, heads), 1),
         (Elementwise(scores, 1.0, 1.0, 5.0, query.dtype, "softmax"), 1),
-        (Gemm(tokens, value.shape[-1], attended, value.dtype, query.dtype, heads), 1),
+        (Gemm(tokens, results[0].shape[-1] / side, attended, value.dtype, query.dtype, heads), 1),
     )
 
 
