@@ -1,4 +1,4 @@
-"""Programs of torch.export as graphs: on stand-ins of the documented structure, and on PyTorch where it is installed."""
+"""Programs of torch.export as graphs: on stand-ins of the documented structure, and on PyTorch itself where it is."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace

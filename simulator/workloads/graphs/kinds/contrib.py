@@ -69,7 +69,20 @@ def _halved(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
     return ((*shape[:-1], shape[-1] // 2),)
 
 
+def _unblocked(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
+    """Channels from blocks of 8 or 16, the last of which may be padded, back to their own number."""
+    n, c, *places = first(operands).shape
+    channels = attributes.get("channels", c)
+    return ((n, *places, channels) if attributes.get("channels_last") else (n, channels, *places),)
+
+
+def _copied(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    return streamed(operands, results, 0.0, "copy")
+
+
 CONTRIB = {
+    "ReorderInput": Kind(same_shape, _copied),
+    "ReorderOutput": Kind(_unblocked, _copied),
     "FusedConv": CONVOLUTION["Conv"],
     "FusedGemm": PRODUCT["Gemm"],
     "FusedMatMul": Kind(_product_shapes, _product_work),
