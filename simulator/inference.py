@@ -10,6 +10,7 @@ from typing import Any
 from simulator.assembly.graph_memory import DeviceMemory, memory_of, planned, with_paging
 from simulator.assembly.graphs import bytes_of, law_of, model_of, rewritten, runtime_rewrites
 from simulator.engine.inference.execution import Execution, execute
+from simulator.hardware.architectures import Streaming
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.room import require_room
 from simulator.specs.inference import InferenceScenario
@@ -36,6 +37,16 @@ class InferenceResult:
     @property
     def joules(self) -> float:
         return sum(e.joules * times for e, times in self.executions)
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds from one answer to the next where answers flow through the device; None elsewhere."""
+        on = self.law.device
+        if not isinstance(on.architecture, Streaming):
+            return None
+        return sum(
+            on.architecture.interval([(k.op, k.count) for k in e.kernels], on) * times for e, times in self.executions
+        )
 
     @cached_property
     def summary(self) -> dict[str, Any]:

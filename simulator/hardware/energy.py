@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.hardware.architectures import Eventful
 from simulator.hardware.architectures.work import work_of
 from simulator.hardware.device import Device
 from simulator.hardware.formats import format_on
@@ -13,10 +14,13 @@ def operator_joules(op: AnyOperator, device: Device) -> Size:
 
     Weights come from "flash" where the device has one, else from "dram"; activations from "sram" where the device
     gives its energy and no DRAM's, else from "dram". Memories without a figure count nothing; idle power is apart.
+    Architectures that work by events take the energy of an event for each.
     """
     if isinstance(op, Collective | HostCopy | Rounds):
         return 0.0 * op.bytes()
     work, known = work_of(op), device.energy
+    if isinstance(device.architecture, Eventful):
+        return device.architecture.events(op) * known.get("event", 0.0)
     each = known.get(format_on(known, work.format) or "", 0.0)
     store = next((known[name] for name in ("flash", "dram", "sram") if name in known), 0.0)
     beside = next((known[name] for name in ("dram", "sram") if name in known), 0.0)

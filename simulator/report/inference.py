@@ -37,6 +37,7 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
         "batch": scenario.batch,
         "latency_ms": result.seconds * 1e3,
         "throughput_per_s": scenario.batch / result.seconds,
+        **({} if result.interval is None else {"interval_ms": result.interval * 1e3}),
         "energy_mj": result.joules * 1e3,
         "parameters": float(np.asarray(counts.parameters)),
         "macs": float(np.asarray(counts.macs)),
@@ -94,11 +95,18 @@ def inference_title(summary: dict[str, Any]) -> str:
     return f"{summary['model']} on {summary['device']}"
 
 
+def _interval(summary: dict[str, Any]) -> list[dict[str, str]]:
+    """The row of devices through which answers flow one behind the other."""
+    known = "interval_ms" in summary
+    return [{"figure": "interval of answers", "value": f"{summary['interval_ms']:.3f} ms"}] if known else []
+
+
 def inference_tables(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
     """Titles and rows: the headline figures, where the time goes, and what the times rest on."""
     rows = [
         {"figure": "latency", "value": f"{summary['latency_ms']:.3f} ms"},
         {"figure": "throughput", "value": f"{summary['throughput_per_s']:,.1f} /s"},
+        *_interval(summary),
         {"figure": "energy", "value": f"{summary['energy_mj']:,.2f} mJ"},
         {"figure": "parameters", "value": f"{summary['parameters'] / 1e6:,.3f} M"},
         {"figure": "multiply-adds", "value": f"{summary['macs'] / 1e9:,.4f} G"},

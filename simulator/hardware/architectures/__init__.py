@@ -8,16 +8,35 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.errors import unknown_name
-from simulator.hardware.architectures.architecture import Architecture, Launches, Stored, Streaming, WholeGraph
+from simulator.hardware.architectures.architecture import (
+    Architecture,
+    Eventful,
+    Launches,
+    Stored,
+    Streaming,
+    WholeGraph,
+)
+from simulator.hardware.architectures.chiplets import Chiplets
 from simulator.hardware.architectures.cpu import Cpu
+from simulator.hardware.architectures.in_storage import InStorage
 from simulator.hardware.architectures.microcontroller import Microcontroller
+from simulator.hardware.architectures.near_memory import NearMemory
 from simulator.hardware.architectures.reading import parameters
+from simulator.hardware.architectures.reconfigurable import Reconfigurable
+from simulator.hardware.architectures.spatial import Spatial
+from simulator.hardware.architectures.spiking import Spiking
 from simulator.hardware.architectures.systolic import Systolic
 from simulator.yaml_io import Fields
 
 ARCHITECTURES: dict[str, type[Any]] = {
+    "chiplets": Chiplets,
     "cpu": Cpu,
+    "in_storage": InStorage,
     "microcontroller": Microcontroller,
+    "near_memory": NearMemory,
+    "reconfigurable": Reconfigurable,
+    "spatial": Spatial,
+    "spiking": Spiking,
     "systolic": Systolic,
 }
 
@@ -36,5 +55,14 @@ def architecture_name(of: Architecture | None) -> str:
     return next((name for name, known in ARCHITECTURES.items() if type(of) is known), "law")
 
 
-__all__ = ["ARCHITECTURES", "Architecture", "Launches", "Stored", "Streaming", "WholeGraph", "architecture_name",
-           "read_architecture"]  # fmt: skip
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Eventful",
+    "Launches",
+    "Stored",
+    "Streaming",
+    "WholeGraph",
+    "architecture_name",
+    "read_architecture",
+]

@@ -59,3 +59,12 @@ class Stored(Protocol):
     def flash(self) -> float:
         """Bytes of the store."""
         ...
+
+
+@runtime_checkable
+class Eventful(Protocol):
+    """An architecture that works only where something happens."""
+
+    def events(self, op: AnyOperator) -> Size:
+        """Synaptic operations of one call."""
+        ...

@@ -151,7 +151,7 @@ def _experts(op: Experts) -> Work:
 def _attention(op: Attention) -> Work:
     """Scores and weighted sums of each head, the cache as the operand that stays; softmax at five FLOPs a score."""
     products: list[Product] = []
-    scores = 0.0
+    scores = written = 0.0
     sides = [(op.prompt, float(op.span.pairs(cached, new)), float(new)) for cached, new in op.chunks]
     sides.append((op.decode, op.attended, op.sequences))
     for shape, pairs, rows in sides:
@@ -160,5 +160,6 @@ def _attention(op: Attention) -> Work:
         keys, heads = pairs / rows, float(shape.q_heads) * op.share
         products += [Product(rows, keys, float(shape.qk_dim), heads), Product(rows, float(shape.v_dim), keys, heads)]
         scores += pairs * heads
-    rows_bytes = (op.prompt_bytes() + op.decode_bytes()) / 2.0
-    return Work(tuple(products), 5.0 * scores, 0.0, rows_bytes, rows_bytes, scores, op.compute)
+        written += rows * heads * float(shape.v_dim) * shape.activation_bytes
+    moved = op.prompt_bytes() + op.decode_bytes()
+    return Work(tuple(products), 5.0 * scores, 0.0, moved - written, written, scores, op.compute)
