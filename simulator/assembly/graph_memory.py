@@ -62,12 +62,14 @@ def memory_of(model: Model, plans: tuple[MemoryPlan, ...], spec: MemorySpec, dev
     if spec.paging is not None:
         refuse_beside("memory.paging", {
             f"the Flash that {device.id} reads weights from": stored, "memory.weights in-place": in_place,
+            "training": any(node.type == "Update" for part in model.parts for node in part.graph.nodes),
         })  # fmt: skip
     capacity = device.memory_capacity if spec.capacity_mb is None else spec.capacity_mb * 1e6
     every = {t.name: _stored(t) for part in model.parts for t in part.graph.weights}
     if in_place and isinstance(device.architecture, Stored):
         require_room(device, sum(every.values()), 0.0)
-    weights, paged = (0.0 if in_place else sum(every.values())), 0.0
+    weights = sum(_updated(part.graph) for part in model.parts) if in_place else sum(every.values())
+    paged = 0.0
     if spec.paging is not None:
         loads = [loads_of(part.graph, spec.paging) for part in model.parts]
         paged = sum(float(sizes.sum()) * part.times for sizes, part in zip(loads, model.parts, strict=True))
@@ -105,6 +107,12 @@ def with_paging(execution: Execution, spec: PagingSpec) -> Execution:
             sizes[first[node.name]] = size
     channel = Channel(spec.bandwidth_gb_s * 1e9, spec.latency_us * 1e-6, spec.ahead)
     return replace(execution, loaded=loaded_at(sizes, execution.busy, execution.issued, channel))
+
+
+def _updated(graph: Graph) -> float:
+    """Bytes of the weights that a training step changes, which cannot stay where they are only read."""
+    updates = [graph.tensors[name] for node in graph.nodes if node.type == "Update" for name in node.inputs[:2]]
+    return sum(float(np.asarray(g.elements)) * w.dtype.bytes for g, w in zip(updates[::2], updates[1::2], strict=True))
 
 
 def _stored(tensor: Tensor) -> float:

@@ -259,6 +259,7 @@ POLICIES: dict[str, dict[str, str]] = {
     "rewrite": {
         "convert": "simulator.workloads.graphs.rewrites:Convert",
         "fuse": "simulator.workloads.graphs.rewrites:Fuse",
+        "train": "simulator.workloads.graphs.rewrites:Train",
     },
     "reuse": {
         "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",

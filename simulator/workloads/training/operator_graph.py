@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulator.errors import InputError
-from simulator.workloads.graphs.backward.keeping import PRODUCTS, kept_for
+from simulator.workloads.graphs.backward.keeping import kept_for
+from simulator.workloads.graphs.backward.segments import segments
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.graph import Node as GraphNode
-from simulator.workloads.graphs.kinds import KINDS
-from simulator.workloads.graphs.kinds.recurrent import RECURRENT
 from simulator.workloads.graphs.lifetimes import buffer_names
 from simulator.workloads.graphs.lowering import Kernel, node_kernels
 from simulator.workloads.operators import Aggregation, AnyOperator, Convolution, Elementwise, Gather, Gemm
@@ -21,48 +20,17 @@ from simulator.workloads.training.layer_graph import GraphLayer, GraphOperator, 
 def layer_graph(graph: Graph) -> LayerGraph:
     """The layers of a graph that was built for one sample, and a loss behind the last.
 
-    A layer ends where exactly one tensor goes on, so that residual blocks stay whole, unless what reads it only there
-    is no product. Raises `InputError` for nodes whose gradients have no rule.
+    Raises `InputError` for nodes whose gradients have no rule.
     """
     nodes = _nodes(graph)
     layers = [
-        GraphLayer(found) for group in _groups(graph) if (found := tuple(n for g in group for n in nodes[g.name]))
+        GraphLayer(found) for group in segments(graph) if (found := tuple(n for g in group for n in nodes[g.name]))
     ]
     if not layers:
         raise InputError(f"model {graph.name} has nothing to train")
     out = sum(float(np.asarray(graph.tensors[name].elements)) for name in graph.outputs)
     loss = Node("loss", Elementwise(out, 3.0, 2.0, 4.0), kept=out)
     return LayerGraph(graph.name, (*layers[:-1], GraphLayer((*layers[-1].nodes, loss))))
-
-
-def _groups(graph: Graph) -> Iterator[list[GraphNode]]:
-    """Nodes layer by layer, in the graph's order."""
-    buffer = buffer_names(graph)
-    left: dict[str, int] = {}
-    for at, node in enumerate(graph.nodes):
-        left.update((buffer[name], at) for name in node.read if not graph.tensors[buffer[name]].weight)
-    crossing = set(graph.inputs)
-    group: list[GraphNode] = []
-    for at, node in enumerate(graph.nodes):
-        group.append(node)
-        crossing |= {buffer[name] for name in node.written}
-        crossing = {name for name in crossing if left.get(name, -1) > at}
-        if len(crossing) == 1 and any(map(_is_product, group)) and not _trailing(graph, buffer, min(crossing), at):
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _trailing(graph: Graph, buffer: dict[str, str], name: str, at: int) -> bool:
-    """Whether the next node alone reads what goes on, and is an activation, a norm, a pooling or the like."""
-    kind = KINDS.get(graph.nodes[at + 1].type)
-    readers = [n for n in graph.nodes[at + 1 :] if name in {buffer[r] for r in n.read}]
-    return (len(readers) == 1 or (kind is not None and kind.view)) and not _is_product(readers[0])
-
-
-def _is_product(node: GraphNode) -> bool:
-    return node.type in PRODUCTS or node.type == "Attention" or node.type in RECURRENT
 
 
 def _nodes(graph: Graph) -> dict[str, list[Node]]:

@@ -3,6 +3,7 @@
 A type is a row in `KINDS`; types that are not there are estimated as memory-bound and counted (`lowering.unknown`).
 """
 
+from simulator.workloads.graphs.kinds.backward import BACKWARD
 from simulator.workloads.graphs.kinds.contrib import CONTRIB
 from simulator.workloads.graphs.kinds.convolution import CONVOLUTION
 from simulator.workloads.graphs.kinds.einsum import EINSUM
@@ -22,6 +23,7 @@ from simulator.workloads.graphs.kinds.signal import SIGNAL
 KINDS: dict[str, Kind] = {
     **CONVOLUTION, **ELEMENTWISE, **MOVEMENT, **NORMALISATION, **POOLING, **PRODUCT, **RECURRENT,
     **CONTRIB, **EINSUM, **FUSED_ATTENTION, **QUANTISED, **SAMPLING, **SELECTION, **SIGNAL,
+    **BACKWARD,
 }  # fmt: skip
 
 __all__ = ["KINDS", "Kind"]

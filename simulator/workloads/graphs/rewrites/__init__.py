@@ -3,5 +3,6 @@
 from simulator.workloads.graphs.rewrites.formats import Convert
 from simulator.workloads.graphs.rewrites.fusing import Fuse
 from simulator.workloads.graphs.rewrites.rewrite import Rewrite
+from simulator.workloads.graphs.rewrites.training import Train
 
-__all__ = ["Convert", "Fuse", "Rewrite"]
+__all__ = ["Convert", "Fuse", "Rewrite", "Train"]
