@@ -11,6 +11,7 @@ from simulator.inference import infer
 from simulator.specs.inference import InferenceScenario
 from simulator.workloads.graphs.counting import count
 from simulator.workloads.graphs.kinds import KINDS
+from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.lowering import unknown
 
 onnx = pytest.importorskip("onnx")
@@ -225,6 +226,34 @@ def test_bad_files_and_sizes_are_one_clear_line(tmp_path):
         bad.write_bytes(content)
         with pytest.raises(InputError, match="not an ONNX model, or damaged"):
             read_onnx(bad)
+
+
+def test_results_that_never_change_are_no_work(tmp_path):
+    n = Net()
+    fixed = n.node("Add", n.weight(4), n.weight(4))
+    with pytest.raises(InputError, match="nothing runs"):
+        read_onnx(saved(tmp_path, n.model({"x": [1, 4]}, [fixed])))
+    y = n.node("Relu", "x")
+    graph = read_onnx(saved(tmp_path, n.model({"x": [1, 4]}, [fixed, y])))
+    assert graph.outputs == (y,)
+    assert peak_activation_bytes(graph) == 2 * 4 * 4
+
+
+def test_damaged_bytes_never_give_more_than_one_line(tmp_path):
+    model, sizes, _, _ = encoder()
+    content = model.SerializeToString()
+    random = np.random.default_rng(0)
+    path, refused = tmp_path / "damaged.onnx", 0
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in random.integers(0, len(damaged), 40):
+            damaged[place] = random.integers(256)
+        path.write_bytes(bytes(damaged))
+        try:
+            read_onnx(path, sizes)
+        except InputError as error:
+            refused += "\n" not in str(error)
+    assert refused > 10
 
 
 def test_missing_external_numbers_are_named(tmp_path):

@@ -51,8 +51,10 @@ def graph_of(
     reader = Reader(opsets, folder, sizes or {}, floats)
     stored = {w.name for w in model.graph.initializer}
     try:
-        outputs = reader.graph(model.graph)
+        outputs = [fact.name for fact in reader.graph(model.graph) if not fact.constant]
+        if not reader.nodes:
+            raise InputError("nothing runs: its results are the same whatever its inputs are")
         inputs = tuple(v.name for v in model.graph.input if v.name not in stored)
-        return Graph(name, reader.tensors, tuple(reader.nodes), inputs, tuple(fact.name for fact in outputs))
+        return Graph(name, reader.tensors, tuple(reader.nodes), inputs, tuple(outputs))
     except InputError as error:
         raise InputError(error.message, file=file) from None

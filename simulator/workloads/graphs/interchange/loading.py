@@ -34,9 +34,21 @@ def load(path: str | Path) -> Any:
         raise InputError(f"not an ONNX model, or damaged: {_first_line(error)}", file=file) from None
     if not model.graph.node or not model.opset_import:
         raise InputError("not an ONNX model, or damaged: it has no operators or no operator set", file=file)
+    if any(isinstance(name, bytes) for name in _names(model.graph)):
+        raise InputError("not an ONNX model, or damaged: it has names that are not text", file=file)
     if len(model.functions):
         model = onnx.inliner.inline_local_functions(model)
     return model
+
+
+def _names(graph: Any) -> Iterator[object]:
+    """Names of the main graph's tensors and nodes; protobuf leaves those that are no text as bytes."""
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        yield value.name
+    for value in graph.input:
+        yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
 
 
 def fix_sizes(model: Any, sizes: Mapping[str, int], usual: Mapping[str, int], *, file: str | Path) -> None:
