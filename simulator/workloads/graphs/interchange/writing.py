@@ -15,6 +15,7 @@ from simulator.workloads.graphs.interchange.loading import onnx_package
 from simulator.workloads.graphs.tensor import Tensor, product
 
 OPSET, IR_VERSION = 17, 8
+POOL = 65_537  # random numbers that weights repeat from places of their own; a prime, so that rows differ
 WRITTEN = (*FLOATS, INT64, INT32, BOOL)
 
 
@@ -27,6 +28,7 @@ class Writer:
         self.nodes: list[Any] = []
         self.weights: dict[str, Any] = {}
         self._random = np.random.default_rng(seed)
+        self._pool = self._random.standard_normal(POOL, dtype=np.float32)
         self._indices = _indices(graph)
 
     def add(
@@ -76,8 +78,8 @@ class Writer:
             values = np.zeros(shape, dtype=self.onnx.helper.tensor_dtype_to_np_dtype(element))
         else:
             spread = 1.0 / np.sqrt(max(float(product(shape[1:])), 1.0))
-            numbers = self._random.standard_normal(shape, dtype=np.float32) * np.float32(spread)
-            values = numbers.astype(self.onnx.helper.tensor_dtype_to_np_dtype(element))
+            numbers = np.resize(np.roll(self._pool, self._random.integers(POOL)) * np.float32(spread), shape)
+            values = numbers.astype(self.onnx.helper.tensor_dtype_to_np_dtype(element), copy=False)
         self.weights[name] = self.onnx.numpy_helper.from_array(values, name)
         return name
 
