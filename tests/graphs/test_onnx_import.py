@@ -162,6 +162,37 @@ def test_a_condition_runs_the_branch_that_is_known_or_else_the_longest(tmp_path,
     assert unknown(graph) == ({"If of unknown outcome": 1} if given is None else {})
 
 
+def test_functions_of_the_file_are_written_out(tmp_path):
+    n = Net(domains=("local",))
+    y = n.node("Dense", n.node("Dense", "x", n.weight(16, 16), domain="local"), n.weight(16, 8), domain="local")
+    model = n.model({"x": [4, 16]}, [y])
+    body = [helper.make_node("MatMul", ["a", "b"], ["c"]), helper.make_node("Relu", ["c"], ["d"])]
+    imports = [helper.make_opsetid("", 17)]
+    model.functions.append(helper.make_function("local", "Dense", ["a", "b"], ["d"], body, imports))
+    graph = read_onnx(saved(tmp_path, model))
+    assert count(graph).macs == 4 * 16 * 16 + 4 * 16 * 8
+    assert [node.type for node in graph.nodes] == ["MatMul", "Relu"] * 2
+
+
+def test_sparse_weights_hold_what_is_not_zero(tmp_path):
+    n = Net()
+    model = n.model({"x": [4, 100]}, [n.node("MatMul", "x", "sparse")])
+    values = helper.make_tensor("sparse", TensorProto.FLOAT, [50], [1.0] * 50)
+    places = helper.make_tensor("places", TensorProto.INT64, [50], list(range(50)))
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [100, 10]))
+    graph = read_onnx(saved(tmp_path, model))
+    assert count(graph).parameters == 50
+    assert graph.tensors["sparse"].density == 0.05
+
+
+def test_floating_point_numbers_take_the_format_that_is_asked_for(tmp_path):
+    n = Net()
+    path = saved(tmp_path, n.model({"x": [4, 16]}, [n.node("MatMul", "x", n.weight(16, 16))]))
+    fields = {"model": {"onnx": str(path)}, "device": "nvidia-a100-sxm-80gb"}
+    own, half = (infer(InferenceScenario(**fields, **more)).summary for more in ({}, {"format": "fp16"}))
+    assert half["weights_mb"] == own["weights_mb"] / 2
+
+
 def test_a_scan_sees_one_row_in_each_round(tmp_path):
     body = helper.make_graph(
         [helper.make_node("MatMul", ["row", "w0"], ["y"]), helper.make_node("Add", ["state", "y"], ["next"])],
