@@ -19,7 +19,7 @@ def allotted(work: Floats, most: Floats, units: float) -> Floats:
 
     What stages leave over goes to the others. Sums to `units` at most, if there are as many units as stages.
     """
-    wanted = np.minimum(np.maximum(most, 1.0), np.inf)
+    wanted = np.maximum(most, 1.0)
     share = np.ones_like(work)
     open_ = work > 0
     while open_.any():
