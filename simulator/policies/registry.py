@@ -257,6 +257,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "meet-deadline": "simulator.policies.stages.configuration:MeetDeadline",
     },
     "rewrite": {
+        "bottleneck": "simulator.workloads.graphs.rewrites:Bottleneck",
         "convert": "simulator.workloads.graphs.rewrites:Convert",
         "fuse": "simulator.workloads.graphs.rewrites:Fuse",
         "train": "simulator.workloads.graphs.rewrites:Train",

@@ -1,8 +1,9 @@
 """Rewrites of operator graphs, one class each: a graph in, a graph out. They can follow one another."""
 
+from simulator.workloads.graphs.rewrites.bottleneck import Bottleneck
 from simulator.workloads.graphs.rewrites.formats import Convert
 from simulator.workloads.graphs.rewrites.fusing import Fuse
 from simulator.workloads.graphs.rewrites.rewrite import Rewrite
 from simulator.workloads.graphs.rewrites.training import Train
 
-__all__ = ["Convert", "Fuse", "Rewrite", "Train"]
+__all__ = ["Bottleneck", "Convert", "Fuse", "Rewrite", "Train"]
