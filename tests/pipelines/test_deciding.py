@@ -150,6 +150,26 @@ def test_a_contended_device_gets_the_smaller_model():
     assert result.summary["items"]["late"] <= 2
 
 
+class ByParity:
+    """A user's own: odd items to one stage, even ones to another."""
+
+    def __init__(self, *, odd, even):
+        self.targets = (even, odd)
+
+    def choose(self, item, view):
+        return (self.targets[item.number % 2],)
+
+
+def test_a_users_own_class_decides():
+    to = {"policy": "tests.pipelines.test_deciding:ByParity", "options": {"odd": "a", "even": "b"}}
+    result = run(
+        sources={"s": poisson(10, 20, to)},
+        stages={"a": {"service": constant(1)}, "b": {"service": constant(1)}},
+    )
+    assert {v.item % 2 for v in result.outcome.visits if v.stage == "a"} == {1}
+    assert result.summary["stages"]["b"]["visits"] == 10
+
+
 def test_a_loop_without_an_end_is_refused():
     with pytest.raises(InputError, match="let its loop end"):
         run(sources={"s": poisson(1, 1, "a")}, stages={"a": {"service": constant(1), "to": "a"}})

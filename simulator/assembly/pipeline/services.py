@@ -81,6 +81,7 @@ class ServiceBuilder:
         placed = self._places.device(spec.device)
         if placed.spec.device is None or placed.spec.servers > 1:
             raise InputError(f"a language model needs a whole device with a datasheet, which {spec.device} is not")
+        # a served model has a load, which is never read here
         given = {"model": spec.model, "device": placed.spec.device, "load": {"trace": "none"}}
         timer = pools_of(scenario_from(given), None, None)[0].deployment.timer
         return Generation(timer, amount_of(spec.prompt_tokens), amount_of(spec.output_tokens), placed.resource)
