@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from simulator.errors import InputError
 from simulator.specs.memory import MemorySpec
 from simulator.specs.part import Count, Part
+from simulator.specs.validating import validated
 
 
 class OnnxSpec(Part):
@@ -68,6 +69,16 @@ class InferenceScenario(Part):
         if not isinstance(sizes, dict):
             return values
         for name in BATCH_NAMES:
-            if name in sizes and values.setdefault("batch", sizes[name]) != sizes[name]:
+            if name in sizes and values.get("batch", sizes[name]) != sizes[name]:
                 raise InputError(f"batch and model.sizes.{name} are one and the same: leave one of them out")
+            if name in sizes:
+                values = {**values, "batch": sizes[name]}
         return values
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _one_form(cls, given: Any) -> Any:
+        """Complain about the form of model that the user has meant, not about all that there are."""
+        if not isinstance(given, dict):
+            return given
+        return validated(OnnxSpec if "onnx" in given else FamilySpec, given, "a model")

@@ -8,6 +8,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.inference import infer
+from simulator.kinds import scenario_of
 from simulator.specs.inference import InferenceScenario
 from simulator.workloads.graphs.counting import count
 from simulator.workloads.graphs.kinds import KINDS
@@ -285,6 +286,17 @@ def test_damaged_bytes_never_give_more_than_one_line(tmp_path):
         except InputError as error:
             refused += "\n" not in str(error)
     assert refused > 10
+
+
+def test_wrong_fields_of_a_scenario_are_named():
+    on = {"device": "nvidia-a100-sxm-80gb"}
+    for model, batch, complaint in (
+        ({"onnx": "m.onnx", "sizes": {"seq": 0}}, 1, "model: sizes.seq is 0, which should be greater"),
+        ({"onnx": "m.onnx", "size": {"seq": 1}}, 1, "unknown field 'size': did you mean sizes"),
+        ({"onnx": "m.onnx", "sizes": {"batch": 2}}, 4, "batch and model.sizes.batch are one and the same"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            scenario_of({"kind": "inference", "model": model, "batch": batch, **on})
 
 
 def test_missing_external_numbers_are_named(tmp_path):
