@@ -120,7 +120,7 @@ def test_shapes_are_those_of_onnx(type, operands, more):
 
 
 WINDOWS = {
-    "size": st.integers(6, 20), "kernel": st.integers(1, 4), "stride": st.integers(1, 3), "pad": st.integers(0, 1),
+    "size": st.integers(7, 20), "kernel": st.integers(1, 4), "stride": st.integers(1, 3), "pad": st.integers(0, 1),
     "dilation": st.integers(1, 2),
 }  # fmt: skip
 
