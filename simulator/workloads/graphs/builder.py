@@ -79,6 +79,12 @@ class Builder:
         self._nodes.append(Node(label, type, tuple(names), tuple(results), attributes, self._repeat))
         return results[0]
 
+    def again(self, result: str, *operands: str) -> str:
+        """The operator that gave `result`, with the same weights, on other operands."""
+        node = next(n for n in reversed(self._nodes) if n.outputs[0] == result)
+        weights = [n for n in node.inputs if n and self._tensors[n].weight]
+        return self.add_node(node.type, [*operands, *weights], outputs=len(node.outputs), **node.attributes)
+
     def build(self, *outputs: str) -> Graph:
         """The finished graph."""
         return Graph(self.name, dict(self._tensors), tuple(self._nodes), tuple(self._inputs), outputs)

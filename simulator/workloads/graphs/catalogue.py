@@ -70,7 +70,8 @@ def side_by_side(family: str) -> tuple[str, ...]:
 
 def families() -> list[str]:
     """Names of the families."""
-    return sorted(f.stem for f in Path(__file__).with_name("families").glob("*.py") if f.stem != "__init__")
+    files = Path(__file__).with_name("families").glob("*.py")
+    return sorted(f.stem for f in files if f.stem != "__init__" and not f.stem.endswith("blocks"))
 
 
 def _module(family: str) -> Any:

@@ -55,6 +55,7 @@ def build(
     *,
     stages: Sequence[Mapping[str, Any]],
     resolution: int = 224,
+    channels: int = 3,
     width: float = 1.0,
     depth: float = 1.0,
     stem: int = 32,
@@ -70,15 +71,8 @@ def build(
     ("up": only above 1, "always", "never"), a layer of `head_hidden` units if given, and the classifier end it.
     """
     g = Builder("inverted-residual", format)
-    x = normed(g, g.input(batch, 3, resolution, resolution), divisible(stem * width), 3, 2, act=act)
-    for place, row in enumerate(stages):
-        stage = Stage(**{"act": act, **row})
-        filters, count = divisible(stage.filters * width), np.ceil(stage.repeats * depth)
-        g.scope(f"stage_{place}")
-        for number in range(int(np.max(count))):
-            with g.repeated(number < count):
-                x = block(g, x, stage, filters, stage.stride if number == 0 else 1, width)
-    g.scope("")
+    x = g.input(batch, channels, resolution, resolution)
+    x = trunk(g, x, stages, width=width, depth=depth, stem=stem, act=act)[-1][1]
     if head is not None:
         wider = {"up": np.maximum(width, 1.0), "always": width, "never": 1.0}[head_scales]
         x = normed(g, x, divisible(head * wider), act=act)
@@ -88,19 +82,59 @@ def build(
     return g.build(g.linear(x, classes))
 
 
+def trunk(
+    g: Builder,
+    x: str,
+    stages: Sequence[Mapping[str, Any]],
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    stem: int = 32,
+    act: str = "Relu",
+    most_stride: int = 64,
+) -> list[tuple[str, str]]:
+    """The map inside, after expansion, and the result of the stem and of each block.
+
+    Windows are dilated instead of moved in strides where a map would be smaller than 1 / `most_stride` of the image.
+    """
+    x = normed(g, x, divisible(stem * width), 3, 2, act=act)
+    maps, reached, dilation = [(x, x)], 2, 1
+    for place, row in enumerate(stages):
+        stage = Stage(**{"act": act, **row})
+        filters, count = divisible(stage.filters * width), np.ceil(stage.repeats * depth)
+        g.scope(f"stage_{place}")
+        for number in range(int(np.max(count))):
+            stride = stage.stride if number == 0 else 1
+            if stride > 1 and reached >= most_stride:
+                stride, dilation = 1, dilation * stride
+            reached *= stride
+            with g.repeated(number < count):
+                inside, x = block_maps(g, x, stage, filters, stride, width, dilation)
+            maps.append((inside, x))
+    g.scope("")
+    return maps
+
+
 def block(g: Builder, x: str, stage: Stage, filters: Size, stride: int, width: float = 1.0) -> str:
     """One block: expansion, depth-wise convolution, squeeze and excitation, projection, shortcut where sizes agree."""
+    return block_maps(g, x, stage, filters, stride, width)[1]
+
+
+def block_maps(
+    g: Builder, x: str, stage: Stage, filters: Size, stride: int, width: float = 1.0, dilation: int = 1
+) -> tuple[str, str]:
+    """What a block's depth-wise convolution reads, and the block's result."""
     before = g.channels(x)
     hidden = divisible(before * stage.expand if stage.hidden is None else stage.hidden * width)
     expands = np.asarray(stage.expand != 1 if stage.hidden is None else stage.hidden != before)
-    y = x
+    inside = x
     if stage.fused:
-        y = normed(g, y, np.where(expands, hidden, filters)[()], stage.kernel, stride, act=stage.act)
+        y = normed(g, x, np.where(expands, hidden, filters)[()], stage.kernel, stride, act=stage.act)
     else:
         if expands.any():
             with g.repeated(expands.all() or expands):
-                y = normed(g, y, hidden, act=stage.act)
-        y = normed(g, y, hidden, stage.kernel, stride, hidden, act=stage.act)
+                inside = normed(g, x, hidden, act=stage.act)
+        y = normed(g, inside, hidden, stage.kernel, stride, hidden, act=stage.act, dilation=dilation)
     if stage.squeeze:
         squeezed = (
             divisible(hidden * stage.squeeze) if stage.squeeze_inside else np.maximum(1, whole(before * stage.squeeze))
@@ -111,6 +145,6 @@ def block(g: Builder, x: str, stage: Stage, filters: Size, stride: int, width: f
             y = normed(g, y, filters, act=stage.act if stage.separable else None)
     same = np.asarray(before == filters)
     if stride > 1 or stage.separable or not same.any():
-        return y
+        return inside, y
     with g.repeated(same.all() or same):
-        return g.add(y, x)
+        return inside, g.add(y, x)

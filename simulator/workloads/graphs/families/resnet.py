@@ -31,19 +31,56 @@ def build(
     """
     g = Builder("resnet", format)
     x = g.input(batch, 3, resolution, resolution)
+    maps = features(g, x, blocks, bottleneck=bottleneck, width=width, groups=groups, group_width=group_width)
+    return g.build(g.linear(g.global_pool(maps[-1]), classes))
+
+
+def features(
+    g: Builder,
+    x: str,
+    blocks: Sequence[int],
+    *,
+    bottleneck: bool = False,
+    width: float = 1.0,
+    groups: int = 1,
+    group_width: int = 64,
+    most_stride: int = 32,
+) -> list[str]:
+    """Maps of each group of blocks; windows are dilated where one would be smaller than 1 / `most_stride` of the image.
+
+    (Chen et al., arXiv:1706.05587, section 3.1.)
+    """
     x = g.max_pool(_normed(g, x, 64, 7, 2), 3, 2, 1)
+    maps, reached, dilation = [], 4, 1
     for number, count in enumerate(blocks):
+        inner = int(WIDTHS[number] * width * (group_width / 64.0)) * groups
         for block in range(count):
             stride = 2 if number and not block else 1
-            inner = int(WIDTHS[number] * width * (group_width / 64.0)) * groups
-            x = _bottleneck(g, x, WIDTHS[number], inner, stride, groups) if bottleneck else _basic(g, x, inner, stride)
-    return g.build(g.linear(g.global_pool(x), classes))
+            before = dilation
+            if stride == 2 and reached >= most_stride:
+                stride, dilation = 1, 2 * dilation
+            reached *= stride
+            apart = before if not block else dilation
+            if bottleneck:
+                x = _bottleneck(g, x, WIDTHS[number], inner, stride, groups, apart)
+            else:
+                x = _basic(g, x, inner, stride)
+        maps.append(x)
+    return maps
 
 
 def _normed(
-    g: Builder, x: str, filters: int, kernel: int, stride: int = 1, groups: int = 1, *, act: bool = True
+    g: Builder,
+    x: str,
+    filters: int,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+    dilation: int = 1,
+    *,
+    act: bool = True,
 ) -> str:
-    y = g.batch_norm(g.conv(x, filters, kernel, stride, groups))
+    y = g.batch_norm(g.conv(x, filters, kernel, stride, groups, dilation=dilation))
     return g.act(y) if act else y
 
 
@@ -54,9 +91,9 @@ def _basic(g: Builder, x: str, filters: int, stride: int) -> str:
     return g.act(g.add(y, x))
 
 
-def _bottleneck(g: Builder, x: str, filters: int, inner: int, stride: int, groups: int) -> str:
+def _bottleneck(g: Builder, x: str, filters: int, inner: int, stride: int, groups: int, dilation: int) -> str:
     """The stride is in the 3x3 convolution, as in torchvision ("ResNet v1.5")."""
-    y = _normed(g, _normed(g, x, inner, 1), inner, 3, stride, groups)
+    y = _normed(g, _normed(g, x, inner, 1), inner, 3, stride, groups, dilation)
     y = _normed(g, y, 4 * filters, 1, act=False)
     if stride > 1 or g.channels(x) != 4 * filters:
         x = _normed(g, x, 4 * filters, 1, stride, act=False)
