@@ -36,6 +36,10 @@ class Builder:
         self._inputs.append(self._tensor(name, shape, dtype(format) if format else self.dtype))
         return name
 
+    def weight(self, *shape: Size, name: str | None = None) -> str:
+        """A weight by itself, to be an operand of nodes that are added later."""
+        return self._tensor(name or f"weight_{len(self._tensors)}", shape, self.dtype, weight=True)
+
     def shape(self, x: str) -> Shape:
         return self._tensors[x].shape
 
