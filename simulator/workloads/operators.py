@@ -319,7 +319,7 @@ class Aggregation:
 
     edges: Size
     vertices: Size
-    columns: float
+    columns: Size
     activation: DType = BF16
     kernel: str = "gather"
     kind: ClassVar[str] = "streaming"

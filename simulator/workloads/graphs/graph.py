@@ -35,11 +35,13 @@ class Node:
     @property
     def parts(self) -> tuple[Node, ...]:
         """The node as it was before others joined it, and those that did."""
-        return (replace(self, epilogue=()), *self.epilogue)
+        return (replace(self, epilogue=()), *self.epilogue) if self.epilogue else (self,)
 
     @property
     def read(self) -> tuple[str, ...]:
         """Names of all tensors that the kernel reads from memory."""
+        if not self.epilogue:
+            return tuple(dict.fromkeys(name for name in self.inputs if name))
         inner = {name for part in self.parts for name in part.outputs}
         return tuple(dict.fromkeys(n for part in self.parts for n in part.inputs if n and n not in inner))
 

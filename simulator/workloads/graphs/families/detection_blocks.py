@@ -15,6 +15,7 @@ BINS = 16  # of the distribution of a box's side
 
 
 def conv(g: Builder, x: str, filters: Size, kernel: int = 1, stride: int = 1, groups: Size = 1) -> str:
+    """Convolution, norm and activation (Conv)."""
     return normed(g, x, filters, kernel, stride, groups, act="Silu")
 
 
@@ -40,6 +41,7 @@ def side_by_side(
 
 
 def c2f(g: Builder, x: str, filters: int, count: int, shortcut: bool = False) -> str:
+    """Bottlenecks side by side (C2f)."""
     return side_by_side(g, x, filters, count, lambda y, half: bottleneck(g, y, half, 1, shortcut, share=1.0))
 
 
@@ -56,7 +58,7 @@ def _c3k(g: Builder, x: str, filters: int) -> str:
 
 
 def c2f_compact(g: Builder, x: str, filters: int, count: int, shortcut: bool = False, large: bool = False) -> str:
-    """Depth-wise and 1x1 convolutions by turns; `large` windows are 7x7 and 3x3 side by side (arXiv:2405.14458, 3.2)."""
+    """Depth-wise and 1x1 convolutions by turns; `large` windows are 7x7 and 3x3 side by side (YOLOv10, 3.2)."""
 
     def inner(y: str, half: int) -> str:
         z = conv(g, conv(g, y, half, 3, 1, half), 2 * half)

@@ -24,7 +24,7 @@ def build(
     resolution: int = 224,
     classes: int = 1000,
 ) -> Graph:
-    """Four stages; the last `attending` blocks of the last one are transformer layers, values `mlp` times keys' width."""
+    """Four stages; the last `attending` blocks of the last one are transformer layers, values wider than keys."""
     g = Builder("efficientformer", format)
     x = g.input(batch, 3, resolution, resolution)
     for filters in (widths[0] // 2, widths[0]):

@@ -26,8 +26,8 @@ def build(
 ) -> Graph:
     """Two layers of `full` units on a frame, two of `sub` units on each bin with `neighbours` on both sides.
 
-    With `bands`, bins are first gathered into so many mel bands, of which the second model sees every `stride`-th frame;
-    another pair of layers as wide as the first turns bands into bins again. A frame is 16 ms.
+    With `bands`, bins are first gathered into so many mel bands, of which the second model sees every `stride`-th
+    frame; another pair of layers as wide as the first turns bands into bins again. A frame is 16 ms.
     """
     g = Builder("full-sub-net", format)
     heard = g.input(frames, batch, bins)

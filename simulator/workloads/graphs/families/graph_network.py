@@ -32,7 +32,8 @@ def build(
     """Classes of `batch` vertices from their neighbours' neighbours, `fanouts` of each hop from the vertices outwards.
 
     `graph` gives its `vertices`, `edges`, `features` a vertex and `classes`. Without fanouts all vertices are computed
-    with all edges. Features on the host cross the link; a device that reads them itself moves whole lines of `line` bytes.
+    with all edges. Features on the host cross the link; a device that reads them itself moves whole lines of `line`
+    bytes.
     """
     vertices, wide, classes = graph["vertices"], int(graph["features"]), int(graph["classes"])
     sizes, edges = _sampled(batch, fanouts, vertices) if fanouts else _whole(vertices, graph["edges"], depth)
@@ -56,16 +57,17 @@ def _whole(vertices: float, edges: float, depth: int) -> tuple[list[Size], list[
 
 
 def _sampled(batch: Size, fanouts: Sequence[int], vertices: float) -> tuple[list[Size], list[Size]]:
-    """Expected vertices after each hop and edges of it: draws that fall on one vertex count once.
+    """Expected vertices after each hop and edges of it: vertices that are drawn twice or there already count once.
 
-    Of V vertices n uniform draws meet V (1 - (1 - 1/V)^n); hubs of real graphs are met more often, so that this is the
-    most that there are.
+    Of V vertices n uniform draws meet each with 1 - (1 - 1/V)^n; hubs of real graphs are met more often, so that this
+    is the most that there are.
     """
     sizes: list[Size] = [batch]
     edges: list[Size] = []
     for fanout in fanouts:
         edges.append(sizes[-1] * fanout)
-        sizes.append(sizes[-1] + vertices * (1.0 - (1.0 - 1.0 / vertices) ** edges[-1]))
+        chance = 1.0 - (1.0 - 1.0 / vertices) ** edges[-1]
+        sizes.append(sizes[-1] + (vertices - sizes[-1]) * chance)
     return sizes, edges
 
 

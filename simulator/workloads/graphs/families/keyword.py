@@ -22,9 +22,7 @@ def build(
     """A 10x4 convolution of stride 2 over `frames` of `bands`, and `layers` of depth-wise and 1x1 ones, with biases."""
     g = Builder("keyword", format)
     image = g.input(batch, 1, frames, bands)
-    x = g.add_node(
-        "Conv", [image], weights=[(filters, 1, 10, 4), (filters,)], strides=[2, 2], auto_pad="SAME_UPPER"
-    )
+    x = g.add_node("Conv", [image], weights=[(filters, 1, 10, 4), (filters,)], strides=[2, 2], auto_pad="SAME_UPPER")
     x = g.act(g.batch_norm(x))
     for _ in range(layers):
         x = g.act(g.batch_norm(g.conv(x, filters, 3, groups=filters, bias=True)))

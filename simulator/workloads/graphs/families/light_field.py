@@ -32,17 +32,15 @@ def build(
 ) -> Model:
     """`batch` rays, each with so many `samples` in each of its passes through a network of its own.
 
-    "perceptron" is NeRF's network of `depth` layers, "grid" a hashed grid of `levels` before two small networks, "cached"
-    two lookups in maps of `cached` cells, of `components` colours, and their inner product.
+    "perceptron" is NeRF's network of `depth` layers, "grid" a hashed grid of `levels` before two small networks,
+    "cached" two lookups in maps of `cached` cells, of `components` colours, and their inner product.
     """
-    passes = {"perceptron": _perceptron, "grid": _grid, "cached": _cached}[field]
+    passes: dict[str, Callable[..., str]] = {"perceptron": _perceptron, "grid": _grid, "cached": _cached}
     shape = {"perceptron": (width, depth), "grid": (levels, rows, features), "cached": (components, cached)}[field]
-    return Model("light-field", tuple(Part(_pass(passes, shape, batch, count, format)) for count in samples))
+    return Model("light-field", tuple(Part(_pass(passes[field], shape, batch, count, format)) for count in samples))
 
 
-def _pass(
-    field: Callable[..., str], shape: Sequence[float], batch: Size, samples: int, format: DType
-) -> Graph:
+def _pass(field: Callable[..., str], shape: Sequence[float], batch: Size, samples: int, format: DType) -> Graph:
     """Colour and density of all samples, summed along each ray by how much light gets through (equation 3)."""
     g = Builder("light-field", format)
     y = field(g, batch * samples, *shape)

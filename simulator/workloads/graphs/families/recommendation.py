@@ -1,6 +1,7 @@
 """Recommendation models: tables of embeddings, dense layers before and after they meet.
 
-Naumov et al., arXiv:1906.00091 (DLRM); Cheng et al., arXiv:1606.07792 (Wide & Deep); Zhou et al., arXiv:1706.06978 (DIN).
+Naumov et al., arXiv:1906.00091 (DLRM); Cheng et al., arXiv:1606.07792 (Wide & Deep); Zhou et al.,
+arXiv:1706.06978 (DIN).
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def build(
     """Chances of a click on each of `batch` items; `tables` are rows of embeddings, `lookups` of each summed an item.
 
     Dense features go through `bottom`; embeddings meet pair by pair ("dot") or side by side before `top`. Of a user's
-    `history` each entry is weighed by a small network of the item and it (DIN). `wide` weights of crossed features add up
-    to one number beside (Wide & Deep). Tables of at least `hosted` rows lie in the host's memory, whose rows are fetched.
+    `history` each entry is weighed by a small network of the item and it (DIN). `wide` weights of crossed features add
+    up to one number beside (Wide & Deep). Rows of tables of at least `hosted` rows are fetched from the host's memory.
     """
     g = Builder("recommendation", format)
     x = g.input(batch, dense, name="dense")
@@ -54,9 +55,7 @@ def build(
     return g.build(g.act(x, "Sigmoid"))
 
 
-def _bag(
-    g: Builder, batch: Size, rows: int, width: int, lookups: int, number: int, hosted: int | None
-) -> str:
+def _bag(g: Builder, batch: Size, rows: int, width: int, lookups: int, number: int, hosted: int | None) -> str:
     index = g.input(batch, lookups, name=f"rows_{number}")
     if hosted is None or rows < hosted:
         return g.add_node("EmbeddingBag", [g.weight(rows, width, name=f"table_{number}"), index])
@@ -73,9 +72,7 @@ def _crossed(g: Builder, x: str, picked: Sequence[str]) -> str:
     return g.concat([x, pairs])
 
 
-def _interest(
-    g: Builder, item: str, batch: Size, width: int, history: int, units: Sequence[int]
-) -> str:
+def _interest(g: Builder, item: str, batch: Size, width: int, history: int, units: Sequence[int]) -> str:
     """Past items, each weighed by layers of `units` on it, the item, and their difference and product (figure 2)."""
     past = g.add_node("Gather", ["table_0", g.input(batch, history, name="history")], axis=0)
     item = g.add_node("Expand", [g.reshape(item, batch, 1, width)], shape=[batch, history, width])

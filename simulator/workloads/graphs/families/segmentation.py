@@ -43,7 +43,8 @@ def build(
         early, deep = maps[-2], maps[-1]
     else:
         found = [x for _, x in trunk(g, image, most_stride=stride, **backbone)]
-        early = next(x for x, after in zip(found, found[1:], strict=False) if _side(g, x) == resolution // 8 == _side(g, after))
+        # the first map of an eighth of the image
+        early = next(x for x in found if _side(g, x) == -(-resolution // 8))
         deep = normed(g, found[-1], divisible(last), act="HardSwish")
     if head == "lr-aspp":
         scores = _reduced(g, deep, early, classes)
@@ -60,8 +61,8 @@ def _side(g: Builder, x: str) -> int:
 
 
 def _enlarged(g: Builder, x: str, side: int) -> str:
-    n, c, h, w = g.shape(x)
-    return g.add_node("Resize", [x], scales=[1, 1, side / h, side / w], mode="linear")
+    height, width = g.shape(x)[2:]
+    return g.add_node("Resize", [x], scales=[1, 1, side / height, side / width], mode="linear")
 
 
 def _fully(g: Builder, x: str, classes: int) -> str:

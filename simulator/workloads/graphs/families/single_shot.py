@@ -50,10 +50,7 @@ def build(
 def _vgg_maps(g: Builder, x: str) -> list[str]:
     """VGG-16 with its dense layers as dilated convolutions, and four smaller maps (figure 2)."""
     for layer in VGG:
-        if isinstance(layer, str):
-            x = g.max_pool(x, 2, 2, ceil=True)
-        else:
-            x = g.act(g.conv(x, layer, 3, bias=True))
+        x = g.max_pool(x, 2, 2, ceil=True) if isinstance(layer, str) else g.act(g.conv(x, layer, 3, bias=True))
     maps = [g.add_node("Mul", [g.add_node("LpNormalization", [x], axis=1)], weights=[(512, 1, 1)])]
     x = g.max_pool(x, 2, 2)
     for _ in range(3):
@@ -95,10 +92,10 @@ def _pyramid(g: Builder, maps: Sequence[str], filters: int = 256) -> list[str]:
     """Each map with the larger-scale ones added, and two smaller ones (Lin et al., arXiv:1612.03144)."""
     lateral = [g.conv(x, filters, bias=True) for x in maps]
     for number in range(len(lateral) - 1, 0, -1):
-        n, c, h, w = g.shape(lateral[number - 1])
-        scales = [1, 1, h / g.shape(lateral[number])[2], w / g.shape(lateral[number])[3]]
-        larger = g.add_node("Resize", [lateral[number]], scales=scales, mode="nearest")
-        lateral[number - 1] = g.add(lateral[number - 1], larger)
+        larger, smaller = g.shape(lateral[number - 1]), g.shape(lateral[number])
+        scales = [1, 1, larger[2] / smaller[2], larger[3] / smaller[3]]
+        enlarged = g.add_node("Resize", [lateral[number]], scales=scales, mode="nearest")
+        lateral[number - 1] = g.add(lateral[number - 1], enlarged)
     found = [g.conv(x, filters, 3, bias=True) for x in lateral]
     found.append(g.conv(found[-1], filters, 3, 2, bias=True))
     found.append(g.conv(g.act(found[-1]), filters, 3, 2, bias=True))
@@ -110,10 +107,11 @@ def _towers(g: Builder, maps: Sequence[str], anchors: int, classes: int) -> list
     results = []
     for filters in (anchors * classes, anchors * 4):
         first: list[str] = []
-        for x in maps:
+        for image in maps:
+            x = image
             for layer in range(5):
                 wide = 256 if layer < 4 else filters
-                y = g.again(first[layer], x) if len(first) > layer else g.conv(x, wide, 3, bias=True)
+                y = g.again(first[layer], x) if image != maps[0] else g.conv(x, wide, 3, bias=True)
                 first.append(y)
                 x = g.act(y) if layer < 4 else y
             results.append(x)

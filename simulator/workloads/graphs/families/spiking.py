@@ -43,10 +43,7 @@ def build(
             for number in range(blocks):
                 x = net.block(x, filters, stride if number == 0 else 1)
     for number, layer in enumerate(layers):
-        if isinstance(layer, str):
-            x = g.average_pool(x, 2, 2)
-        else:
-            x = net.fired(net.conv(x, layer, 3, dense=number == 0))
+        x = g.average_pool(x, 2, 2) if isinstance(layer, str) else net.fired(net.conv(x, layer, 3, dense=number == 0))
     x = g.global_pool(x)
     for units in hidden:
         x = net.fired(net.linear(x, units))

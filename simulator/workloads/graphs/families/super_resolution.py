@@ -31,10 +31,10 @@ def build(
     height: int = 720,
     width: int = 1280,
 ) -> Graph:
-    """`layers` are [filters, kernel] of convolutions, and `residual` pairs of the last of them; the first is added to all.
+    """`layers` are [filters, kernel] of convolutions, and `residual` pairs of the last of them; the first is added.
 
-    The result is `height` x `width` and `scale` times as large as the input: by rearranged channels of one convolution of
-    window `last` ("shuffle"), by a "transposed" one, or by a convolution for each factor of two ("staged").
+    The result is `height` x `width` and `scale` times as large as the input: by rearranged channels of one convolution
+    of window `last` ("shuffle"), by a "transposed" one, or by a convolution for each factor of two ("staged").
     """
     g = Builder("super-resolution", format)
     image = g.input(batch, channels, height // scale, width // scale)
@@ -66,5 +66,5 @@ def _act(g: Builder, x: str, act: str, *, last: bool = False) -> str:
 
 def _cropped(g: Builder, x: str, height: int, width: int) -> str:
     """A transposed convolution gives some rows less than asked for, which are padded."""
-    n, c, h, w = g.shape(x)
-    return g.add_node("Pad", [x], pads=[0, 0, 0, 0, 0, 0, height - h, width - w])
+    rows, columns = g.shape(x)[2:]
+    return g.add_node("Pad", [x], pads=[0, 0, 0, 0, 0, 0, height - rows, width - columns])

@@ -21,7 +21,7 @@ from simulator.workloads.operators import Size
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """`repeats` blocks with depth-wise windows `before` and inside (`kernel`; 0: none), or plain or `fused` convolutions.
+    """`repeats` blocks with depth-wise windows `before` and inside (`kernel`; 0: none), or `plain` or `fused` ones.
 
     The `stride` is of the first and lies in the window inside where there is one.
     """
@@ -48,7 +48,7 @@ def build(
     resolution: int = 224,
     classes: int = 1000,
 ) -> Graph:
-    """A stride-2 convolution, `layers`, a 1x1 convolution of `last` filters, pooling, one of `hidden`, the classifier."""
+    """A stride-2 convolution, `layers`, a 1x1 convolution of `last` filters, pooling, one of `hidden`, classes."""
     g = Builder("universal-inverted", format)
     x = normed(g, g.input(batch, 3, resolution, resolution), divisible(stem * width), 3, 2)
     for row in layers:

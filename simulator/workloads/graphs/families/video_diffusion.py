@@ -24,11 +24,11 @@ def build(
     steps: int = 50,
     guidance: bool = True,
 ) -> Model:
-    """`frames` of `height` x `across`; latents are a quarter of the frames (the first apart) and an eighth of the sides.
+    """`frames` of `height` x `across`; latents are a quarter of the frames (but the first) and an eighth of a side.
 
     Classifier-free `guidance` runs the transformer on twice the batch, with the text and without.
     """
-    latent = {"frames": (frames - 1) // 4 + 1, "height": height // 8, "across": across // 8}
+    latent: dict[str, Any] = {"frames": (frames - 1) // 4 + 1, "height": height // 8, "across": across // 8}
     inside = batch * (2 if guidance else 1)
     encoder = text_to_text.build(inside, format, **text)
     denoising = video_transformer.build(inside, format, **{**denoiser, **latent})

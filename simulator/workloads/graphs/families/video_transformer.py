@@ -1,6 +1,6 @@
 """Diffusion transformers that attend to a text, on images or on videos with attention over space and time.
 
-Chen et al., arXiv:2310.00426 (PixArt); Wan team, arXiv:2503.20314; Xie et al., arXiv:2410.10629 (SANA, linear attention);
+Chen et al., arXiv:2310.00426 (PixArt); Wan team, arXiv:2503.20314; Xie et al., arXiv:2410.10629 (SANA);
 Chen et al., arXiv:2509.24695 (SANA-Video).
 """
 
@@ -19,7 +19,7 @@ from simulator.workloads.operators import Size
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """What all layers have in common: width and heads, kind of attention and of products, `share` of pairs looked at."""
+    """What all layers have in common: width and heads, attention and products, `share` of pairs looked at."""
 
     width: int
     heads: int

@@ -29,7 +29,7 @@ def build(
     vocabulary: int = 51865,
     decoder_depth: int | None = None,
 ) -> Model:
-    """The encoder on `frames` of `bands`, with keys and values for the decoder; then a step for each of `tokens` tokens.
+    """The encoder on `frames` of `bands`, with keys and values for the decoder; then a step for each of `tokens`.
 
     Steps attend to as many tokens as are there halfway. Of the `prompt` the last token's step is among `tokens`.
     """

@@ -34,11 +34,12 @@ def _linear_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, .
 def _linear_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
     """Attention without softmax: keys and values are summed to one matrix a head, which queries multiply.
 
-    Operands are queries, keys and values (..., heads, tokens, width). With a `chunk` (causal), tokens also meet those of
-    their own chunk pair by pair, and the matrix is carried from chunk to chunk (Yang et al., arXiv:2312.06635, 3).
+    Operands are queries, keys and values (..., heads, tokens, width). With a `chunk` (causal), tokens also meet those
+    of their own chunk pair by pair, and the matrix is carried from chunk to chunk (Yang et al., arXiv:2312.06635, 3).
     """
     query, key, value = first(operands), operands[1], operands[2]
-    assert key is not None and value is not None
+    assert key is not None
+    assert value is not None
     heads, tokens, inner, width = product(query.shape[:-2]), query.shape[-2], query.shape[-1], value.shape[-1]
     chunk = attributes.get("chunk")
     if not chunk:
