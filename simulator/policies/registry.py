@@ -261,6 +261,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "convert": "simulator.workloads.graphs.rewrites:Convert",
         "fuse": "simulator.workloads.graphs.rewrites:Fuse",
         "train": "simulator.workloads.graphs.rewrites:Train",
+        "patch": "simulator.workloads.graphs.rewrites:Patch",
     },
     "reuse": {
         "prefix": "simulator.policies.kv_cache.reuse:ExactPrefix",

@@ -88,6 +88,15 @@ def _given(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
     return (tuple(attributes["shape"]),)
 
 
+def _placed(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
+    return tuple(attributes["shapes"])
+
+
+def _loaded(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    """Written as it comes from outside."""
+    return streamed((), results, 0.0, "copy")
+
+
 def _padded(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
     shape, pads = first(operands).shape, attributes["pads"]
     return (tuple(s + pads[i] + pads[i + len(shape)] for i, s in enumerate(shape)),)
@@ -147,5 +156,8 @@ MOVEMENT = {
     **{name: Kind(shapes, _copy) for name, shapes in _COPY.items()},
     "Resize": Kind(_resized, _resize_work),
     "Upsample": Kind(_resized, _resize_work),
+    # a part of an image that the kernel before it writes to its place, and one that comes from outside
+    "Place": Kind(_placed, _nothing),
+    "Load": Kind(_placed, _loaded),
     "Gather": Kind(_gathered, _gather_work),
 }

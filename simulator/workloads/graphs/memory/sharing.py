@@ -57,6 +57,9 @@ def overwritable(graph: Graph, node: Node, in_place: InPlace) -> Iterator[str]:
     """
     if in_place == "none":
         return
+    if node.type == "Place" and len(node.inputs) == 2:
+        yield node.inputs[0]
+        return
     read, once = node.read, [name for part in node.parts for name in part.inputs]
     for number, part in enumerate(node.parts):
         kind = KINDS.get(part.type)
