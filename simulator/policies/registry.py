@@ -261,6 +261,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "convert": "simulator.workloads.graphs.rewrites:Convert",
         "fuse": "simulator.workloads.graphs.rewrites:Fuse",
         "train": "simulator.workloads.graphs.rewrites:Train",
+        "lite-residual": "simulator.workloads.graphs.rewrites:LiteResidual",
         "patch": "simulator.workloads.graphs.rewrites:Patch",
     },
     "reuse": {

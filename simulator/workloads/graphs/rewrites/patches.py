@@ -62,7 +62,7 @@ class Patch:
     def _patch(
         self,
         graph: Graph,
-        before: tuple[Node, ...],
+        stage: tuple[Node, ...],
         regions: dict[str, Region],
         number: int,
         tensors: dict[str, Tensor],
@@ -76,7 +76,7 @@ class Patch:
         whole, kind = (() if self.streamed else (image,)), "Load" if self.streamed else "Slice"
         attributes = {"shapes": [shape], "shape": shape}
         yield Node(f"patch_{number}:{image}", kind, whole, (f"{image}@{number}",), attributes)
-        for node in before:
+        for node in stage:
             if any(name in regions for name in node.outputs):
                 inputs = tuple(f"{n}@{number}" if n in regions else n for n in node.inputs)
                 outputs = tuple(f"{n}@{number}" for n in node.outputs)
