@@ -51,7 +51,7 @@ def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
         {"figure": "attention in computing", "value": f"{summary['attention_share']:.1%}"},
         *_expert_rows(summary.get("experts")),
         *_sequence_rows(summary.get("sequences")),
-        {"figure": "energy", "value": f"{summary['energy_kwh']:,.3f} kWh a step"},
+        {"figure": "energy", "value": f"{summary['energy_kwh']:,.4g} kWh a step"},
     ]
     if summary.get("network") is not None:
         rows.append({"figure": "network", "value": network_line(summary["network"])})

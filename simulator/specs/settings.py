@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -69,8 +69,9 @@ def _fields(part: type[BaseModel], prefix: str = "") -> dict[str, Any]:
     """What each field of a part may be, by dotted name."""
     found: dict[str, Any] = {}
     for name, field in part.model_fields.items():
+        listed = get_origin(field.annotation) is list
         kind = next((a for a in get_args(field.annotation) if a is not type(None)), field.annotation)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if not listed and isinstance(kind, type) and issubclass(kind, BaseModel):
             found |= _fields(kind, f"{prefix}{name}.")
         else:
             found[prefix + name] = field.annotation
@@ -78,5 +79,8 @@ def _fields(part: type[BaseModel], prefix: str = "") -> dict[str, Any]:
 
 
 def _open(kind: Any) -> bool:
-    """Whether a field takes a mapping whose names only its reader knows."""
-    return any(get_origin(each) is dict for each in (kind, *get_args(kind)))
+    """Whether a field takes a mapping whose names only its reader knows, or one of several parts."""
+    if get_origin(kind) is list:
+        return False
+    choices = [get_args(each)[0] if get_origin(each) is Annotated else each for each in (kind, *get_args(kind))]
+    return any(get_origin(each) is dict or (isinstance(each, type) and issubclass(each, BaseModel)) for each in choices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -23,12 +24,18 @@ def validated(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        keys = _in_data(values, problem)
+        problem, keys = _first(error, values)
         line = line_of(text, keys) if text is not None else None
         raise InputError(_complaint(problem, keys, kind), file=file, line=line) from None
     except InputError as error:
         raise InputError(error.message, file=file) from None
+
+
+def _first(error: ValidationError, values: object) -> tuple[Any, list[str | int]]:
+    """The first problem and its keys; of one in a choice of a union that of the choice which fits the furthest."""
+    found = [(problem, _in_data(values, problem)) for problem in error.errors(include_url=False)]
+    outermost = found[0][1]
+    return max((each for each in found if each[1][: len(outermost)] == outermost), key=lambda each: len(each[1]))
 
 
 def _in_data(values: object, problem: Any) -> list[str | int]:
@@ -57,6 +64,8 @@ def _complaint(problem: Any, keys: list[str | int], whole: type[BaseModel]) -> s
         error = context.get("error")
         return f"{name}: {error.message if isinstance(error, InputError) else error}"
     message = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    message = re.sub(r"valid dictionary or instance of \w+", "mapping of fields", message)
+    message = message.removeprefix("List ").replace(" after validation", "")
     return (
         f"{name} is {_shown(value)}, which {message}"
         if message.startswith(("should", "must"))

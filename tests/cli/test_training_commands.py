@@ -121,6 +121,35 @@ def test_settings_reach_into_mappings_of_their_own_names(files: list[str], capsy
     assert main(["train", files[0], "-q", "--set", "network.topology.kind=leaf-spine"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("model.foo=3", "unknown field 'model.foo': did you mean model.ffn"),
+        ("model.layers=0", "model.layers is 0, which should be greater than or equal to 1"),
+        ("model=3", "model is 3, which should be a mapping of fields"),
+        ("optimizer.first=1", "optimizer.first is 1, which should be a valid string"),
+        ("stages.of=[]", "stages.of is [], which should have at least 1 item, not 0"),
+        ("layers=4", "unknown setting 'layers'"),
+    ],
+)
+def test_complaints_name_fields_as_they_are_written(
+    setting: str, complaint: str, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", files[0], "-q", "--set", setting]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_settings_reach_into_fields_that_take_one_of_several_parts(files: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    settings = ["--set", "model.layers=4", "--set", "optimizer.master=bf16"]
+    assert main(["train", files[0], "-q", *settings, "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    layers, hidden = 4, 1024
+    ends = 51200 * hidden + 512 * hidden + 2 * hidden
+    assert found["model"]["parameters"] == layers * (12 * hidden**2 + 13 * hidden) + ends
+    assert found["memory_gb"][1]["optimizer"] == pytest.approx(found["memory_gb"][1]["weights"] * (2 + 4 + 4) / 2)
+
+
 def test_a_part_that_rounding_leaves_below_nothing_is_printed_as_nothing(
     files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
