@@ -18,13 +18,15 @@ FIGURES = (
     "step_s", "tokens_per_s", "tokens_per_s_and_device", "mfu", "hfu", "bubble_share", "energy_kwh",
     "cost_per_million_tokens_usd",
 )  # fmt: skip
-# Those of long runs and of sites, where there are any.
-BEYOND = ("run.goodput", "run.tokens_per_s", "sites.utilisation", "sites.tokens_per_s")
+# Those of long runs, of sites and of workers with a parameter server, where there are any.
+BEYOND = (
+    "run.goodput", "run.tokens_per_s", "sites.utilisation", "sites.tokens_per_s", "parameter_server.tokens_per_s",
+)  # fmt: skip
 # What a scenario can be best in, and whether the most is best.
 MEASURES = {
     "tokens_per_s": True, "tokens_per_s_and_device": True, "mfu": True, "run.goodput": True, "run.tokens_per_s": True,
-    "sites.tokens_per_s": True, "memory_gb": False, "kwh_per_million_tokens": False,
-    "cost_per_million_tokens_usd": False,
+    "sites.tokens_per_s": True, "parameter_server.tokens_per_s": True, "memory_gb": False,
+    "kwh_per_million_tokens": False, "cost_per_million_tokens_usd": False,
 }  # fmt: skip
 
 

@@ -22,12 +22,15 @@ NAMES = {
     "run.tokens_per_s": "tokens a second of the run",
     "sites.utilisation": "share of time computing at the sites",
     "sites.tokens_per_s": "tokens a second of all sites",
+    "parameter_server.tokens_per_s": "tokens a second with the parameter server",
 }
 SHARES = ("mfu", "hfu", "bubble_share", "run.goodput", "sites.utilisation")
 # Parts that account for a difference are named up to so many, the largest first.
 MOST_PARTS = 3
 # Differences of a smaller share of the first one's step are not told of.
 LEAST_TOLD = 1e-4
+# Figures below are what rounding leaves.
+ROUNDING = 1e-9
 
 
 def print_training_comparison(found: TrainingComparison) -> None:
@@ -134,8 +137,15 @@ def _cell(name: str, values: list[float | None], i: int) -> str:
     value, times = values[i], ratio(values, i)
     if value is None:
         return "-"
-    text = f"{value:.1%}" if name in SHARES else f"{value:,.3f}" if value < 1000.0 else f"{value:,.0f}"
+    text = f"{value:z.1%}" if name in SHARES else _number(value)
     return text if not i or times is None else f"{text} ({times - 1:+.1%})"
+
+
+def _number(value: float) -> str:
+    """Three decimals, or three digits of what is small; what rounding leaves of a difference is nothing."""
+    if abs(value) >= 1000.0:
+        return f"{value:,.0f}"
+    return f"{value:z.3f}" if abs(value) >= 0.01 or abs(value) < ROUNDING else f"{value:.3g}"
 
 
 def _shown(value: Any) -> str:

@@ -101,7 +101,7 @@ def differences(found: TrainingComparison) -> str:
     for i, label in enumerate(others):
         more = {part.name: part.more for part in found.parts(i + 1)}
         places = np.arange(len(parts)) - 0.4 + height * (i + 0.5)
-        axes.barh(places, [more[p] for p in parts], height, color=SHADES[i % len(SHADES)], label=label)
+        axes.barh(places, [more.get(p, 0.0) for p in parts], height, color=SHADES[i % len(SHADES)], label=label)
     axes.axvline(0.0, color=INK, linewidth=1.0)
     axes.set_axisbelow(True)
     axes.set_yticks(range(len(parts)), [part.replace("_", " ") for part in parts])

@@ -12,7 +12,7 @@ import yaml
 
 from simulator.cli import main
 from simulator.comparison.training import TrainingComparison, compare_training
-from simulator.report.training_comparison import sentences
+from simulator.report.training_comparison import figure_rows, sentences
 from simulator.report.training_comparison_page import training_comparison_page
 from simulator.report.training_html import training_report
 from simulator.specs.training import TrainingScenario
@@ -74,6 +74,37 @@ def test_the_comparison_page_holds_all_of_it(tmp_path: Path, capsys: pytest.Capt
     assert (tmp_path / "out" / "report.html").read_text() == page
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "summary.json"]
     assert "which is best" in capsys.readouterr().out
+
+
+def test_a_part_that_only_a_later_scenario_has_is_nothing_in_the_others(tmp_path: Path) -> None:
+    """Offloading has parts of its own, as have rings, experts and sharded weights."""
+    away = {"layout": {}, "offload": {"policy": "zero-offload"}}
+    kinds = [
+        {"layout": {"data": 4, "zero": 3}},
+        {"layout": {"data": 4, "context": 2}, "context": {"policy": "ulysses"}},
+        {"layout": {"context": 4}},
+        {"layout": {"tensor": 2}, "recompute": "full"},
+    ]
+    for change in kinds:
+        check(training_comparison_page(compared(tmp_path, {}, change, away)))
+    check(training_comparison_page(compared(tmp_path, *kinds[:3])))
+
+
+def test_workers_with_a_parameter_server_are_compared_by_their_own_pace(tmp_path: Path) -> None:
+    """Their synchronous step is the same; what differs is how long they wait for the server."""
+    slow, quick = (
+        {"layout": {"data": 4}, "parameter_server": {"steps": 12, "warm_up": 2, "gbit_per_s": gbit}}
+        for gbit in (10.0, 100.0)
+    )
+    found = compared(tmp_path, slow, quick)
+    assert found.best["tokens_per_s"] == ["one", "two"]
+    assert found.best["parameter_server.tokens_per_s"] == ["two"]
+
+
+def test_small_figures_have_digits_and_what_rounding_leaves_has_none(tmp_path: Path) -> None:
+    rows = {row["figure"]: row for row in figure_rows(compared(tmp_path, {"layout": {}}, {"layout": {}}))}
+    assert 0.0 < float(rows["energy (kWh a step)"]["one"]) < 0.001
+    assert rows["wait (s)"]["one"] == "0.000"
 
 
 def test_equal_scenarios_are_said_to_be_equal(tmp_path: Path) -> None:
