@@ -219,7 +219,10 @@ def largest_micro_batch(step: Step) -> int:
 
 
 def step_energy(step: Step) -> float:
-    """Joules of all devices: at the power of the work while a stage computes, idle else."""
+    """Joules of all devices: at the power of the work while a stage computes, idle else.
+
+    Updates of an optimiser are short and count as idle; passes over the weights without a backward pass do not.
+    """
     copies = step.job.layout.copies
     each = ((part.job.layout.tensor, sum(stage_energy(step, s) for s in stages)) for part, stages in step.kinds)
     return sum(joules * tensor * copies for tensor, joules in each)
@@ -241,7 +244,13 @@ def stage_energy(step: Step, stage: int) -> float:
     busy = step.busy(stage)
     compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
     watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]
-    return float(watts) * busy + device.idle_power * (step.step_seconds - busy)
+    joules = float(watts) * busy + device.idle_power * (step.step_seconds - busy)
+    if step.forward_steps is None:
+        return joules
+    seconds = step.update_seconds(stage)
+    share = step.forward_steps.moved(step.states(stage).parameters) / (device.memory_bandwidth * seconds)
+    over_weights = device_power(device, np.array([0.0]), np.minimum([share], 1.0))[0]
+    return joules + (float(over_weights) - device.idle_power) * seconds
 
 
 def memory_of(step: Step) -> list[dict[str, float]]:

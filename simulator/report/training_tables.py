@@ -43,7 +43,7 @@ def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
     rows = [{"figure": f"largest {what}", "value": f"{size:,}"} for what, size in summary.get("largest", {}).items()]
     counted = "samples" if "samples_per_s" in summary else "tokens"
     rows += [
-        {"figure": "step", "value": f"{summary['step_s']:,.3f} s"},
+        {"figure": _step_of(summary), "value": f"{summary['step_s']:,.3f} s"},
         {"figure": counted, "value": f"{summary['tokens_per_s']:,.0f} /s"},
         {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
         {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
@@ -59,6 +59,11 @@ def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
         cost = summary["cost_per_million_tokens_usd"]
         rows.append({"figure": "cost", "value": f"{cost:,.3f} USD a million {counted}"})
     return rows
+
+
+def _step_of(summary: dict[str, Any]) -> str:
+    """What the step is of: replicas that reduce their gradients, even where a parameter server is to take that over."""
+    return "step of replicas without the server" if "parameter_server" in summary else "step"
 
 
 def part_rows(summary: dict[str, Any]) -> list[dict[str, str]]:

@@ -19,8 +19,9 @@ from simulator.engine.training.pipeline import PassSeconds, run_pipeline
 from simulator.engine.training.step import Step
 from simulator.errors import DoesNotFit
 from simulator.hardware.links import Link
+from simulator.hardware.power import device_power
 from simulator.policies.pipeline import ForwardOnly
-from simulator.report.training import hardware_flops, model_flops
+from simulator.report.training import hardware_flops, model_flops, stage_energy
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.optimizers import STATELESS
 from simulator.workloads.training.zeroth_order import NORMAL_FLOPS, SCALED_ADD, ZerothOrder, moved
@@ -53,6 +54,16 @@ def test_a_step_is_its_forward_passes_and_passes_over_the_weights(probes: int, w
     assert found.step_seconds == pytest.approx(expected, rel=1e-12)
     assert (beside.exchange_seconds == 0.0) == (workers == 1)
     assert hardware_flops(found) == model_flops(found) == pytest.approx(2 * probes * model_flops(usual) / 3)
+
+
+def test_passes_over_the_weights_draw_the_power_of_their_traffic() -> None:
+    """Each of the passes that a further worker's direction asks for costs its bytes at full bandwidth, or more."""
+    few, many = (forward_only(Layout(data=d), ZerothOrder(), batch=4 * d) for d in (1, 5))
+    device, passes = few.law.device, 4
+    moved_bytes = passes * 2 * few.states(0).parameters * few.job.formats.stored.bytes
+    watts = device_power(device, np.array([0.0]), np.array([1.0]))[0]
+    more = stage_energy(many, 0) - stage_energy(few, 0)
+    assert more > (watts - device.idle_power) * moved_bytes / device.memory_bandwidth * 0.999
 
 
 @pytest.mark.parametrize("stages", [2, 4])

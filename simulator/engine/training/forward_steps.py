@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from simulator.engine.training.peers import Peers
 from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.operators import AnyOperator, Collective
+from simulator.workloads.operators import AnyOperator, Call, Collective
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.zeroth_order import ZerothOrder
 
@@ -53,10 +55,19 @@ class ForwardSteps:
 
     def perturbing(self, parameters: float) -> float:
         """Seconds of moving a device's weights around the forward passes."""
-        calls = self.rule.perturbations(parameters, self.job.formats.stored, self.directions)
-        return sum(self.of(call.op) * call.count for call in calls)
+        return self._seconds(self.rule.perturbations(parameters, self.job.formats.stored, self.directions))
 
     def updating(self, parameters: float) -> float:
         """Seconds of adding the directions of all replicas to a device's weights."""
-        calls = self.rule.updates(parameters, self.job.formats.stored, self.directions * self.job.layout.data)
+        return self._seconds(self._updates(parameters))
+
+    def moved(self, parameters: float) -> float:
+        """Bytes of memory that both read and write."""
+        around = self.rule.perturbations(parameters, self.job.formats.stored, self.directions)
+        return sum(float(np.asarray(c.op.bytes())) * c.count for c in (*around, *self._updates(parameters)))
+
+    def _updates(self, parameters: float) -> Iterator[Call]:
+        return self.rule.updates(parameters, self.job.formats.stored, self.directions * self.job.layout.data)
+
+    def _seconds(self, calls: Iterable[Call]) -> float:
         return sum(self.of(call.op) * call.count for call in calls)
