@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from simulator.assembly.graph_memory import DeviceMemory, memory_of, planned, with_paging
-from simulator.assembly.graphs import bytes_of, law_of, model_of, rewritten, runtime_rewrites
+from simulator.assembly.graphs import bytes_of, law_of, model_of, phases_of, rewritten, runtime_rewrites
 from simulator.engine.inference.execution import Execution, execute
+from simulator.engine.inference.parallel import Shared, shared
+from simulator.errors import InputError, refuse_beside
 from simulator.hardware.architectures import Streaming
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.room import require_room
 from simulator.specs.inference import InferenceScenario
 from simulator.workloads.graphs.counting import Counts, count_model
-from simulator.workloads.graphs.graph import Model
+from simulator.workloads.graphs.graph import Graph, Model
 
 
 @dataclass(frozen=True)
 class InferenceResult:
-    """One answer of a model: an execution of each of its graphs, and how often each runs."""
+    """One answer of a model: an execution of each of its graphs, and how often each runs.
+
+    Of steps that several devices share (`shared`) the executions are those of the slowest device.
+    """
 
     scenario: InferenceScenario
     model: Model
@@ -28,15 +33,18 @@ class InferenceResult:
     law: TimingLaw
     executions: tuple[tuple[Execution, float], ...]
     memory: DeviceMemory | None = None
+    shared: tuple[Shared, ...] = ()
 
     @property
     def seconds(self) -> float:
         """Latency of one answer to a whole batch."""
-        return sum(e.seconds * times for e, times in self.executions)
+        return sum(e.seconds * times for e, times in self.executions) + sum(s.waiting * s.times for s in self.shared)
 
     @property
     def joules(self) -> float:
-        return sum(e.joules * times for e, times in self.executions)
+        """Energy of all devices for one answer."""
+        others = sum((s.joules - sum(e.joules for e in s.runs)) * s.times for s in self.shared)
+        return sum(e.joules * times for e, times in self.executions) + others
 
     @property
     def interval(self) -> float | None:
@@ -66,15 +74,29 @@ def anchor_inference(values: dict[str, Any], folder: Path) -> None:
 def infer(scenario: InferenceScenario) -> InferenceResult:
     """Time one forward pass. Raises `InputError` for models, devices and formats that do not go together."""
     model = model_of(scenario)
+    if scenario.parallel is not None and all(part.times <= 1.0 for part in model.parts):
+        raise InputError(f"parallel: {model.name} repeats no network: give a model of several steps, or leave it out")
     law, how = law_of(scenario)
     ready = rewritten(model, runtime_rewrites(how))
     memory, spec = None, scenario.memory
     if spec is None:
         require_room(law.device, *bytes_of(ready))
     else:
+        refuse_beside("parallel", {"memory": scenario.parallel is not None})
         ready, plans = planned(ready, spec)
         memory = memory_of(ready, plans, spec, law.device)
-    executions = tuple((execute(p.graph, law, dispatch=how.dispatch, call=how.call), p.times) for p in ready.parts)
-    if spec is not None and spec.paging is not None:
-        executions = tuple((with_paging(e, spec.paging), times) for e, times in executions)
-    return InferenceResult(scenario, ready, count_model(model), law, executions, memory)
+
+    def run(graph: Graph) -> Execution:
+        found = execute(graph, law, dispatch=how.dispatch, call=how.call)
+        return found if spec is None or spec.paging is None else with_paging(found, spec.paging)
+
+    steps: list[Shared] = []
+    executions: list[tuple[Execution, float]] = []
+    for part in ready.parts:
+        if scenario.parallel is None or part.times <= 1.0:
+            executions.append((run(part.graph), part.times))
+            continue
+        found = shared(phases_of(scenario.parallel, part), run, law, scenario.parallel.devices)
+        steps += found
+        executions += [(each, s.times) for s in found for each in s.runs]
+    return InferenceResult(scenario, ready, count_model(model), law, tuple(executions), memory, tuple(steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,15 +13,17 @@ from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.runtimes import Runtime, runtime
+from simulator.policies.parallel import ParallelPolicy
 from simulator.policies.registry import build_policy
-from simulator.specs.inference import BATCH_NAMES, FamilySpec, InferenceScenario, OnnxSpec
+from simulator.specs.inference import BATCH_NAMES, FamilySpec, InferenceScenario, OnnxSpec, ParallelSpec
 from simulator.workloads.dtypes import DType, dtype
 from simulator.workloads.graphs.catalogue import family_model, graph_model
 from simulator.workloads.graphs.counting import count_model
 from simulator.workloads.graphs.graph import Model, Part
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.onnx_import import read_onnx
-from simulator.workloads.graphs.rewrites import Rewrite
+from simulator.workloads.graphs.phases import Phase
+from simulator.workloads.graphs.rewrites import ModelRewrite, Rewrite
 
 
 def model_of(scenario: InferenceScenario) -> Model:
@@ -29,15 +32,14 @@ def model_of(scenario: InferenceScenario) -> Model:
     return rewritten(model, [build_policy("rewrite", r.policy, r.options) for r in scenario.rewrites])
 
 
-def rewritten(model: Model, rewrites: list[Rewrite]) -> Model:
-    """A model all of whose graphs went through these rewrites, one after the other."""
-    parts = []
-    for part in model.parts:
-        graph = part.graph
-        for rewrite in rewrites:
-            graph = rewrite(graph)
-        parts.append(replace(part, graph=graph))
-    return replace(model, parts=tuple(parts))
+def rewritten(model: Model, rewrites: Sequence[Rewrite | ModelRewrite]) -> Model:
+    """A model that went through these rewrites of it or of all its graphs, one after the other."""
+    for rewrite in rewrites:
+        if isinstance(rewrite, ModelRewrite):
+            model = rewrite.over(model)
+        else:
+            model = replace(model, parts=tuple(replace(part, graph=rewrite(part.graph)) for part in model.parts))
+    return model
 
 
 def runtime_rewrites(of: Runtime) -> list[Rewrite]:
@@ -49,6 +51,12 @@ def bytes_of(model: Model) -> tuple[float, float]:
     """Bytes of all weights, and the most of activations at any time."""
     weights = float(np.asarray(count_model(model).weight_bytes))
     return weights, max(float(np.asarray(peak_activation_bytes(part.graph))) for part in model.parts)
+
+
+def phases_of(given: ParallelSpec, part: Part) -> list[Phase]:
+    """What the devices of `parallel` do for a part of a model."""
+    policy: ParallelPolicy = build_policy("parallel", given.policy, given.options)
+    return policy.phases(part, given.devices)
 
 
 def law_of(scenario: InferenceScenario) -> tuple[TimingLaw, Runtime]:

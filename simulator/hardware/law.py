@@ -24,6 +24,7 @@ from simulator.hardware.fabric import Fabric
 from simulator.hardware.formats import peak_of
 from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
+from simulator.hardware.products import by_instructions, product_roofs
 from simulator.hardware.rounds import rounds_seconds
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import (
@@ -43,6 +44,7 @@ from simulator.workloads.operators import (
     Rounds,
     Size,
 )
+from simulator.workloads.products import AnyProduct
 
 MEMORY = 1 << 16  # chunk shapes whose work is remembered
 
@@ -77,7 +79,10 @@ class TimingLaw:
 
     def roofs(self, op: AnyOperator) -> Roofs:
         """Seconds of `op` under each roof. An operator of size zero costs nothing, not even its launch."""
-        if self.device.architecture is not None and not isinstance(op, Collective | HostCopy | Rounds):
+        elsewhere = isinstance(op, Collective | HostCopy | Rounds) or (
+            self.device.kind == "cpu" and by_instructions(op)
+        )
+        if self.device.architecture is not None and not elsewhere:
             return on_architecture(self.device, self.device.architecture, op)
         if isinstance(op, Gemm | Convolution):
             return self._gemm(op)
@@ -85,8 +90,8 @@ class TimingLaw:
             return self._experts(op)
         if isinstance(op, Collective | HostCopy | Rounds):
             return self._over_links(op)
-        if isinstance(op, Fused):
-            return self._fused(op)
+        if isinstance(op, Fused | AnyProduct):
+            return self._fused(op) if isinstance(op, Fused) else product_roofs(self, op)
         return self._attention(op) if isinstance(op, Attention) else self._streaming(op)
 
     def all_roofs(self, launches: Launches) -> tuple[Roofs, ...]:

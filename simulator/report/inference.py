@@ -49,6 +49,8 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
         "share_of_peak_flops": 2.0 * float(np.asarray(counts.macs)) / (result.seconds * peak),
         "time_by_type_ms": _by(result, "type"),
         "time_by_bound_ms": _by(result, "bound"),
+        **_exits(result),
+        **_shared(result),
         "estimated_operators": estimated,
         **({} if result.memory is None else {"memory": memory_figures(result.memory)}),
         "calibration": timed_by,
@@ -62,6 +64,29 @@ def _timed_by(result: InferenceResult) -> tuple[str, str]:
     if on.architecture is not None:
         return f"{on.id} as a {architecture_name(on.architecture)}", on.source
     return result.law.calibrations.name, result.law.calibrations.source
+
+
+def _exits(result: InferenceResult) -> dict[str, Any]:
+    """How long inputs take that leave at each exit, and the share that does; nothing without exits."""
+    if not result.model.exits:
+        return {}
+    until = np.cumsum([e.seconds for e, _ in result.executions]) * 1e3
+    ways = [{"share": s, "latency_ms": float(ms)} for s, ms in zip(result.model.exits, until, strict=True)]
+    return {"exits": ways}
+
+
+def _shared(result: InferenceResult) -> dict[str, Any]:
+    """What the devices that share steps send each other, and how long they wait for it."""
+    if not result.shared:
+        return {}
+    assert result.scenario.parallel is not None
+    found = {
+        "devices": result.scenario.parallel.devices,
+        "sent_mb": sum(s.bytes * s.times for s in result.shared) / 1e6,
+        "exchange_ms": sum((s.exchange + s.awaited) * s.times for s in result.shared) * 1e3,
+        "waiting_ms": sum(s.waiting * s.times for s in result.shared) * 1e3,
+    }
+    return {"parallel": found}
 
 
 def scenario_format(result: InferenceResult) -> str:
@@ -81,6 +106,7 @@ def _peak(result: InferenceResult) -> float:
 def _by(result: InferenceResult, what: str) -> dict[str, float]:
     """Milliseconds by operator type or by what bounds a kernel, the most first; waits apart."""
     found: dict[str, float] = defaultdict(float)
+    found["exchange"] = sum(s.waiting * s.times for s in result.shared) * 1e3
     for execution, times in result.executions:
         for kernel, roofs, busy in zip(execution.kernels, execution.roofs, execution.busy, strict=True):
             found[kernel.type if what == "type" else roofs.bound()] += busy * times * 1e3

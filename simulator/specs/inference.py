@@ -40,11 +40,20 @@ class RewriteSpec(Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class ParallelSpec(Part):
+    """Several equal devices that share the steps of a model, by a policy of how."""
+
+    policy: str = "patches"
+    devices: Count = 2
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class InferenceScenario(Part):
     """One forward pass of a model on a device under a runtime.
 
-    `options` change those of a named model. Rewrites run in their order, before those of the runtime. Without `memory`
-    activations are counted in the graph's order, and nothing is paged.
+    `options` change those of a named model. Rewrites run in their order, before those of the runtime. What runs several
+    times (the steps of a sampler) is shared by the devices of `parallel`. Without `memory` activations are counted in
+    the graph's order, and nothing is paged.
     """
 
     kind: Literal["inference"] = "inference"
@@ -56,6 +65,7 @@ class InferenceScenario(Part):
     batch: Count = 1
     format: str = "fp32"
     rewrites: list[RewriteSpec] = Field(default_factory=list)
+    parallel: ParallelSpec | None = None
     calibration: str | None = None
     calibrated: bool = True
     memory: MemorySpec | None = None

@@ -50,6 +50,15 @@ DTYPES: dict[str, DType] = {
             128,
             "QServe W4A8: an 8-bit scale and a 4-bit zero a group of 128, int8 products",
         ),
+        DType(
+            "int4_int4", 4, "int4", 16, 4096, "HAWQ-V3 (arXiv:2011.10680): one scale an output channel, int4 products"
+        ),
+        DType("int2", 2, "bf16", 18, 128, "GPTQ, weight-only: fp16 scale and 2-bit zero a group of 128"),
+        DType("int2_serial", 2, "binary", 16, 4096, "DLRT (arXiv:2207.08820): 2-bit numbers as planes of single bits"),
+        DType("ternary", 2, "int8", 16, 4096, "BitNet b1.58 (arXiv:2402.17764): -1, 0, 1 in 2 bits, int8 inputs"),
+        DType("binary", 1, "binary", 16, 4096, "XNOR-Net (arXiv:1603.05279): signs, one scale an output channel"),
+        DType("binary_wo", 1, "bf16", 16, 4096, "weight-only signs: one fp16 scale an output channel"),
+        DType("int32", 32, "fp32", source="accumulators of integer products"),
         DType("mxfp4", 4, "bf16", 8, 32, "OCP MX 1.0: one 8-bit scale a block of 32"),
         DType("mxfp4_mxfp8", 4, "fp8", 8, 32, "OCP MX 1.0: mxfp4 weights on mxfp8 activations"),
         DType("nvfp4", 4, "nvfp4", 8, 16, "NVIDIA NVFP4: one fp8 scale a block of 16"),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from simulator.workloads.dtypes import DTYPES, DType
 from simulator.workloads.popularity import activation, popularity
+from simulator.workloads.products import BitSerial, Chained, FullAttention, Lookup, Sparse
 from simulator.workloads.span import Span
 
 Size = float | NDArray[np.floating[Any]]
@@ -498,6 +499,11 @@ AnyOperator = (
     | LowRank
     | Rounds
     | Fused
+    | Sparse
+    | BitSerial
+    | Lookup
+    | Chained
+    | FullAttention
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.errors import InputError
+from simulator.hardware.architectures.product_work import product_work
 from simulator.hardware.formats import format_on
 from simulator.workloads.operators import (
     Aggregation,
@@ -25,6 +26,7 @@ from simulator.workloads.operators import (
     Rounds,
     Size,
 )
+from simulator.workloads.products import AnyProduct
 
 if TYPE_CHECKING:
     from simulator.hardware.device import Device
@@ -85,6 +87,8 @@ def work_of(op: AnyOperator) -> Work:
         return _convolution(op)
     if isinstance(op, Experts | Attention):
         return _experts(op) if isinstance(op, Experts) else _attention(op)
+    if isinstance(op, AnyProduct):
+        return product_work(op, work_of)
     return _streamed(op)
 
 

@@ -8,12 +8,17 @@ import numpy as np
 
 from simulator.workloads.graphs.graph import Graph, Model
 from simulator.workloads.graphs.lowering import node_kernels
+from simulator.workloads.graphs.tensor import Tensor
 from simulator.workloads.operators import Convolution, Fused, Gemm, Rounds, Size
+from simulator.workloads.products import BitSerial, Chained, FullAttention, Lookup, Sparse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
-    """Sums over one forward pass; `macs` are the multiply-adds of products and convolutions alone."""
+    """Sums over one forward pass; `macs` are the multiply-adds of products and convolutions alone.
+
+    Weights that are zero count neither as parameters nor as multiply-adds; edges of tiles count once.
+    """
 
     nodes: int
     parameters: Size
@@ -26,13 +31,12 @@ class Counts:
 
 def count(graph: Graph) -> Counts:
     """Counts of one graph; weights that several nodes share count once."""
-    there = _presence(graph)
-    weights = [(t, there[t.name]) for t in graph.weights]
+    weights = _weights(graph)
     launches = [k for node in graph.nodes for k in node_kernels(graph, node)]
     return Counts(
         len(graph.nodes),
-        sum((t.elements * t.density * share for t, share in weights), 0.0),
-        sum((t.bytes * t.density * share for t, share in weights), 0.0),
+        sum((t.elements * t.density * share for t, share in weights.items()), 0.0),
+        sum((t.stored_bytes * share for t, share in weights.items()), 0.0),
         sum((k.count * macs(k.op) for k in launches), 0.0),
         sum((k.count * k.op.flops() for k in launches), 0.0),
         sum((k.count * k.op.bytes() for k in launches), 0.0),
@@ -40,23 +44,25 @@ def count(graph: Graph) -> Counts:
     )
 
 
-def _presence(graph: Graph) -> dict[str, Size]:
-    """1 for each weight that some node reads, 0 for candidates none of whose nodes that read it run."""
-    found: dict[str, Size] = {}
-    for node in graph.nodes:
-        for name in node.read:
-            if graph.tensors[name].weight:
-                found[name] = np.maximum(found.get(name, 0.0), np.minimum(node.repeat, 1.0))
+def _weights(*graphs: Graph) -> dict[Tensor, Size]:
+    """All weights, with 1 for those that some node reads, 0 for candidates none of whose nodes that read it run."""
+    found: dict[Tensor, Size] = {}
+    for graph in graphs:
+        for node in graph.nodes:
+            for tensor in (graph.tensors[name] for name in node.read):
+                if tensor.weight:
+                    found[tensor] = np.maximum(found.get(tensor, 0.0), np.minimum(np.ceil(node.repeat), 1.0))
     return found
 
 
 def count_model(model: Model) -> Counts:
-    """Counts of a model: work of each part as often as it runs, weights once."""
+    """Counts of a model: work of each part as often as it runs, weights once, whichever parts share them."""
+    weights = _weights(*(p.graph for p in model.parts))
     parts = [(count(p.graph), p.times) for p in model.parts]
     return Counts(
         sum(c.nodes for c, _ in parts),
-        sum((c.parameters for c, _ in parts), 0.0),
-        sum((c.weight_bytes for c, _ in parts), 0.0),
+        sum((t.elements * t.density * share for t, share in weights.items()), 0.0),
+        sum((t.stored_bytes * share for t, share in weights.items()), 0.0),
         sum((c.macs * t for c, t in parts), 0.0),
         sum((c.flops * t for c, t in parts), 0.0),
         sum((c.bytes * t for c, t in parts), 0.0),
@@ -80,9 +86,13 @@ def by_type(model: Model) -> dict[str, dict[str, Size]]:
 
 
 def macs(op: object) -> Size:
-    """Multiply-adds of a product or a convolution, 0 for all else."""
+    """Multiply-adds of a product or a convolution (attention's two included), 0 for all else."""
     if isinstance(op, Fused):
         return macs(op.main)
+    if isinstance(op, Sparse | BitSerial | Lookup | FullAttention):
+        return op.macs
+    if isinstance(op, Chained):
+        return sum((macs(part) for part, _ in op.parts), 0.0)
     if isinstance(op, Rounds):
         return sum((macs(leaf) * times for leaf, times in op.leaves()), 0.0)
     return op.flops() / 2.0 if isinstance(op, Gemm | Convolution) else 0.0

@@ -122,7 +122,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as graphs that run one after the other."""
+    """A model as graphs that run one after the other; at the end of each part the share `exits` of inputs is done."""
 
     name: str
     parts: tuple[Part, ...]
+    exits: tuple[float, ...] = ()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.workloads.graphs.graph import Graph, Node
+from simulator.workloads.graphs.joining import joined
 from simulator.workloads.graphs.kinds import KINDS
 from simulator.workloads.graphs.kinds.kind import Work, streamed
-from simulator.workloads.graphs.tensor import Tensor
-from simulator.workloads.operators import AnyOperator, Fused, Size
+from simulator.workloads.graphs.variants import varied
+from simulator.workloads.operators import AnyOperator, Size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ def node_kernels(graph: Graph, node: Node) -> list[Kernel]:
     work = list(_work(graph, node))
     if node.epilogue and work:
         op, count = work[-1]
-        work[-1] = (_joined(graph, node, op), count)
+        work[-1] = (joined(graph, node, op, _work), count)
     known = all(part.type in KINDS for part in node.parts)
     return [Kernel(node.name, node.type, op, count * node.repeat, not known) for op, count in work]
 
@@ -53,19 +53,4 @@ def _work(graph: Graph, node: Node) -> Work:
     kind = KINDS.get(node.type)
     if kind is None:
         return streamed(operands, results, 1.0)
-    return kind.work(node.attributes, operands, results)
-
-
-def _joined(graph: Graph, node: Node, op: AnyOperator) -> AnyOperator:
-    """The kernel with what its epilogue computes, what that reads besides, and what is written of another size."""
-    flops: Size = 0.0
-    for part in node.epilogue:
-        flops = flops + sum((o.flops() * count for o, count in _work(graph, part)), 0.0)
-    own = {name for name in node.inputs if name}
-    read = _bytes([graph.tensors[n] for n in node.read if n not in own])
-    written = _bytes([graph.tensors[n] for n in node.written]) - _bytes(graph.results(node))
-    return Fused(op, flops, read + written)
-
-
-def _bytes(tensors: Sequence[Tensor]) -> Size:
-    return sum((t.bytes for t in tensors), 0.0)
+    return varied(node.attributes, operands, results, kind.work(node.attributes, operands, results))

@@ -8,6 +8,7 @@ from operator import mul
 
 from simulator.workloads.dtypes import DTYPES, DType
 from simulator.workloads.operators import Size
+from simulator.workloads.sparsity import pattern
 
 Shape = tuple[Size, ...]
 FP32 = DTYPES["fp32"]
@@ -37,6 +38,11 @@ class Tensor:
     def bytes(self) -> Size:
         """Bytes of the array as it is stored dense, scales included."""
         return self.elements * self.dtype.bytes
+
+    @property
+    def stored_bytes(self) -> Size:
+        """Bytes as a weight is kept: numbers other than zero, and where they are."""
+        return self.elements * pattern(self.pattern).stored_bits(self.density, 8.0 * self.dtype.bytes) / 8.0
 
 
 def product(shape: Shape) -> Size:

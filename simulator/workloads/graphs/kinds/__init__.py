@@ -14,6 +14,7 @@ from simulator.workloads.graphs.kinds.lookup import LOOKUP
 from simulator.workloads.graphs.kinds.movement import MOVEMENT
 from simulator.workloads.graphs.kinds.neighbours import NEIGHBOURS
 from simulator.workloads.graphs.kinds.normalisation import NORMALISATION
+from simulator.workloads.graphs.kinds.parallel import PARALLEL
 from simulator.workloads.graphs.kinds.pooling import POOLING
 from simulator.workloads.graphs.kinds.product import PRODUCT
 from simulator.workloads.graphs.kinds.quantised import QUANTISED
@@ -25,7 +26,7 @@ from simulator.workloads.graphs.kinds.signal import SIGNAL
 from simulator.workloads.graphs.kinds.spiking import SPIKING
 
 KINDS: dict[str, Kind] = {
-    **CONVOLUTION, **ELEMENTWISE, **MOVEMENT, **NORMALISATION, **POOLING, **PRODUCT, **RECURRENT,
+    **CONVOLUTION, **ELEMENTWISE, **MOVEMENT, **NORMALISATION, **PARALLEL, **POOLING, **PRODUCT, **RECURRENT,
     **CONTRIB, **EINSUM, **FUSED_ATTENTION, **QUANTISED, **SAMPLING, **SELECTION, **SIGNAL,
     **BACKWARD, **LOOKUP, **NEIGHBOURS, **SCAN, **SPIKING,
 }  # fmt: skip

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from simulator.workloads.graphs.kinds.elementwise import broadcast
 from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
 from simulator.workloads.graphs.tensor import Shape, Tensor, product
 from simulator.workloads.operators import Elementwise, Gemm
+from simulator.workloads.products import FullAttention
 
 
 def _second(operands: Operands) -> Tensor:
@@ -56,8 +59,9 @@ def _attention_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape
 def _attention_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
     """Scores, softmax and weighted sum for each head, the scores written and read; `share` of the pairs are looked at.
 
-    Operands are queries, keys and values (..., heads, tokens, width); keys may have fewer heads, each for several. With
-    `q_num_heads` and `kv_num_heads` they are (batch, tokens, heads * width) (ONNX, Attention-23).
+    Where it is `fused`, one kernel does all three and keeps scores on the chip. Operands are queries, keys and values
+    (..., heads, tokens, width); keys may have fewer heads, each for several. With `q_num_heads` and `kv_num_heads` they
+    are (batch, tokens, heads * width) (ONNX, Attention-23).
     """
     query, key, value = first(operands), _second(operands), operands[2]
     assert value is not None
@@ -65,6 +69,10 @@ def _attention_work(attributes: Attributes, operands: Operands, results: Sequenc
     heads = product(query.shape[:-2]) * side
     tokens, attended = query.shape[-2], key.shape[-2] * attributes.get("share", 1.0)
     scores = heads * tokens * attended
+    if attributes.get("fused"):
+        keys, shared = np.maximum(key.shape[-2], attended), product(key.shape[:-2]) * attributes.get("kv_num_heads", 1)
+        shape = (heads, tokens, keys, attended, query.shape[-1] / side, results[0].shape[-1] / side)
+        return ((FullAttention(*shape, query.dtype, shared), 1),)
     return (
         (Gemm(tokens, attended, query.shape[-1] / side, key.dtype, query.dtype, heads), 1),
         (Elementwise(scores, 1.0, 1.0, 5.0, query.dtype, "softmax"), 1),

@@ -1,0 +1,50 @@
+"""Attention in one kernel, and attention that looks at a part of all pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator.errors import InputError
+from simulator.workloads.graphs.graph import Graph, Node
+from simulator.workloads.graphs.rewrites.editing import chosen
+
+
+@dataclass(frozen=True, slots=True)
+class FuseAttention:
+    """Run attention as one kernel that keeps the scores on the chip (FlashAttention, arXiv:2205.14135)."""
+
+    def __call__(self, graph: Graph) -> Graph:
+        return graph.with_nodes(
+            replace(node, attributes={**node.attributes, "fused": True}) if node.type == "Attention" else node
+            for node in graph.nodes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SparseAttention:
+    """Look at the share `share` of the blocks of pairs in attention over at least `least` tokens, none of them partly.
+
+    Sliding tiles keep whole blocks around each query (arXiv:2502.04507), AdaSpa those with the highest scores
+    (arXiv:2502.21079). `layers` names the nodes that do so; without it all attention of tokens to themselves does.
+    """
+
+    share: float = 1.0
+    layers: Sequence[str] | None = None
+    least: int = 0
+
+    def __call__(self, graph: Graph) -> Graph:
+        if not 0.0 < self.share <= 1.0:
+            raise InputError(f"sparse-attention: share is {self.share}: give one above 0 and at most 1")
+        found = chosen(graph, self.layers or ["Attention"], "sparse-attention.layers")
+        wanted = {n.name for n in found if n.type == "Attention"}
+        return graph.with_nodes(self._thinned(graph, n) if n.name in wanted else n for n in graph.nodes)
+
+    def _thinned(self, graph: Graph, node: Node) -> Node:
+        query, key = (graph.tensors[name].shape[-2] for name in node.inputs[:2])
+        if not np.array_equal(query, key) or bool(np.any(np.asarray(key) < self.least)):
+            return node
+        share = node.attributes.get("share", 1.0) * self.share
+        return replace(node, attributes={**node.attributes, "share": share})

@@ -1,0 +1,133 @@
+"""Times of products with zeros, of single bits, by tables, in chains and of fused attention, against closed forms."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simulator.hardware.architectures.work import work_of
+from simulator.hardware.calibration import calibrations_for
+from simulator.hardware.device import device
+from simulator.hardware.fabric import fabric_of
+from simulator.hardware.law import TimingLaw
+from simulator.hardware.products import multiplying_share
+from simulator.workloads.dtypes import DTYPES
+from simulator.workloads.operators import Fused, Gemm
+from simulator.workloads.products import BitSerial, Chained, FullAttention, Lookup, Sparse
+from simulator.workloads.sparsity import pattern
+
+FP16, FP32 = DTYPES["fp16"], DTYPES["fp32"]
+LARGE = Gemm(8192, 8192, 8192, FP16, FP16)
+SKINNY = Gemm(8, 8192, 8192, FP16, FP16)
+
+
+def law(name):
+    found = device(name)
+    return TimingLaw(found, calibrations_for(found), fabric_of(found, None))
+
+
+def test_two_of_four_halves_arithmetic_where_units_skip():
+    sparse = Sparse(LARGE, 0.5, pattern("2:4"))
+    for name, times in (("nvidia-a100-sxm-80gb", 0.5), ("nvidia-v100-sxm-32gb", 1.0)):
+        dense, found = law(name).roofs(LARGE), law(name).roofs(sparse)
+        assert found.compute == pytest.approx(times * dense.compute)
+
+
+def test_loading_sparse_and_computing_dense_saves_traffic_only():
+    """At 80 % zeros a 16-bit place and number each take 0.4 of the dense bytes (Flash-LLM, arXiv:2309.10285)."""
+    a100 = law("nvidia-a100-sxm-80gb")
+    dense, found = a100.roofs(SKINNY), a100.roofs(Sparse(SKINNY, 0.2, pattern("unstructured"), dense=True))
+    assert found.compute == dense.compute
+    weights = 8192 * 8192 * 2.0
+    assert found.memory / dense.memory == pytest.approx((SKINNY.bytes() - 0.6 * weights) / SKINNY.bytes())
+    assert found.seconds() < 0.6 * dense.seconds()
+
+
+def test_unstructured_weights_are_slower_on_vector_units_than_dense_ones_on_tensor_cores():
+    """Sputnik's own observation (arXiv:2006.10901): sparsity has to be extreme against half-precision units."""
+    a100 = law("nvidia-a100-sxm-80gb")
+    assert a100.seconds(Sparse(LARGE, 0.2, pattern("csr"))) > a100.seconds(LARGE)
+    assert a100.seconds(Sparse(LARGE, 0.005, pattern("csr"))) < a100.seconds(LARGE)
+
+
+def test_sparse_kernels_of_processors_scale_with_density():
+    cpu = law("intel-xeon-8480")
+    wide = Gemm(4096, 512, 512, FP32, FP32)
+    times = [float(np.asarray(cpu.roofs(Sparse(wide, d, pattern("block-4x1"))).compute)) for d in (0.1, 0.2)]
+    assert times[1] == pytest.approx(2 * times[0])
+    assert multiplying_share(1) == pytest.approx(0.4)
+    assert multiplying_share(1) < multiplying_share(2) < multiplying_share(4)
+
+
+def test_single_bits_on_a_processor_are_32_lanes_in_three_instructions():
+    cpu = law("apple-m2-pro-cpu")
+    bits = Gemm(1024, 1024, 1024, DTYPES["binary"], DTYPES["binary"])
+    floats = Gemm(1024, 1024, 1024, FP32, FP32)
+    share = cpu.calibrations.find("gemm", "fp32").curve.compute
+    ideal = floats.flops() / (cpu.peak("fp32") * share)
+    assert cpu.roofs(BitSerial(bits)).compute == pytest.approx(ideal * 3 / 32)
+    assert cpu.roofs(BitSerial(bits, 4.0)).compute == pytest.approx(4 * ideal * 3 / 32)
+
+
+def test_look_ups_take_time_by_the_bits_of_a_weight():
+    cpu = law("apple-m2-pro-cpu")
+    made = {bits: Lookup(Gemm(64, 4096, 4096, DTYPES["int4"], FP16), bits) for bits in (1, 2, 4)}
+    times = {bits: float(np.asarray(cpu.roofs(op).compute)) for bits, op in made.items()}
+    built = made[1].entries / (cpu.peak("fp32") / 2) / cpu.calibrations.find("gemm", "fp32").curve.compute
+    assert times[2] - built == pytest.approx(2 * (times[1] - built))
+    assert times[4] - built == pytest.approx(4 * (times[1] - built))
+
+
+def test_a_chain_is_one_launch_that_moves_its_ends():
+    a100 = law("nvidia-a100-sxm-80gb")
+    one = Gemm(4096, 64, 64, FP16, FP16)
+    chain = Chained(((one, 1.5), (one, 1.0)), one.bytes())
+    single = a100.roofs(one)
+    found = a100.roofs(chain)
+    assert found.compute == pytest.approx(2.5 * single.compute)
+    assert found.memory == pytest.approx(single.memory)
+    assert found.overhead == single.overhead
+
+
+@pytest.mark.parametrize("name", ["nvidia-a100-sxm-80gb", "nvidia-t4-16gb", "intel-xeon-8480"])
+def test_fused_attention_is_never_faster_than_its_roofs(name):
+    machine = law(name)
+    op = FullAttention(64.0, 4096.0, 4096.0, 4096.0, 64.0, 64.0, FP16, 64.0)
+    seconds = float(np.asarray(machine.seconds(op)))
+    assert seconds > 2 * op.macs / machine.peak("fp16")
+    assert seconds > op.bytes() / machine.device.memory_bandwidth
+    half = float(np.asarray(machine.seconds(replace(op, attended=2048.0))))
+    assert 0.4 * seconds < half < seconds
+
+
+def test_sizes_may_be_candidates_side_by_side():
+    a100 = law("nvidia-a100-sxm-80gb")
+    sizes = np.array([256.0, 512.0, 1024.0])
+
+    def ops(n):
+        main = Gemm(n, n, n, FP16, FP16)
+        return Sparse(main, 0.5, pattern("2:4")), Lookup(main, 2.0), FullAttention(8.0, n, n, n, 64.0, 64.0, FP16, 8.0)
+
+    for at, op in enumerate(ops(sizes)):
+        together = np.asarray(a100.seconds(op))
+        alone = [float(np.asarray(a100.seconds(ops(size)[at]))) for size in sizes]
+        assert together == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("op", [
+    Sparse(LARGE, 0.5, pattern("2:4")), Lookup(LARGE, 2.0), BitSerial(LARGE), Chained(((LARGE, 1.5),), LARGE.bytes()),
+    FullAttention(8.0, 512.0, 512.0, 512.0, 64.0, 64.0, FP16, 8.0),
+])  # fmt: skip
+def test_architectures_of_their_own_see_the_same_bytes(op):
+    work = work_of(op)
+    assert work.bytes == pytest.approx(op.bytes())
+    multiplied = {Chained: 1.5 * LARGE.flops() / 2, FullAttention: 8 * 512 * 512 * 128}
+    assert work.macs == pytest.approx(multiplied.get(type(op), LARGE.flops() / 2))
+
+
+def test_processors_of_their_own_architecture_run_sparse_kernels():
+    board = law("raspberry-pi-4b")
+    main = Gemm(3136, 128, 64, FP32, FP32)
+    sparse, fused = Sparse(main, 0.1, pattern("block-4x1")), Fused(Sparse(main, 0.1, pattern("block-4x1")), 0.0, 0.0)
+    assert board.roofs(fused).compute == pytest.approx(board.roofs(sparse).compute)
+    assert board.roofs(sparse).compute < 0.2 * board.roofs(main).compute
