@@ -9,7 +9,7 @@ import numpy as np
 from simulator.workloads.graphs.graph import Graph, Model
 from simulator.workloads.graphs.lowering import node_kernels
 from simulator.workloads.graphs.tensor import Tensor
-from simulator.workloads.operators import Convolution, Fused, Gemm, Rounds, Size
+from simulator.workloads.operators import Convolution, Experts, Fused, Gemm, Rounds, Size
 from simulator.workloads.products import BitSerial, Chained, FullAttention, Lookup, Sparse
 
 
@@ -86,7 +86,7 @@ def by_type(model: Model) -> dict[str, dict[str, Size]]:
 
 
 def macs(op: object) -> Size:
-    """Multiply-adds of a product or a convolution (attention's two included), 0 for all else."""
+    """Multiply-adds of a product, of experts or of a convolution (attention's two included), 0 for all else."""
     if isinstance(op, Fused):
         return macs(op.main)
     if isinstance(op, Sparse | BitSerial | Lookup | FullAttention):
@@ -95,4 +95,4 @@ def macs(op: object) -> Size:
         return sum((macs(part) for part, _ in op.parts), 0.0)
     if isinstance(op, Rounds):
         return sum((macs(leaf) * times for leaf, times in op.leaves()), 0.0)
-    return op.flops() / 2.0 if isinstance(op, Gemm | Convolution) else 0.0
+    return op.flops() / 2.0 if isinstance(op, Gemm | Convolution | Experts) else 0.0

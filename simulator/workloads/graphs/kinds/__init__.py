@@ -8,6 +8,7 @@ from simulator.workloads.graphs.kinds.contrib import CONTRIB
 from simulator.workloads.graphs.kinds.convolution import CONVOLUTION
 from simulator.workloads.graphs.kinds.einsum import EINSUM
 from simulator.workloads.graphs.kinds.elementwise import ELEMENTWISE
+from simulator.workloads.graphs.kinds.experts import EXPERTS
 from simulator.workloads.graphs.kinds.fused_attention import FUSED_ATTENTION
 from simulator.workloads.graphs.kinds.kind import Kind
 from simulator.workloads.graphs.kinds.lookup import LOOKUP
@@ -28,7 +29,7 @@ from simulator.workloads.graphs.kinds.spiking import SPIKING
 KINDS: dict[str, Kind] = {
     **CONVOLUTION, **ELEMENTWISE, **MOVEMENT, **NORMALISATION, **PARALLEL, **POOLING, **PRODUCT, **RECURRENT,
     **CONTRIB, **EINSUM, **FUSED_ATTENTION, **QUANTISED, **SAMPLING, **SELECTION, **SIGNAL,
-    **BACKWARD, **LOOKUP, **NEIGHBOURS, **SCAN, **SPIKING,
+    **BACKWARD, **EXPERTS, **LOOKUP, **NEIGHBOURS, **SCAN, **SPIKING,
 }  # fmt: skip
 
 __all__ = ["KINDS", "Kind"]

@@ -92,10 +92,13 @@ def _grouped_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, 
 
 
 def _grouped_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
-    """Heads that share keys read them once: their queries are rows of one product."""
+    """Heads that share keys read them once: their queries are rows of one product.
+
+    Of all pairs the `share` is looked at that causality and windows leave.
+    """
     query, heads, shared = first(operands), attributes["num_heads"], attributes["kv_num_heads"]
     batch, tokens, width = query.shape[0], query.shape[1], results[0].shape[2] / heads
-    seen = tokens + _cached(_maybe(operands, 3))
+    seen = (tokens + _cached(_maybe(operands, 3))) * attributes.get("share", 1.0)
     key = _maybe(operands, 1) or query
     return attended(query, key, batch, shared, tokens * heads / shared, seen, width, width)
 

@@ -1,0 +1,75 @@
+"""Graphs of language models against the models that are served, and against closed forms."""
+
+import numpy as np
+import pytest
+
+from simulator.errors import InputError
+from simulator.workloads.dtypes import dtype
+from simulator.workloads.graphs.catalogue import family_model, graph_model
+from simulator.workloads.graphs.counting import count_model
+from simulator.workloads.graphs.lifetimes import peak_activation_bytes
+from simulator.workloads.graphs.lowering import kernels
+from simulator.workloads.models import model
+from simulator.workloads.operators import Experts
+
+NAMES = ["Llama-2-7b", "Llama-3.1-8B", "Qwen2.5-7B", "opt-1.3b", "gemma-2-2b", "pythia-1.4b", "phi-2", "starcoder2-7b"]
+
+
+def counts(**options):
+    return count_model(family_model("decoder", "decoder", **options))
+
+
+@pytest.mark.parametrize("name", [*NAMES, "Mixtral-8x7B-v0.1", "Qwen1.5-MoE-A2.7B"])
+def test_weights_are_those_of_the_served_model(name):
+    assert counts(model=name).parameters == pytest.approx(model(name).parameters(), rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt2-xl"])
+def test_sizes_make_the_published_model_exactly(name):
+    published = {"gpt2": 124_439_808, "gpt2-xl": 1_557_611_200}
+    assert count_model(graph_model(name)).parameters == published[name]
+
+
+def test_a_token_multiplies_with_all_weights_and_its_cache():
+    """Kaplan et al. (arXiv:2001.08361, 2.1): 2 N + 2 n_layer n_ctx d_attn FLOPs a token, without the embedding."""
+    known = model("Llama-2-7b")
+    found = counts(model="Llama-2-7b", context=999)
+    norms = 4096 * (2 * 32 + 1)
+    assert found.macs == known.parameters() - known.vocab * 4096 - norms + 2 * 32 * 1000 * 4096
+
+
+def test_a_prompt_is_causal():
+    whole = counts(model="TinyLlama-1.1B", tokens=64, every_place=True).macs
+    steps = sum(counts(model="TinyLlama-1.1B", context=c).macs for c in range(64))
+    assert whole == pytest.approx(steps)
+
+
+def test_windows_bound_what_is_read():
+    near, far = (counts(model="Mistral-7B-v0.1", context=c).macs for c in (4096, 30_000))
+    assert near == far
+
+
+def test_the_cache_is_held_and_shared_heads_read_it_once():
+    (part,) = family_model("decoder", "d", 2, dtype("bf16"), model="Llama-3.1-8B", context=4095).parts
+    cache = 2 * 32 * 2 * 8 * 128 * 4095 * 2
+    assert cache < float(np.asarray(peak_activation_bytes(part.graph))) < 1.05 * cache
+    (whole, half) = (counts(batch=2, format=dtype("bf16"), model="Llama-3.1-8B", context=c) for c in (4095, 2047))
+    scores = 32 * 2 * 32 * 2048 * 2
+    # scores are written and read by the softmax and by the products around it
+    assert whole.bytes - half.bytes == pytest.approx(2 * 32 * 2 * 8 * 128 * 2048 * 2 + 4 * scores)
+
+
+def test_few_tokens_leave_experts_unread():
+    (part,) = family_model("decoder", "d", model="Mixtral-8x7B-v0.1").parts
+    found = [k.op for k in kernels(part.graph) if isinstance(k.op, Experts)]
+    assert len(found) == 32
+    assert {float(op.active()) for op in found} == {2.0}
+
+
+def test_what_is_not_modelled_is_one_line():
+    with pytest.raises(InputError, match="latent attention"):
+        counts(model="DeepSeek-V2-Lite")
+    with pytest.raises(InputError, match="width, depth and heads"):
+        counts(context=4)
+    with pytest.raises(InputError, match="context"):
+        counts(model="Llama-2-7b", context=-1)
