@@ -100,7 +100,7 @@ class Builder:
         x: str,
         filters: Size,
         kernel: int | tuple[int, ...] = 1,
-        stride: int = 1,
+        stride: int | tuple[int, ...] = 1,
         groups: Size = 1,
         *,
         bias: bool = False,
@@ -111,11 +111,12 @@ class Builder:
         """A convolution; edges padded by half the (dilated) window unless `pad` is given."""
         dims = len(self.shape(x)) - 2
         window = kernel if isinstance(kernel, tuple) else (kernel,) * dims
+        steps = stride if isinstance(stride, tuple) else (stride,) * dims
         pads = [dilation * (k - 1) // 2 if pad is None else pad for k in window]
         weights: list[Shape] = [(filters, self.channels(x) // groups, *window)]
         return self.add_node(
             "Conv", [x], weights=[*weights, (filters,)] if bias else weights, name=name,
-            strides=[stride] * dims, pads=[*pads, *pads], dilations=[dilation] * dims, group=groups,
+            strides=list(steps), pads=[*pads, *pads], dilations=[dilation] * dims, group=groups,
         )  # fmt: skip
 
     def deconv(
