@@ -6,6 +6,7 @@ from simulator.errors import InputError
 from simulator.workloads.graphs.builder import Builder
 from simulator.workloads.graphs.catalogue import entry, family_model, graph_model, graph_model_names
 from simulator.workloads.graphs.counting import count, count_model
+from simulator.workloads.models import model as language_model
 
 
 def test_at_least_a_hundred_named_models_carry_published_sizes():
@@ -81,3 +82,19 @@ def test_tables_on_the_host_leave_the_device_and_cross_the_link():
 def test_unknown_layers_of_a_table_are_named():
     with pytest.raises(InputError, match="C3k2"):
         family_model("layer_table", "t", layers=[[-1, 1, "C3k3", [64]]], maps=[0])
+
+
+@pytest.mark.parametrize("name", ["llama-3-8b", "qwen2.5-7b", "opt-1.3b", "starcoder2-3b", "gpt-j-6b"])
+def test_language_models_have_the_parameters_and_products_of_their_configurations(name):
+    known = language_model(name)
+    counted = count_model(family_model("language_model", name, model=name, tokens=128))
+    assert counted.parameters == pytest.approx(known.parameters(), rel=2e-3)
+    outside = known.embedding_parameters() + known.head_parameters()
+    inside = known.parameters() - outside
+    pairs = sum(2 * 128 * 129 / 2 * a.q_heads * a.head_dim for a in (layer.attention for layer in known.layers))
+    assert counted.macs == pytest.approx(128 * inside + pairs + known.vocab * known.hidden, rel=2e-3)
+
+
+def test_language_models_with_experts_are_refused_in_one_line():
+    with pytest.raises(InputError, match="serve it"):
+        family_model("language_model", "m", model="mixtral-8x7b", tokens=8)

@@ -229,5 +229,7 @@ class Builder:
         )
 
     def _tensor(self, name: str, shape: Shape, kind: DType, *, weight: bool = False) -> str:
-        self._tensors[name] = Tensor(name, tuple(size if np.ndim(size) else int(size) for size in shape), kind, weight)
+        self._tensors[name] = Tensor(
+            name, tuple(s if isinstance(s, int) or np.ndim(s) else int(s) for s in shape), kind, weight
+        )
         return name

@@ -30,7 +30,7 @@ def build(
     maps = []
     for number, (width, depth, count, ratio) in enumerate(zip(widths, depths, heads, thinned, strict=True)):
         x = g.conv(x, width, 3 if number else 7, 2 if number else 4, bias=True)
-        n, c, h, w = g.shape(x)
+        h, w = g.shape(x)[2:]
         y = g.layer_norm(_rows(g, x))
         for _ in range(depth):
             y = g.add(y, _attended(g, g.layer_norm(y), count, ratio, (h, w)))
@@ -40,7 +40,7 @@ def build(
     side = g.shape(maps[0])[2]
     parts = []
     for x in maps:
-        n, c, h, w = g.shape(x)
+        h, w = g.shape(x)[2:]
         y = _image(g, g.linear(_rows(g, x), head), (h, w))
         parts.append(y if h == side else g.add_node("Resize", [y], scales=[1, 1, side / h, side / h], mode="linear"))
     y = g.act(g.batch_norm(g.conv(g.concat(parts), head)))

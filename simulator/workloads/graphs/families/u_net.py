@@ -1,4 +1,4 @@
-"""U-shaped networks for images: maps on the way down join those on the way up (Ronneberger et al., arXiv:1505.04597)."""
+"""U-Net (Ronneberger et al., arXiv:1505.04597): maps on the way down join those on the way up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Residual networks on clips: 3D, mixed and factorised convolutions (Tran et al., arXiv:1711.11248), as torchvision's."""
+"""Residual networks on clips: 3D, mixed and factorised convolutions (Tran et al., arXiv:1711.11248)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image encoder of Segment Anything (Kirillov et al., arXiv:2304.02643): attention in windows, and in four layers not."""
+"""The image encoder of Segment Anything (Kirillov et al., arXiv:2304.02643): attention mostly in windows."""
 
 from __future__ import annotations
 
