@@ -280,6 +280,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "sparse-attention": "simulator.workloads.graphs.rewrites:SparseAttention",
         "stream-batch": "simulator.workloads.graphs.rewrites:StreamBatch",
         "train": "simulator.workloads.graphs.rewrites:Train",
+        "side-network": "simulator.workloads.graphs.rewrites:SideNetwork",
         "lite-residual": "simulator.workloads.graphs.rewrites:LiteResidual",
         "patch": "simulator.workloads.graphs.rewrites:Patch",
     },

@@ -50,6 +50,12 @@ def test_gradients_of_products_take_twice_the_forward_pass(name):
     assert len(updated) == sum(n in trained for node in of.nodes for n in node.inputs)
 
 
+def test_each_matrix_of_a_recurrent_layer_has_one_gradient():
+    g = Builder("speech")
+    of = g.build(g.linear(g.lstm(g.linear(g.input(5, 2, 8), 16), 16), 4))
+    assert count(Train()(of)).macs == 3 * count(of).macs - 5 * 2 * 8 * 16
+
+
 @given(st.integers(1, 8))
 @settings(max_examples=8)
 def test_a_chain_keeps_the_operand_of_each_layer_until_its_gradient(layers):

@@ -171,7 +171,7 @@ class _Tape:
         bias = self._is_bias(node, name)
         kept = () if bias else tuple(self._stand_in(n, node) for n in self._kept(node).for_weights)
         made = f"gradient:{node.name}:{name}"
-        work = {} if bias else weight_work(self.graph, node, share)
+        work = {} if bias else weight_work(self.graph, node, name, share)
         shape = (np.ceil(np.asarray(known.elements) * share).item(),)
         dtype = self.graph.tensors[node.outputs[0]].dtype
         self.backward.append(self._add("WeightGradient", made, (*given, *kept), [shape], dtype, **work))

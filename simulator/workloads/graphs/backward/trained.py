@@ -12,6 +12,7 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.workloads.graphs.backward.segments import is_product
 from simulator.workloads.graphs.graph import Graph, Node
+from simulator.workloads.graphs.kinds.recurrent import RECURRENT
 
 Scheme = Literal["all", "last", "biases", "sparse"]
 
@@ -67,6 +68,8 @@ def biases(graph: Graph, node: Node) -> list[str]:
     own = _weights(graph, node)
     if node.type in ("Add", "Sum", "Sub"):
         return own
+    if node.type in RECURRENT:
+        return [name for name in own if name in node.inputs[3:4]]
     flat = [name for name in own if len(graph.tensors[name].shape) == 1]
     # a norm's factor comes before its term; a product's only vector is its term
     return flat if is_product(node) else flat[1:]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from simulator.workloads.graphs.backward.trained import biases
 from simulator.workloads.graphs.graph import Graph, Node
-from simulator.workloads.graphs.lowering import node_kernels
+from simulator.workloads.graphs.lowering import Kernel, node_kernels
 from simulator.workloads.operators import Aggregation, AnyOperator, Convolution, Elementwise, Gather, Gemm
 from simulator.workloads.training.gradients import gradients
 
@@ -33,10 +34,14 @@ def input_work(graph: Graph, node: Node, wanted: Sequence[str]) -> dict[str, Any
     return {"work": tuple(work)}
 
 
-def weight_work(graph: Graph, node: Node, share: float) -> dict[str, Any]:
-    """Attributes of the node that gives the gradient of a share of a weight's input channels."""
+def weight_work(graph: Graph, node: Node, name: str, share: float) -> dict[str, Any]:
+    """Attributes of the node that gives the gradient of a share of the input channels of the weight of this name.
+
+    Of a node with as many matrices as products, as recurrent layers have, each matrix belongs to the product in its
+    place.
+    """
     work: list[tuple[AnyOperator, object]] = []
-    for kernel in node_kernels(graph, node):
+    for kernel in _own(graph, node, name):
         if isinstance(kernel.op, Gemm):
             (op,) = gradients(kernel.op, True)[1]
             assert isinstance(op, Gemm)
@@ -46,6 +51,13 @@ def weight_work(graph: Graph, node: Node, share: float) -> dict[str, Any]:
         elif isinstance(kernel.op, Gather):
             work += [(op, kernel.count) for op in gradients(kernel.op, True)[1]]
     return {"work": tuple(work)} if work else {"flops": 2.0}
+
+
+def _own(graph: Graph, node: Node, name: str) -> list[Kernel]:
+    launches = node_kernels(graph, node)
+    products = [kernel for kernel in launches if isinstance(kernel.op, Gemm | Convolution)]
+    matrices = [n for n in node.inputs if n and graph.tensors[n].weight and n not in biases(graph, node)]
+    return [products[matrices.index(name)]] if len(matrices) == len(products) > 1 else launches
 
 
 def _weighted(graph: Graph, node: Node) -> bool:

@@ -19,6 +19,7 @@ from simulator.workloads.graphs.rewrites.quantising import Quantise
 from simulator.workloads.graphs.rewrites.reparameterising import Reparameterise
 from simulator.workloads.graphs.rewrites.rewrite import ModelRewrite, Rewrite
 from simulator.workloads.graphs.rewrites.side_by_side import FuseSideBySide
+from simulator.workloads.graphs.rewrites.side_network import SideNetwork
 from simulator.workloads.graphs.rewrites.step_caching import CacheSteps, SkipGuidance, StreamBatch
 from simulator.workloads.graphs.rewrites.tokens import MergeTokens
 from simulator.workloads.graphs.rewrites.training import Train
@@ -26,6 +27,6 @@ from simulator.workloads.graphs.rewrites.training import Train
 __all__ = [
     "Adapt", "Bottleneck", "CacheSteps", "Convert", "Drop", "EarlyExit", "Factorise", "Fold", "Fuse", "FuseAttention",
     "FuseBlocks", "FuseSideBySide", "LiteResidual", "LookUp", "MergeTokens", "ModelRewrite", "Patch", "Prune",
-    "PruneChannels", "PrunePositions", "Quantise", "Reparameterise", "Rewrite", "SkipGuidance", "SparseAttention",
-    "StreamBatch", "Train",
+    "PruneChannels", "PrunePositions", "Quantise", "Reparameterise", "Rewrite", "SideNetwork", "SkipGuidance",
+    "SparseAttention", "StreamBatch", "Train",
 ]  # fmt: skip
