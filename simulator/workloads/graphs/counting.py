@@ -50,7 +50,11 @@ def _weights(*graphs: Graph) -> dict[Tensor, Size]:
     for graph in graphs:
         for node in graph.nodes:
             for tensor in (graph.tensors[name] for name in node.read):
-                if tensor.weight:
+                if not tensor.weight:
+                    continue
+                if isinstance(node.repeat, int) and node.repeat > 0:
+                    found[tensor] = 1.0  # as below, without arrays: whole catalogues are counted
+                else:
                     found[tensor] = np.maximum(found.get(tensor, 0.0), np.minimum(np.ceil(node.repeat), 1.0))
     return found
 
