@@ -59,7 +59,7 @@ def plan(
 def _plan_training(spec: Path, out: Path | None, json_file: Path | None, quiet: bool) -> None:
     from simulator.planning.training.plan import load_training_plan, plan_training
     from simulator.report import files
-    from simulator.report.training_kinds import print_summary
+    from simulator.report.kinds import print_summary
     from simulator.report.training_plan_page import write_training_plan
 
     plan = load_training_plan(spec)

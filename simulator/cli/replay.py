@@ -162,12 +162,12 @@ def _any(scenario: Part, wanted: Wanted) -> None:
 
 
 def _train(scenario: Part, wanted: Wanted) -> None:
-    from simulator.cli.train import run_training
+    from simulator.cli.summarised import run_summarised
     from simulator.errors import InputError
 
     if wanted.uncertainty:
         raise InputError("--uncertainty is not modelled for kind training: leave it out")
-    run_training(scenario, out=wanted.out, json_file=wanted.json_file, timeline=wanted.timeline, quiet=wanted.quiet)
+    run_summarised(scenario, out=wanted.out, json_file=wanted.json_file, timeline=wanted.timeline, quiet=wanted.quiet)
 
 
 def _simulate(scenario: Experiment, wanted: Wanted) -> None:

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.errors import refuse_beside
-
 if TYPE_CHECKING:
-    from simulator.specs.part import Part
-    from simulator.specs.training import TrainingScenario
+    pass
 
 
 def train(
@@ -32,68 +29,9 @@ def train(
 
     Example: simulator train simulator/scenarios/training/gpt-1t.yaml --set batch.micro=1
     """
+    from simulator.cli.summarised import run_summarised
     from simulator.kinds import load_training_kind
 
-    run_training(
+    run_summarised(
         load_training_kind(scenario, settings or []), out=out, json_file=json_file, timeline=timeline, quiet=quiet
     )
-
-
-def run_training(scenario: Part, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
-    """Simulate training of any kind, write what was asked for and print the headline figures."""
-    from simulator.cli.options import made_folder, timeline_needs_out
-    from simulator.specs.training import TrainingScenario
-
-    timeline_needs_out(timeline, out)
-    if isinstance(scenario, TrainingScenario):
-        step(scenario, out=out, json_file=json_file, timeline=timeline, quiet=quiet)
-        return
-    from simulator.kinds import simulate
-    from simulator.report.files import write_json
-    from simulator.report.training_kinds import has_timeline, print_summary, write_more, write_page
-
-    kind = str(getattr(scenario, "kind", ""))
-    refuse_beside("a timeline", {f"kind {kind}": timeline and not has_timeline(kind)})
-    folder = made_folder(out)
-    result = simulate(scenario)
-    summary = result.summary
-    if folder is not None:
-        write_page(folder / "report.html", kind, result)
-        write_more(folder, kind, result, timeline=timeline)
-    for file in [json_file, None if folder is None else folder / "summary.json"]:
-        if file is not None:
-            write_json(file, summary)
-    if not quiet:
-        print_summary(kind, summary)
-
-
-def step(scenario: TrainingScenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
-    """Simulate a step, write what was asked for and print the headline figures."""
-    from simulator.cli.options import made_folder
-    from simulator.policies.registry import policy_class
-    from simulator.report.files import write_json
-    from simulator.report.training_tables import print_training
-    from simulator.training import train as run
-
-    if timeline:
-        layers = scenario.offload is not None and policy_class("offload", scenario.offload.policy).moves == "layers"
-        refuse_beside("a timeline", {
-            "sequences of different lengths": scenario.batch.lengths is not None,
-            "offloading layer by layer": layers,
-        })  # fmt: skip
-    folder = made_folder(out)
-    result = run(scenario)
-    summary = result.summary
-    if folder is not None:
-        if timeline:
-            from simulator.report.training_timeline import write_step_timeline
-
-            write_step_timeline(folder / "timeline.json", result.step)
-        from simulator.report.training_html import write_training_report
-
-        write_training_report(folder / "report.html", result)
-        write_json(folder / "summary.json", summary)
-    if json_file is not None:
-        write_json(json_file, summary)
-    if not quiet:
-        print_training(summary)
