@@ -65,35 +65,40 @@ def memory_of(model: Model, plans: tuple[MemoryPlan, ...], spec: MemorySpec, dev
             "training": any(node.type == "Update" for part in model.parts for node in part.graph.nodes),
         })  # fmt: skip
     capacity = device.memory_capacity if spec.capacity_mb is None else spec.capacity_mb * 1e6
-    every = {t.name: _stored(t) for part in model.parts for t in part.graph.weights}
+    every = sum(_stored(t) for part in model.parts for t in part.graph.weights)
     if in_place and isinstance(device.architecture, Stored):
-        require_room(device, sum(every.values()), 0.0)
-    weights = sum(_updated(part.graph) for part in model.parts) if in_place else sum(every.values())
+        require_room(device, every, 0.0)
+    weights = sum(_updated(part.graph) for part in model.parts) if in_place else every
     paged = 0.0
     if spec.paging is not None:
         loads = [loads_of(part.graph, spec.paging) for part in model.parts]
         paged = sum(float(sizes.sum()) * part.times for sizes, part in zip(loads, model.parts, strict=True))
-        once = sum(float(sizes.sum()) for sizes in loads)
-        weights = sum(every.values()) - once + max(held_bytes(sizes, spec.paging.ahead) for sizes in loads)
+        weights = max(held_bytes(sizes, spec.paging.ahead) for sizes in loads)
+        for part in model.parts:
+            weights += sum(_stored(part.graph.tensors[n]) for n in resident(part.graph, spec.paging))
     found = DeviceMemory(plans, weights, paged, capacity)
     if found.used > capacity:
         raise DoesNotFit(_missing(found, spec, device.id))
     return found
 
 
-def loads_of(graph: Graph, spec: PagingSpec) -> NDArray[np.float64]:
-    """Bytes of weights that each node waits for, shape (nodes,); the first layers' stay in memory."""
-    free, known = spec.resident_mb * 1e6, set[str]()
-    found = np.zeros(len(graph.nodes))
-    for at, node in enumerate(graph.nodes):
-        own = {n for n in node.read if graph.tensors[n].weight}
-        size = sum(_stored(graph.tensors[n]) for n in own - known)
-        if size <= free:
-            # what stays for this node is there for later ones too
-            free, known = free - size, known | own
-        else:
-            free, found[at] = 0.0, size
+def resident(graph: Graph, spec: PagingSpec) -> set[str]:
+    """Weights that stay in memory: those of the first layers, whose loading nothing would hide."""
+    free, found = spec.resident_mb * 1e6, set[str]()
+    for node in graph.nodes:
+        own = {n for n in node.read if graph.tensors[n].weight} - found
+        free -= sum(_stored(graph.tensors[n]) for n in own)
+        if free < 0.0:
+            break
+        found |= own
     return found
+
+
+def loads_of(graph: Graph, spec: PagingSpec) -> NDArray[np.float64]:
+    """Bytes of weights that each node waits for, shape (nodes,)."""
+    kept = resident(graph, spec)
+    loaded = [{n for n in node.read if graph.tensors[n].weight} - kept for node in graph.nodes]
+    return np.array([sum(_stored(graph.tensors[n]) for n in names) for names in loaded], dtype=np.float64)
 
 
 def with_paging(execution: Execution, spec: PagingSpec) -> Execution:

@@ -102,3 +102,18 @@ def test_too_little_memory_names_the_missing_bytes_and_a_remedy():
 def test_an_unknown_order_names_those_there_are():
     with pytest.raises(InputError, match="given"):
         infer(scenario(order={"policy": "giben"}))
+
+
+def test_each_network_of_a_model_has_weights_of_its_own():
+    fields = {"model": "stable-diffusion-1.5", "device": "nvidia-a100-sxm-80gb", "format": "fp16", "memory": {}}
+    found = infer(InferenceScenario.model_validate(fields))
+    assert found.memory.weights == pytest.approx(found.summary["weights_mb"] * 1e6)
+    assert len(found.memory.plans) == len(found.model.parts) > 1
+
+
+def test_weights_that_every_patch_needs_are_loaded_for_each():
+    fields = {"model": "mobilenet-v2", "device": "nvidia-t4-16gb", "memory": {"paging": {"bandwidth_gb_s": 1}}}
+    patch = {"rewrites": [{"policy": "patch", "options": {"grid": 4}}]}
+    whole, patched = (infer(InferenceScenario.model_validate({**fields, **more})) for more in ({}, patch))
+    assert patched.memory.paged > whole.memory.paged
+    assert 0.0 < patched.memory.weights <= whole.memory.weights + 1.0
