@@ -26,10 +26,11 @@ def build(
     factors: Sequence[int] = (4, 4, 2, 1),
     in_time: Sequence[bool] = (True, True, False),
     blocks: int = 3,
+    first: bool = True,
 ) -> Graph:
     """Scales of `factors` times `width` channels with `blocks` residual blocks each; some of them double time as well.
 
-    The first latent frame stays one frame. Windows see earlier frames alone.
+    The first latent frame, if it is among the `frames`, stays one frame. Windows see earlier frames alone.
     """
     g = Builder("video-decoder", format)
     x = g.conv(g.input(batch, latent_channels, frames, height, across), latent_channels, (1, 1, 1), bias=True)
@@ -40,7 +41,7 @@ def build(
         for _ in range(blocks):
             x = _residual(g, x, factor * width)
         if number < len(factors) - 1:
-            x = _doubled(g, x, in_time=in_time[number])
+            x = _doubled(g, x, in_time=in_time[number], first=first)
     return g.build(g.conv(_activated(g, x), 3, (3, 3, 3), bias=True))
 
 
@@ -64,13 +65,14 @@ def _attended(g: Builder, x: str) -> str:
     return g.add(x, g.transpose(g.reshape(y, n, t, h, w, c), 0, 4, 1, 2, 3))
 
 
-def _doubled(g: Builder, x: str, *, in_time: bool) -> str:
-    """Twice as many frames by a convolution in time, all but the first; then each frame enlarged, channels halved."""
+def _doubled(g: Builder, x: str, *, in_time: bool, first: bool) -> str:
+    """Twice as many frames by a convolution in time, all but the `first`; then each frame enlarged, channels halved."""
     n, c, t, h, w = g.shape(x)
     if in_time:
         y = g.conv(x, 2 * c, (3, 1, 1), bias=True)
-        t = 2 * t - 1
-        x = g.add_node("Slice", [g.reshape(y, n, c, 2 * g.shape(x)[2], h, w)], shape=[n, c, t, h, w], axes=[2])
+        x, t = g.reshape(y, n, c, 2 * t, h, w), 2 * t - first
+        if first:
+            x = g.add_node("Slice", [x], shape=[n, c, t, h, w], axes=[2])
     y = g.upsample(g.reshape(g.transpose(x, 0, 2, 1, 3, 4), n * t, c, h, w))
     y = g.conv(y, c // 2, 3, bias=True)
     return g.transpose(g.reshape(y, n, t, c // 2, 2 * h, 2 * w), 0, 2, 1, 3, 4)

@@ -26,11 +26,12 @@ def build(
 ) -> Model:
     """`frames` of `height` x `across`; latents are a quarter of the frames (but the first) and an eighth of a side.
 
-    Classifier-free `guidance` runs the transformer on twice the batch, with the text and without.
+    Classifier-free `guidance` runs the transformer on twice the batch, with the text and without. The decoder takes a
+    latent frame at a time, as the authors' does to save memory; the first is taken to cost as much as the others.
     """
     latent: dict[str, Any] = {"frames": (frames - 1) // 4 + 1, "height": height // 8, "across": across // 8}
     inside = batch * (2 if guidance else 1)
     encoder = text_to_text.build(inside, format, **text)
     denoising = video_transformer.build(inside, format, **{**denoiser, **latent})
-    decoder = video_decoder.build(batch, format, **latent)
-    return Model("video-diffusion", (Part(encoder), Part(denoising, steps), Part(decoder)))
+    decoder = video_decoder.build(batch, format, **{**latent, "frames": 1}, first=False)
+    return Model("video-diffusion", (Part(encoder), Part(denoising, steps), Part(decoder, latent["frames"])))
