@@ -162,3 +162,9 @@ def test_wrong_options_are_one_line(name, options, words):
         MergeTokens()(graph_model("vit-b-16").parts[0].graph)
     with pytest.raises(InputError, match="repeats no network"):
         StreamBatch().over(graph_model("resnet-18"))
+
+
+def test_a_stream_may_leave_text_and_decoder_to_others():
+    bare = graph_model("stable-diffusion-1.5", steps=4, text=[], decoder=False)
+    assert [part.times for part in bare.parts] == [4]
+    assert count_model(bare).macs == pytest.approx(4 * count(unet_part(sampler()).graph).macs)

@@ -22,14 +22,16 @@ def build(
     steps: int = 50,
     evaluations: int = 1,
     guidance: bool = True,
+    decoder: bool = True,
 ) -> Model:
     """`text` and `denoiser` are options of encoders and of the network; latents are an eighth of the `resolution`.
 
     A sampler of higher order evaluates the network several times a step (`evaluations`); classifier-free `guidance`
-    runs it on twice the batch, with the text and without.
+    runs it on twice the batch, with the text and without. Without `decoder` the answer is latents.
     """
     latent = resolution // 8
     inside = batch * (2 if guidance else 1)
     encoders = [Part(transformer.build(inside, format, **options)) for options in text]
     unet = Part(latent_unet.build(inside, format, latent=latent, **denoiser), steps * evaluations)
-    return Model("latent-diffusion", (*encoders, unet, Part(latent_decoder.build(batch, format, latent=latent))))
+    last = [Part(latent_decoder.build(batch, format, latent=latent))] if decoder else []
+    return Model("latent-diffusion", (*encoders, unet, *last))
