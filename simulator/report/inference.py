@@ -148,6 +148,10 @@ def inference_tables(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, 
         ("where the time goes", _time_rows("operators", slowest, summary)),
         ("what bounds it", _time_rows("bound by", summary["time_by_bound_ms"], summary)),
     ]
+    if "exits" in summary:
+        tables.append(("early exits", _exit_rows(summary["exits"])))
+    if "parallel" in summary:
+        tables.append(("devices that share the steps", _shared_rows(summary["parallel"])))
     if "memory" in summary:
         tables.append(("memory", memory_rows(summary["memory"])))
     unknown_types = [{"operator": n, "nodes": f"{c:,}"} for n, c in summary["estimated_operators"].items()]
@@ -158,3 +162,20 @@ def inference_tables(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, 
 def _time_rows(what: str, parts: dict[str, float], summary: dict[str, Any]) -> list[dict[str, str]]:
     total = summary["latency_ms"]
     return [{what: name, "ms": f"{ms:.3f}", "share": f"{ms / total:.1%}"} for name, ms in parts.items()]
+
+
+def _exit_rows(ways: list[dict[str, float]]) -> list[dict[str, str]]:
+    last = len(ways) - 1
+    return [
+        {"exit": "end" if i == last else str(i + 1), "share": f"{w['share']:.1%}", "ms": f"{w['latency_ms']:.3f}"}
+        for i, w in enumerate(ways)
+    ]
+
+
+def _shared_rows(found: dict[str, float]) -> list[dict[str, str]]:
+    return [
+        {"figure": "devices", "value": f"{found['devices']:,.0f}"},
+        {"figure": "sent by each", "value": f"{found['sent_mb']:,.1f} MB"},
+        {"figure": "exchange", "value": f"{found['exchange_ms']:,.3f} ms"},
+        {"figure": "waiting for it", "value": f"{found['waiting_ms']:,.3f} ms"},
+    ]
