@@ -166,7 +166,8 @@ def _train(scenario: Part, wanted: Wanted) -> None:
     from simulator.errors import InputError
 
     if wanted.uncertainty:
-        raise InputError("--uncertainty is not modelled for kind training: leave it out")
+        kind = getattr(scenario, "kind", "")
+        raise InputError(f"--uncertainty is not modelled for kind {kind}: leave it out")
     run_summarised(scenario, out=wanted.out, json_file=wanted.json_file, timeline=wanted.timeline, quiet=wanted.quiet)
 
 

@@ -40,6 +40,11 @@ def test_the_command_writes_figures_and_a_timeline(tmp_path, capsys):
     assert load_yaml(tmp_path / "out" / "summary.json")["items"]["completed"] == 5
 
 
+def test_intervals_are_refused_by_the_name_of_the_kind(capsys):
+    assert main(["run", str(PLAIN[0]), "--uncertainty", "3"]) == 2
+    assert "--uncertainty is not modelled for kind pipeline" in capsys.readouterr().err
+
+
 def test_the_same_seed_gives_the_same_figures():
     first, second = (simulate(scenario_of(BASE)).summary for _ in range(2))
     assert first == second
