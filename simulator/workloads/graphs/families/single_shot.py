@@ -89,17 +89,22 @@ def _heads(
 
 
 def _pyramid(g: Builder, maps: Sequence[str], filters: int = 256) -> list[str]:
-    """Each map with the larger-scale ones added, and two smaller ones (Lin et al., arXiv:1612.03144)."""
+    """Maps of a feature pyramid, and two smaller ones."""
+    found = lateral_maps(g, maps, filters)
+    found.append(g.conv(found[-1], filters, 3, 2, bias=True))
+    found.append(g.conv(g.act(found[-1]), filters, 3, 2, bias=True))
+    return found
+
+
+def lateral_maps(g: Builder, maps: Sequence[str], filters: int) -> list[str]:
+    """Each map with the larger-scale ones added, largest map first (Lin et al., arXiv:1612.03144)."""
     lateral = [g.conv(x, filters, bias=True) for x in maps]
     for number in range(len(lateral) - 1, 0, -1):
         larger, smaller = g.shape(lateral[number - 1]), g.shape(lateral[number])
         scales = [1, 1, larger[2] / smaller[2], larger[3] / smaller[3]]
         enlarged = g.add_node("Resize", [lateral[number]], scales=scales, mode="nearest")
         lateral[number - 1] = g.add(lateral[number - 1], enlarged)
-    found = [g.conv(x, filters, 3, bias=True) for x in lateral]
-    found.append(g.conv(found[-1], filters, 3, 2, bias=True))
-    found.append(g.conv(g.act(found[-1]), filters, 3, 2, bias=True))
-    return found
+    return [g.conv(x, filters, 3, bias=True) for x in lateral]
 
 
 def _towers(g: Builder, maps: Sequence[str], anchors: int, classes: int) -> list[str]:
