@@ -244,6 +244,8 @@ POLICIES: dict[str, dict[str, str]] = {
         "fastest": "simulator.policies.stages.routing:Fastest",
         "by-queue": "simulator.policies.stages.routing:ByQueue",
         "adaptive-rate": "simulator.policies.stages.routing:AdaptiveRate",
+        "remembered": "simulator.policies.stages.recurring:Remembered",
+        "repeat": "simulator.policies.stages.recurring:Repeat",
     },
     "full-queue": {
         "drop-newest": "simulator.policies.stages.queues:DropNewest",

@@ -131,6 +131,7 @@ def _stage(station: Station, makespan: float) -> dict[str, Any]:
         found |= {"cold_starts": station.service.cold, "warm_starts": station.service.warm}
     if isinstance(station.service, Adaptive):
         found["configurations"] = dict(station.service.chosen)
+        found["swaps"] = station.service.swaps
     return found
 
 

@@ -96,6 +96,23 @@ class Empirical:
         return rng.choice(np.asarray(self.values, dtype=np.float64), count, p=self.weights)
 
 
+@dataclass(slots=True)
+class Counted:
+    """0, 1, 2, ... and again from 0 after `period` values: which of so many inputs an item is."""
+
+    period: int
+    at: int = 0
+
+    @property
+    def mean(self) -> float:
+        return (self.period - 1) / 2.0
+
+    def draw(self, rng: np.random.Generator, count: int) -> Floats:
+        found = (self.at + np.arange(count, dtype=np.float64)) % self.period
+        self.at += count
+        return found
+
+
 class Draws:
     """Values of a law one at a time, drawn in blocks from one generator."""
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from simulator.errors import InputError
 from simulator.policies.stages.configuration import Configuration, MeetDeadline
 from simulator.policies.stages.queues import DropLatestDeadline, DropLeastUrgent, DropNewest, DropOldest
+from simulator.policies.stages.recurring import Remembered, Repeat
 from tests.pipelines.running import constant, covers, exponential, poisson, run
 
 
@@ -179,3 +180,67 @@ def test_an_attribute_that_items_do_not_have_is_named():
     to = {"policy": "by-threshold", "options": {"attribute": "size", "limit": 1, "above": "done", "below": "done"}}
     with pytest.raises(InputError, match="no attribute size"):
         run(sources={"s": poisson(1, 1, to)})
+
+
+def source(items, to, **attributes):
+    return {"s": {"arrivals": {"process": "closed", "clients": 1}, "items": items, "to": to, "attributes": attributes}}
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 6))
+def test_results_are_kept_for_the_inputs_that_came_last(keys, capacity):
+    """A hit is a key among the `capacity` distinct ones that came last."""
+    cache = Remembered(attribute="key", to="model", capacity=capacity)
+    for n, key in enumerate(keys):
+        frame = Frame(n, 0.0, 0.0, 0)
+        frame.attributes = {"key": float(key)}
+        before = list(dict.fromkeys(reversed(keys[:n])))[:capacity]
+        assert cache.choose(frame, None) == (("done",) if key in before else ("model",))
+
+
+def test_each_input_that_comes_twice_is_computed_once():
+    to = {"policy": "remembered", "options": {"attribute": "image", "to": "model"}}
+    result = run(
+        sources=source(60, to, image={"law": "counted", "period": 30}), stages={"model": {"service": constant(2)}}
+    )
+    assert result.summary["stages"]["model"]["visits"] == 30
+    assert result.summary["makespan_s"] == pytest.approx(30 * 2e-3)
+
+
+def test_a_loop_is_gone_round_so_many_times():
+    again = {"policy": "repeat", "options": {"to": "step", "times": 7, "then": "decode"}}
+    stages = {"step": {"service": constant(3), "to": again}, "decode": {"service": constant(5)}}
+    result = run(sources=source(4, "step"), stages=stages)
+    assert result.summary["latency_ms"]["max"] == pytest.approx(7 * 3 + 5)
+    assert result.summary["stages"]["step"]["visits"] == 4 * 7
+
+
+@pytest.mark.parametrize(
+    "policy", [lambda: Repeat(to="a", times=0), lambda: Remembered(attribute="a", to="b", capacity=0)]
+)
+def test_loops_and_caches_hold_at_least_one(policy):
+    with pytest.raises(ValueError, match="at least 1"):
+        policy()
+
+
+def test_swapping_models_reads_their_weights_and_ways_to_run_one_do_not():
+    """ResNet-18 has 11.69 million weights of 4 bytes: 0.468 s at 0.1 GB/s, each time that another model is chosen."""
+    gpu = {"kind": "model", "device": "gpu"}
+    known = {
+        "small": {"service": {**gpu, "model": "resnet-18"}, "accuracy": 69.8},
+        "large": {"service": {**gpu, "model": "resnet-50"}, "accuracy": 76.1},
+    }
+    shared = {
+        "sources": source(3, "a"),
+        "devices": {"gpu": {"device": "nvidia-jetson-tx2"}},
+        "stores": {"flash": {"iops": 1000, "gb_per_s": 0.1, "latency_us": 0}},
+    }
+
+    def makespan(**more):
+        choose = {"policy": "fixed", "options": {"name": "small"}}
+        order = {"large": known["large"], "small": known["small"]}
+        service = {"kind": "adaptive", "configurations": order, "choose": choose, **more}
+        return run(**shared, stages={"a": {"service": service}}).summary
+
+    swapped, shared_weights = makespan(swap_from="flash"), makespan()
+    assert (swapped["stages"]["a"]["swaps"], shared_weights["stages"]["a"]["swaps"]) == (1, 0)
+    assert swapped["makespan_s"] - shared_weights["makespan_s"] == pytest.approx(11.69e6 * 4 / 1e8, rel=0.01)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulator.assembly.graphs import model_of, rewritten, runtime_rewrites
+from simulator.assembly.graphs import bytes_of, model_of, rewritten, runtime_rewrites
 from simulator.assembly.pipeline.resources import Placed
 from simulator.engine.inference.execution import execute
 from simulator.engine.pipeline.services.model import Cost
@@ -30,6 +30,11 @@ def batch_cost(spec: ModelSpec, placed: Placed) -> Callable[[int], Cost]:
         return sum(run.seconds * times for run, times in runs), joules
 
     return cost
+
+
+def weight_bytes(spec: ModelSpec) -> float:
+    """Bytes of the weights that a device holds of a model, or of its side of a cut."""
+    return bytes_of(_side(spec, 1, spec.device))[0]
 
 
 def crossing_bytes(spec: CrossingSpec) -> float:

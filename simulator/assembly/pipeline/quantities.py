@@ -8,10 +8,10 @@ from simulator.engine.pipeline.services.drawn import Amount
 from simulator.policies.stages.views import attribute
 from simulator.specs.pipeline.laws import Amount as AmountField
 from simulator.specs.pipeline.laws import LawSpec, Quantity
-from simulator.workloads.laws import Constant, Draws, Empirical, Exponential, Gamma, Law, Lognormal, Uniform
+from simulator.workloads.laws import Constant, Counted, Draws, Empirical, Exponential, Gamma, Law, Lognormal, Uniform
 
 
-def law_of(spec: Quantity, unit: float = 1.0) -> Law:
+def law_of(spec: Quantity, unit: float = 1.0) -> Law:  # noqa: PLR0911 - one line a law
     """The law of a quantity whose field counts in `unit`s."""
     if not isinstance(spec, LawSpec):
         return Constant(spec * unit)
@@ -23,6 +23,8 @@ def law_of(spec: Quantity, unit: float = 1.0) -> Law:
         return Gamma(spec.mean * unit, spec.variation)
     if spec.law == "uniform":
         return Uniform(spec.low * unit, spec.high * unit)
+    if spec.law == "counted":
+        return Counted(spec.period)
     weights = np.asarray(spec.weights or [1.0] * len(spec.values))
     return Empirical(tuple(v * unit for v in spec.values), tuple((weights / weights.sum()).tolist()))
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from simulator.assembly.pipeline.resources import Places
 from simulator.engine.pipeline.services.search import Searching, Store
 from simulator.errors import InputError
+from simulator.hardware.law import TimingLaw
 from simulator.hardware.runtimes import runtime
-from simulator.specs.pipeline.services import SearchSpec
+from simulator.specs.pipeline.services import LateInteractionSpec, SearchSpec
+from simulator.workloads.dtypes import dtype
+from simulator.workloads.late_interaction import TokenIndex, plaid, vanilla
 from simulator.workloads.operators import AnyOperator
 from simulator.workloads.vector_search import Round, Search, flat, graph, graph_on_drive, ivf, posting_lists
 
@@ -19,11 +24,32 @@ def searching(spec: SearchSpec, places: Places) -> Searching:
     law = placed.law(runtime("compiled"))
     memory = None if spec.memory is None else places.store(spec.memory)
     drive = None if spec.store is None else places.store(spec.store)
+    return Searching(_rounds(spec, memory, drive), placed.resource, _seconds(law))
 
-    def seconds(op: AnyOperator) -> float:
-        return float(np.asarray(law.seconds(op)))
 
-    return Searching(_rounds(spec, memory, drive), placed.resource, seconds)
+def late_interaction(spec: LateInteractionSpec, places: Places) -> Searching:
+    """Late-interaction retrieval on a device, residuals from a store or from the device's own memory."""
+    law = places.device(spec.device).law(runtime("compiled"))
+    store = None if spec.store is None else places.store(spec.store)
+    index = TokenIndex(
+        spec.passages,
+        spec.tokens,
+        spec.longest,
+        spec.dims,
+        spec.centroids,
+        spec.residual_bytes,
+        dtype(spec.format),
+    )
+    if spec.engine == "vanilla":
+        search = vanilla(index, spec.query_tokens, spec.probes, spec.candidates)
+    else:
+        search = plaid(index, spec.query_tokens, spec.probes, spec.candidates, spec.kept)
+    seconds = _seconds(law)
+    return Searching(_all(search, store), places.device(spec.device).resource, seconds)
+
+
+def _seconds(law: TimingLaw) -> Callable[[AnyOperator], float]:
+    return lambda op: float(np.asarray(law.seconds(op)))
 
 
 def _rounds(spec: SearchSpec, memory: Store | None, drive: Store | None) -> list[tuple[Round, Store | None]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.assembly.pipeline.models import batch_cost, crossing_bytes
+from simulator.assembly.pipeline.models import batch_cost, crossing_bytes, weight_bytes
 from simulator.assembly.pipeline.quantities import amount_of, draws_of
 from simulator.assembly.pipeline.resources import Places
-from simulator.assembly.pipeline.searching import searching
+from simulator.assembly.pipeline.searching import late_interaction, searching
 from simulator.assembly.pools import pools_of
 from simulator.engine.pipeline.resources import Resource
-from simulator.engine.pipeline.service import Service
-from simulator.engine.pipeline.services.adaptive import Adaptive
+from simulator.engine.pipeline.service import Service, Step
+from simulator.engine.pipeline.services.adaptive import Adaptive, Option
 from simulator.engine.pipeline.services.cold_starts import ColdStarts
 from simulator.engine.pipeline.services.drawn import Drawn, Streamed
 from simulator.engine.pipeline.services.entanglement import Entanglement, RepeaterChain
@@ -29,7 +29,9 @@ from simulator.specs.pipeline.services import (
     EntanglementSpec,
     FunctionSpec,
     GenerationSpec,
+    LateInteractionSpec,
     ModelSpec,
+    PlainService,
     SearchSpec,
     StreamSpec,
     TimeSpec,
@@ -63,6 +65,8 @@ class ServiceBuilder:
             return self._transfer(spec, name)
         if isinstance(spec, SearchSpec):
             return searching(spec, self._places)
+        if isinstance(spec, LateInteractionSpec):
+            return late_interaction(spec, self._places)
         if isinstance(spec, EntanglementSpec):
             return Entanglement(_chain(spec), self._rng(name), self._device(spec.device))
         if isinstance(spec, GenerationSpec):
@@ -87,11 +91,25 @@ class ServiceBuilder:
         return Generation(timer, amount_of(spec.prompt_tokens), amount_of(spec.output_tokens), placed.resource)
 
     def _adaptive(self, spec: AdaptiveSpec, name: str) -> Adaptive:
-        services = [
-            (label, self._build(known.service, f"{name}/{label}"), known.accuracy)
+        options = [
+            Option(
+                label,
+                self._build(known.service, f"{name}/{label}"),
+                known.accuracy,
+                self._loading(known.service, spec.swap_from, label),
+            )
             for label, known in spec.configurations.items()
         ]
-        return Adaptive(services, build_policy("configuration", spec.choose.policy, spec.choose.options))
+        return Adaptive(options, build_policy("configuration", spec.choose.policy, spec.choose.options))
+
+    def _loading(self, spec: PlainService, store: str | None, label: str) -> tuple[Step, ...]:
+        """Reading a model's weights from a store, in one piece."""
+        if store is None:
+            return ()
+        if not isinstance(spec, ModelSpec):
+            raise InputError(f"swap_from is for configurations of kind model, which {label} is not")
+        place = self._places.store(store)
+        return (Step(place.drive.occupied(1, weight_bytes(spec)), place.resource), Step(place.drive.delay(1)))
 
     def _function(self, spec: FunctionSpec, name: str) -> ColdStarts:
         phases = [draws_of(phase, self._rng(f"{name}/{label}"), 1e-3) for label, phase in spec.cold_ms.items()]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
-from simulator.specs.part import NotNegative, Part
+from simulator.specs.part import Count, NotNegative, Part
 
 # Fields of each law.
 TAKES = {
@@ -15,22 +15,25 @@ TAKES = {
     "gamma": ("mean", "variation"),
     "uniform": ("low", "high"),
     "empirical": ("values", "weights"),
+    "counted": ("period",),
 }
 
 
 class LawSpec(Part):
     """exponential (mean), lognormal and gamma (mean; variation: deviation over mean), uniform (low to high), empirical.
 
-    Empirical values have `weights` in any unit, all the same where none are given.
+    Empirical values have `weights` in any unit, all the same where none are given. counted is no chance: 0, 1, 2, ...
+    and again from 0 after `period` of them.
     """
 
-    law: Literal["exponential", "lognormal", "gamma", "uniform", "empirical"]
+    law: Literal["exponential", "lognormal", "gamma", "uniform", "empirical", "counted"]
     mean: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     variation: Annotated[float, Field(gt=0, le=100)] = 1.0
     low: float = 0.0
     high: float = 1.0
     values: list[float] = Field(default_factory=list)
     weights: list[NotNegative] = Field(default_factory=list)
+    period: Count = 1
 
     @model_validator(mode="after")
     def _of_its_law(self) -> LawSpec:

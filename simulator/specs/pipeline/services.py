@@ -112,6 +112,38 @@ class SearchSpec(Part):
         return self
 
 
+class LateInteractionSpec(Part):
+    """Search among `passages` by all of their tokens (ColBERTv2).
+
+    Vanilla search decompresses the best `candidates` passages; with `engine` plaid they are the documents that get
+    past the centroids, of which the `kept` share counts at first. A `store` is where residuals are read from.
+    """
+
+    kind: Literal["late-interaction"]
+    engine: Literal["vanilla", "plaid"]
+    device: str
+    passages: Count
+    tokens: Positive = 68.0
+    longest: Positive = 180.0
+    query_tokens: Count = 32
+    dims: Annotated[int, Field(ge=1, le=100_000)] = 128
+    centroids: Count = 262_144
+    residual_bytes: Positive = 32.0
+    format: str = "fp32"
+    probes: Count = 4
+    candidates: Count
+    kept: Probability = 1.0
+    store: str | None = None
+
+    @model_validator(mode="after")
+    def _sizes(self) -> LateInteractionSpec:
+        if self.longest < self.tokens:
+            raise ValueError(f"longest {self.longest:g} is below tokens {self.tokens:g}, the mean")
+        if self.engine == "vanilla" and "kept" in self.model_fields_set:
+            raise ValueError("kept is for engine plaid: leave it out")
+        return self
+
+
 class EntanglementSpec(Part):
     """Entangled pairs over a chain of `links`, with repeaters between them (see engine/pipeline/services)."""
 
@@ -137,7 +169,14 @@ class GenerationSpec(Part):
 
 
 PlainService = Annotated[
-    TimeSpec | StreamSpec | ModelSpec | TransferSpec | SearchSpec | EntanglementSpec | GenerationSpec,
+    TimeSpec
+    | StreamSpec
+    | ModelSpec
+    | TransferSpec
+    | SearchSpec
+    | LateInteractionSpec
+    | EntanglementSpec
+    | GenerationSpec,
     Field(discriminator="kind"),
 ]
 
@@ -150,9 +189,14 @@ class ConfigurationSpec(Part):
 
 
 class AdaptiveSpec(Part):
-    """One of several configurations, chosen for each batch by a policy."""
+    """One of several configurations, chosen for each batch by a policy.
+
+    With `swap_from` they are models of which memory holds one: the weights of another are read from that store first.
+    Without, they are ways to run one network.
+    """
 
     kind: Literal["adaptive"]
+    swap_from: str | None = None
     configurations: Annotated[dict[str, ConfigurationSpec], Field(min_length=1)]
     choose: PolicySpec = PolicySpec(policy="meet-deadline")
 
@@ -181,6 +225,7 @@ AnyService = Annotated[
     | ModelSpec
     | TransferSpec
     | SearchSpec
+    | LateInteractionSpec
     | EntanglementSpec
     | GenerationSpec
     | AdaptiveSpec

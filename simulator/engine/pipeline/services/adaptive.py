@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from simulator.engine.pipeline.items import Item
-from simulator.engine.pipeline.service import Job, Service
+from simulator.engine.pipeline.service import Job, Service, Step
 from simulator.errors import InputError
 from simulator.policies.stages.configuration import Configuration, Configurator
 
@@ -15,30 +15,55 @@ from simulator.policies.stages.configuration import Configuration, Configurator
 LATEST = 0.25
 
 
-class Adaptive:
-    """Runs one of `services` (name, service, accuracy) for each batch, by its first item."""
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One configuration; `loading` are the steps that bring it into memory where another is there (empty: none)."""
 
-    def __init__(self, services: Sequence[tuple[str, Service, float]], policy: Configurator) -> None:
-        self._services, self._policy = services, policy
+    name: str
+    service: Service
+    accuracy: float
+    loading: tuple[Step, ...] = ()
+
+    @property
+    def loading_seconds(self) -> float:
+        """Seconds of loading with nothing in its way."""
+        return sum(step.work for step in self.loading)
+
+
+class Adaptive:
+    """Runs one of the options for each batch, by its first item; the first one is in memory at the start."""
+
+    def __init__(self, options: Sequence[Option], policy: Configurator) -> None:
+        self._options, self._policy = options, policy
         self._slowdown = 1.0
+        self._loaded = options[0]
         self.chosen: Counter[str] = Counter()
+        self.swaps = 0
 
     def begin(self, batch: Sequence[Item], now: float) -> Job:
-        known = [Configuration(name, service.alone(batch[0], now), acc) for name, service, acc in self._services]
+        known = [self._configuration(option, batch[0], now) for option in self._options]
         try:
             at = self._policy.choose(batch[0], known, self._slowdown, now)
         except ValueError as error:
             raise InputError(f"configurations: {error}") from None
-        name, service, _ = self._services[at]
-        self.chosen[name] += len(batch)
-        job = service.begin(batch, now)
+        option = self._options[at]
+        self.chosen[option.name] += len(batch)
+        job = option.service.begin(batch, now)
+        loading: tuple[Step, ...] = ()
+        if option is not self._loaded:
+            loading, self._loaded = option.loading, option
+            self.swaps += bool(loading)
 
         def over(end: float) -> None:
             self._slowdown += LATEST * ((end - now) / known[at].seconds - self._slowdown)
             if job.over is not None:
                 job.over(end)
 
-        return replace(job, over=over)
+        return replace(job, steps=loading + job.steps, over=over)
+
+    def _configuration(self, option: Option, item: Item, now: float) -> Configuration:
+        loading = 0.0 if option is self._loaded else option.loading_seconds
+        return Configuration(option.name, loading + option.service.alone(item, now), option.accuracy)
 
     def alone(self, item: Item, now: float) -> float:
-        return min(service.alone(item, now) for _, service, _ in self._services)
+        return min(option.service.alone(item, now) for option in self._options)
