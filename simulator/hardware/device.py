@@ -17,7 +17,7 @@ DEVICES = Path(__file__).with_name("devices")
 KINDS = ("gpu", "npu", "cpu", "fpga", "mcu", "dataflow", "pim", "storage", "neuromorphic", "superconducting")
 PEAKS = ("fp64", "tf32", "fp32", "fp16", "bf16", "fp8", "int8", "int4", "mxfp4", "nvfp4")
 CACHES = ("l1", "l2", "l3", "sram")
-ENERGIES = (*PEAKS, "dram", "sram", "flash", "event")
+ENERGIES = (*PEAKS, "dram", "sram", "flash", "event", "add")
 UNITS = ("sm", "clock_ghz")
 ROLES = ("host", "scale_up", "scale_out")
 
@@ -34,9 +34,9 @@ class Device:
     timing law quantises by ("sm": streaming multiprocessors, cores, ...); `source` says where it is from.
     Under "sm" stand the compute units of AMD, the matrix units of a TPU or NPU and the cores of a CPU as well.
 
-    `architecture` times operators in place of the calibrated law. `energy` holds joules of a multiply-add by format,
-    of a byte of "dram", "sram" or "flash", and of an "event" (a synaptic operation). What the architecture cannot run
-    goes to the device named `fallback`, over the "host" link where there is one.
+    `architecture` times operators in place of the calibrated law. `energy` holds joules of a multiply-add by format, of
+    any other operation ("add"), of a byte of "dram", "sram" or "flash", and of an "event" (a synaptic operation). What
+    the architecture cannot run goes to the device named `fallback`, over the "host" link where there is one.
     """
 
     id: str

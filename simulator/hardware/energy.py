@@ -10,7 +10,9 @@ from simulator.workloads.operators import AnyOperator, Collective, HostCopy, Rou
 
 
 def operator_joules(op: AnyOperator, device: Device) -> Size:
-    """Joules of one call: multiply-adds in their format, other arithmetic as half of one each, and bytes by memory.
+    """Joules of one call: multiply-adds in their format, other arithmetic, and bytes by memory.
+
+    Other arithmetic takes the energy of an "add" where the device gives one, else half of a multiply-add each.
 
     Weights come from "flash" where the device has one, else from "dram"; activations from "sram" where the device
     gives its energy and no DRAM's, else from "dram". Memories without a figure count nothing; idle power is apart.
@@ -24,5 +26,5 @@ def operator_joules(op: AnyOperator, device: Device) -> Size:
     each = known.get(format_on(known, work.format) or "", 0.0)
     store = next((known[name] for name in ("flash", "dram", "sram") if name in known), 0.0)
     beside = next((known[name] for name in ("dram", "sram") if name in known), 0.0)
-    arithmetic = (work.macs + 0.5 * work.flops) * each
+    arithmetic = work.macs * each + work.flops * known.get("add", 0.5 * each)
     return arithmetic + work.weights * store + (work.read + work.written) * beside

@@ -28,6 +28,15 @@ def test_a_vector_product_runs_at_the_banks_bandwidth():
     assert float(roofs.memory) == pytest.approx(8192 * 8192 * 2.0 / 4915e9 + vectors)
 
 
+@pytest.mark.parametrize(("rows", "passes"), [(1, 1.0), (8, 1.0), (32, 4.0)])
+def test_rows_on_a_logic_die_share_a_pass_of_the_matrix(rows, passes):
+    on = device("duplex-h100")
+    roofs = on.architecture.roofs(Gemm(rows, 8192, 8192, FP16, FP16), on)
+    vectors = 2 * rows * 8192 * 2.0 / on.memory_bandwidth
+    assert float(roofs.memory) == pytest.approx(passes * 8192 * 8192 * 2.0 / 13400e9 + vectors)
+    assert on.architecture.lacks(Gemm(33, 8192, 8192, FP16, FP16), on) is not None
+
+
 def test_what_is_no_vector_product_goes_to_the_host_in_place():
     pim, gpu = law("samsung-hbm-pim-a100"), law("nvidia-a100-sxm-80gb")
     for op in (Gemm(512, 4096, 4096, FP16, FP16), Elementwise(1e6, 2, 1, 1.0, FP16)):
@@ -61,6 +70,14 @@ def test_many_rows_leave_the_matrix_to_the_accelerator():
     assert inside < 0.01 * out
     one, _ = on.architecture._rates(4096.0**2, 4096.0**2)
     assert one == pytest.approx(on.architecture.inside_bandwidth)
+
+
+def test_other_arithmetic_takes_the_energy_of_an_addition_where_it_is_known():
+    op = Elementwise(1e6, 2, 1, 3.0, dtype("fp32"))
+    assert operator_joules(op, device("multipliers-45nm")) == pytest.approx(3e6 * 0.9e-12)
+    product = Gemm(10, 1000, 1000, dtype("fp32"), dtype("fp32"))
+    dear, cheap = (operator_joules(product, device(name)) for name in ("multipliers-45nm", "l-mul-45nm"))
+    assert dear - cheap == pytest.approx(1e7 * (3.7 - 0.1) * 1e-12)
 
 
 def test_energy_of_a_product_is_that_of_its_operations_and_bytes():

@@ -98,3 +98,9 @@ def test_more_stages_than_multipliers_are_refused():
     tiny = Spatial(dsps=2, dsp_macs={"int8": 2})
     with pytest.raises(InputError, match="10 stages need a multiplier each and the device has 3"):
         tiny.schedule([(Gemm(1, 8, 8, INT8, INT8), 1)] * 10, on)
+
+
+def test_weights_stream_at_what_the_design_reaches_of_the_memory():
+    on = device("flightllm-u280")
+    roofs = on.architecture.roofs(Gemm(1, 8192, 8192, INT8, INT8), on)
+    assert float(np.asarray(roofs.memory)) == pytest.approx(8192**2 * INT8.bytes / (0.659 * 460e9))

@@ -11,7 +11,7 @@ from simulator.hardware.architectures.systolic import Systolic
 from simulator.hardware.architectures.work import Product
 from simulator.hardware.device import device
 from simulator.workloads.dtypes import dtype
-from simulator.workloads.operators import Convolution, Gemm
+from simulator.workloads.operators import Convolution, Elementwise, Fused, Gemm
 
 INT8 = dtype("int8")
 
@@ -87,3 +87,14 @@ def test_sizes_may_be_arrays():
     rows = np.array([10.0, 500.0, 3000.0])
     many = on.architecture.roofs(Gemm(rows, 640, 640, INT8, INT8), on).seconds()
     assert many == pytest.approx([on.architecture.roofs(Gemm(m, 640, 640, INT8, INT8), on).seconds() for m in rows])
+
+
+def test_softmax_takes_turns_on_the_row_or_is_done_in_the_array():
+    bf16 = dtype("bf16")
+    softmax = Elementwise(1e6, 1, 1, 5.0, bf16, "softmax")
+    apart, inside = device("flat-256"), device("fusemax-256")
+    assert float(np.asarray(apart.architecture.roofs(softmax, apart).compute)) == pytest.approx(5e6 / 256 / 0.94e9)
+    product = Gemm(1024, 1024, 64, bf16, bf16)
+    fused = Fused(product, 5.0 * 1024**2, 0.0)
+    alone, both = (float(np.asarray(inside.architecture.roofs(op, inside).compute)) for op in (product, fused))
+    assert both - alone == pytest.approx(5.0 * 1024**2 / 256**2 / 0.94e9)

@@ -66,6 +66,22 @@ def test_few_tokens_leave_experts_unread():
     assert {float(op.active()) for op in found} == {2.0}
 
 
+def test_shares_of_tensor_parallelism_add_up_to_the_whole_but_for_norms():
+    sizes = {"width": 4096, "depth": 32, "gated": True, "bias": False, "positions": 0}
+    share = counts(**sizes, heads=4, head_width=128, hidden=11008 // 8, vocabulary=4000, context=99)
+    whole = counts(**sizes, heads=32, hidden=11008, vocabulary=32000, context=99)
+    norms = 4096 * (2 * 32 + 1)
+    assert 8 * share.macs == whole.macs
+    assert 8 * (share.parameters - norms) == whole.parameters - norms
+
+
+def test_layers_and_steps_multiply_the_work():
+    head = 32000 * 4096
+    one, two = (counts(model="Llama-2-7b", depth=d, context=9).macs - head for d in (4, 8))
+    assert two == 2 * one
+    assert counts(model="Llama-2-7b", depth=4, context=9, steps=5).macs == 5 * (one + head)
+
+
 def test_what_is_not_modelled_is_one_line():
     with pytest.raises(InputError, match="latent attention"):
         counts(model="DeepSeek-V2-Lite")

@@ -33,7 +33,8 @@ class Spatial:
     """`dsps` slices that do `dsp_macs` multiply-adds a cycle each by format, and `luts` of which one takes `mac_luts`.
 
     Placement and routing leave `usable` of them. Weights stay in on-chip memory (the device's "sram") if all fit beside
-    the buffers, which take `buffers` of it, else they stream in for each answer. A stage is `depth` cycles
+    the buffers, which take `buffers` of it, else they stream in for each answer, at the share `reached` of the memory's
+    bandwidth. A stage is `depth` cycles
     deep: hls4ml's dense layers take about four each (Duarte et al., arXiv:1804.06913, section 4).
     """
 
@@ -45,6 +46,7 @@ class Spatial:
     usable: float = 0.8
     buffers: float = 0.2
     depth: float = 5.0
+    reached: float = 1.0
 
     @property
     def separable(self) -> bool:
@@ -71,7 +73,7 @@ class Spatial:
         cycles = cycles if work.products else work.results / outputs
         held = device.cache["sram"] * (1.0 - self.buffers)
         beside = np.where(np.asarray(work.read + work.written) > held, work.read + work.written, 0.0)
-        moved = (work.weights + beside) / device.memory_bandwidth
+        moved = (work.weights + beside) / (device.memory_bandwidth * self.reached)
         return Roofs(cycles / self._clock(device), moved, self.depth / self._clock(device))
 
     def schedule(self, launches: Launches, device: Device) -> tuple[Roofs, ...]:
@@ -126,4 +128,4 @@ class Spatial:
         weights = float(sum(float(w.weights) * n for w, n in zip(works, counts, strict=True)))
         held = device.cache["sram"] * (1.0 - self.buffers)
         moved = float(works[0].read) + float(works[-1].written) + (weights if weights > held else 0.0)
-        return float(moved / device.memory_bandwidth)
+        return float(moved / (device.memory_bandwidth * self.reached))

@@ -30,9 +30,10 @@ class Systolic:
 
     `prefetch` says that the next fold's operand is loaded behind the fold that runs, so that filling and draining are
     paid once a product. `packed` lays several channels of a depth-wise convolution into one fold, block by block.
-    `lanes` numbers a cycle go through the unit for pointwise work. With `on_chip` activations never leave the chip
-    between layers, and up to `resident` bytes of weights stay there from one answer to the next. `setup_us` is spent
-    before each operator.
+    `lanes` numbers a cycle go through the unit for pointwise work, or as many operations where it does `one_a_cycle`;
+    arithmetic that is part of a product's kernel is done in the array if that is `versatile`, else hidden. With
+    `on_chip` activations never leave the chip between layers, and up to `resident` bytes of weights stay there from one
+    answer to the next. `setup_us` is spent before each operator.
     """
 
     rows: float
@@ -45,6 +46,8 @@ class Systolic:
     on_chip: bool = False
     resident: float = 0.0
     setup_us: float = 0.0
+    one_a_cycle: bool = False
+    versatile: bool = False
 
     @property
     def separable(self) -> bool:
@@ -96,7 +99,9 @@ class Systolic:
         speed = peak / (2.0 * self.rows * self.columns * self.arrays * clock)  # formats wider than the array's own
         spent: Size = sum((self.cycles(p, work.depthwise) for p in work.products), 0.0) / speed
         if not work.products:
-            spent = work.results / self.lanes
+            spent = (np.maximum(work.results, work.flops) if self.one_a_cycle else work.results) / self.lanes
+        elif self.versatile:
+            spent = spent + work.flops / (self.rows * self.columns * self.arrays)
         return Roofs(spent / clock, self._moved(work, device, streamed) / device.memory_bandwidth, self.setup_us * 1e-6)
 
     def _moved(self, work: Work, device: Device, streamed: float) -> Size:

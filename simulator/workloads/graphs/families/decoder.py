@@ -5,10 +5,12 @@ Layers are those of `simulator.workloads.transformer`, so that any model that is
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from simulator.errors import InputError
 from simulator.workloads.dtypes import DType
 from simulator.workloads.graphs.builder import Builder
-from simulator.workloads.graphs.graph import Graph
+from simulator.workloads.graphs.graph import Graph, Model, Part
 from simulator.workloads.graphs.tensor import FP32
 from simulator.workloads.models import model as transformer
 from simulator.workloads.operators import Size
@@ -23,39 +25,44 @@ def build(
     model: str | None = None,
     tokens: int = 1,
     context: int = 0,
+    steps: float = 1.0,
     every_place: bool = False,
     width: int = 0,
     depth: int = 0,
     heads: int = 0,
     kv_heads: int | None = None,
+    head_width: int | None = None,
     hidden: int | None = None,
     gated: bool = False,
     bias: bool = True,
     vocabulary: int = 50257,
     positions: int = 1024,
-) -> Graph:
+) -> Model:
     """`tokens` new tokens of each sequence behind `context` cached ones, and the scores of the word after the last.
 
-    A `model` by its name or config.json, or sizes: `width`, `depth`, `heads`, ... with a tied embedding, and biases as
-    GPT-2 has them (`positions` 0: rotary). Scores of `every_place` are what checking drafts takes. Raises `InputError`
-    for latent attention, whose two forms graphs do not tell apart.
+    This as often as there are `steps`, with the context that they have on average. A `model` by its name or config.json
+    (of which `depth` gives the first layers alone), or sizes: `width`, `depth`, `heads`, ... with a tied embedding, and
+    biases as GPT-2 has them (`positions` 0: rotary). Fewer heads of a `head_width`, a narrower `hidden` part and a
+    smaller vocabulary are a device's share under tensor parallelism. Scores of `every_place` are what checking drafts
+    takes. Raises `InputError` for latent attention, whose two forms graphs do not tell apart.
     """
     if tokens < 1 or context < 0:
         raise InputError("tokens: give at least 1, and a context of at least 0")
     if model is not None:
         made = transformer(model)
+        made = replace(made, layers=made.layers[: depth or None])
     elif width and depth and heads:
-        layer = Layer(_heads(width, heads, kv_heads or heads, bias, not positions),
+        layer = Layer(_heads(head_width or width // heads, heads, kv_heads or heads, bias, not positions),
                       FeedForward(hidden or 4 * width, gated, bias), norm_bias=bias)  # fmt: skip
         made = Transformer("decoder", "sizes", width, vocabulary, (layer,) * depth, positions or context + tokens,
                            True, positions, final_norm_bias=bias)  # fmt: skip
     else:
         raise InputError("model: give a model's name, or width, depth and heads")
-    return _Decoder(Builder("decoder", format), made, batch, tokens, context).build(every_place=every_place)
+    graph = _Decoder(Builder("decoder", format), made, batch, tokens, context).build(every_place=every_place)
+    return Model("decoder", (Part(graph, steps),))
 
 
-def _heads(width: int, heads: int, kv_heads: int, bias: bool, rope: bool) -> Attention:
-    each = width // heads
+def _heads(each: int, heads: int, kv_heads: int, bias: bool, rope: bool) -> Attention:
     return Attention(heads, kv_heads, each, each, rope=rope, qkv_bias=bias, out_bias=bias)
 
 
