@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.assembly.graph_memory import DeviceMemory, memory_of, planned, with_paging
-from simulator.assembly.graphs import bytes_of, law_of, model_of, phases_of, rewritten, runtime_rewrites
+from simulator.assembly.graphs import bytes_of, law_for, law_of, model_of, phases_of, rewritten, runtime_rewrites
 from simulator.engine.inference.execution import Execution, execute
 from simulator.engine.inference.parallel import Shared, shared
 from simulator.errors import InputError, refuse_beside
@@ -87,7 +87,7 @@ def infer(scenario: InferenceScenario) -> InferenceResult:
         memory = memory_of(ready, plans, spec, law.device)
 
     def run(graph: Graph) -> Execution:
-        found = execute(graph, law, dispatch=how.dispatch, call=how.call)
+        found = execute(graph, law_for(law, graph), dispatch=how.dispatch, call=how.call)
         return found if spec is None or spec.paging is None else with_paging(found, spec.paging)
 
     steps: list[Shared] = []

@@ -9,6 +9,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.hardware.calibration import calibrations_for
+from simulator.hardware.cores import cores_of
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
@@ -19,8 +20,8 @@ from simulator.specs.inference import BATCH_NAMES, FamilySpec, InferenceScenario
 from simulator.workloads.dtypes import DType, dtype
 from simulator.workloads.graphs.catalogue import family_model, graph_model
 from simulator.workloads.graphs.counting import count_model
-from simulator.workloads.graphs.graph import Model, Part
-from simulator.workloads.graphs.lifetimes import peak_activation_bytes
+from simulator.workloads.graphs.graph import Graph, Model, Part
+from simulator.workloads.graphs.lifetimes import peak_activation_bytes, touched_bytes
 from simulator.workloads.graphs.onnx_import import read_onnx
 from simulator.workloads.graphs.phases import Phase
 from simulator.workloads.graphs.rewrites import ModelRewrite, Rewrite
@@ -61,9 +62,14 @@ def phases_of(given: ParallelSpec, part: Part) -> list[Phase]:
 
 def law_of(scenario: InferenceScenario) -> tuple[TimingLaw, Runtime]:
     """The device's timing law under the scenario's runtime."""
-    on, how = device(scenario.device), runtime(scenario.runtime)
+    on, how = cores_of(device(scenario.device), scenario.threads), runtime(scenario.runtime)
     known = calibrations_for(on, backend=how.kernels, own=scenario.calibrated, file=scenario.calibration)
     return TimingLaw(on, known, fabric_of(on, None), how.overlap), how
+
+
+def law_for(law: TimingLaw, graph: Graph) -> TimingLaw:
+    """The law in passes of this graph: a processor's caches keep what fits of all that a pass touches."""
+    return replace(law, footprint=touched_bytes(graph)) if law.device.kind == "cpu" else law
 
 
 def _read(scenario: InferenceScenario, format: DType) -> Model:

@@ -14,6 +14,9 @@ import yaml
 from numpy.typing import NDArray
 
 from simulator.calibrate.fitting import Fitted, fit
+from simulator.calibrate.graphs.files import graphs_text
+from simulator.calibrate.graphs.measuring import BACKEND as RUNTIME
+from simulator.calibrate.graphs.measuring import OP as GRAPHS
 from simulator.calibrate.kernels import Group, groups, read_rows
 from simulator.hardware.calibration import FAMILIES
 from simulator.hardware.device import Device, device
@@ -45,6 +48,8 @@ def fit_file(path: str | Path, folder: str | Path, *, say: Callable[[str], None]
 
 def fit_rows(rows: pd.DataFrame, on: Device, *, say: Callable[[str], None] = lambda _: None) -> dict[str, str]:
     """Calibration files by backend, fitted to measurements of one device."""
+    if (rows["op"] == GRAPHS).all():
+        return {RUNTIME: graphs_text(rows, on, say=say)}
     fabric = fabric_of(on, node(on.node) if on.node else None)
     found = list(groups(rows.copy(), Counter()))
     texts = {}

@@ -22,7 +22,15 @@ from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
 from simulator.hardware.formats import peak_of
-from simulator.hardware.kernels import AttentionCurve, CollectiveCurve, DecodeCurve, ExpertsCurve, GemmCurve
+from simulator.hardware.kernels import (
+    AttentionCurve,
+    BlockedCurve,
+    CollectiveCurve,
+    DecodeCurve,
+    ExpertsCurve,
+    GemmCurve,
+    PackedCurve,
+)
 from simulator.hardware.kernels.attention import Work
 from simulator.hardware.law import input_bytes, machine_of
 from simulator.workloads.dtypes import DTYPES
@@ -229,7 +237,11 @@ def predict(group: Group, curve: Any, device: Device, fabric: Fabric) -> Floats:
     machine = machine_of(device, benchmark=group.warm)
     v = group.values
     found: Any
-    if isinstance(curve, GemmCurve):
+    if isinstance(curve, BlockedCurve):
+        stored = DTYPES[group.format]
+        op = Convolution.square(**v, weight=stored, activation=stored)
+        found = curve.roofs(op, peak=nearest_peak(device, stored.compute), machine=machine).seconds()
+    elif isinstance(curve, GemmCurve | PackedCurve):
         stored = DTYPES[group.format]
         active = stored if stored.bits > 16 else DTYPES["bf16"]
         convolved = Convolution.square(**v, weight=stored, activation=active) if group.op == "conv2d" else None

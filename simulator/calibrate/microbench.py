@@ -49,7 +49,7 @@ class Bench(Protocol):
 def bench_named(backend: str) -> Bench:
     """NumPy on the CPU ("cpu"), or PyTorch on the CPU ("cpu-torch") or a GPU ("cuda"). Raises `InputError` else."""
     if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
+        raise unknown_name("backend", backend, (*BACKENDS, "onnxruntime"))
     return NumpyBench() if backend == "cpu" else torch_bench(backend.removeprefix("cpu-").replace("torch", "cpu"))
 
 

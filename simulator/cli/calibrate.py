@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,9 @@ def calibrate(
     device: Annotated[
         str, typer.Option(help="Device whose datasheet the fit rests on; this-cpu writes one for this machine.")
     ] = "this-cpu",
-    backend: Annotated[str, typer.Option(help="Where kernels run: cpu (NumPy), cpu-torch or cuda (PyTorch).")] = "cpu",
+    backend: Annotated[
+        str, typer.Option(help="Where kernels run: cpu (NumPy), onnxruntime, cpu-torch or cuda (PyTorch).")
+    ] = "cpu",
     full: Annotated[bool, typer.Option("--full", help="Measure three times as many shapes, for longer.")] = False,
     measurements: Annotated[
         Path | None,
@@ -33,6 +36,8 @@ def calibrate(
     """
     from simulator.calibrate.check_serving import device_named
     from simulator.calibrate.files import fit_file, fit_rows
+    from simulator.calibrate.graphs.measuring import BACKEND, measure_graphs
+    from simulator.calibrate.graphs.sessions import runtime_package
     from simulator.calibrate.microbench import bench_named, machine_name, measure
     from simulator.calibrate.this_cpu import NAME, this_cpu
     from simulator.errors import InputError
@@ -48,11 +53,12 @@ def calibrate(
         return
     if not out.parent.is_dir():
         raise InputError(f"no folder {out.parent}: make it first")
-    bench_named(backend)
+    runtime_package() if backend == BACKEND else bench_named(backend)
     if device == NAME and backend == "cuda":
         device = device_named(machine_name(backend))
     on = this_cpu(out.parent) if device == NAME else known_device(device)
-    rows = measure(backend, quick=not full, say=print).assign(device=on.id)
+    how = measure_graphs if backend == BACKEND else partial(measure, backend)
+    rows = how(quick=not full, say=print).assign(device=on.id)
     with atomic(out.with_suffix(".parquet")) as temporary:
         rows.to_parquet(temporary)
     for text in fit_rows(rows, on, say=print).values():

@@ -116,6 +116,24 @@ def models(
     _show(check_models(file), "models", json_file, out)
 
 
+@app.command("graphs")
+def graphs(
+    file: Annotated[Path, typer.Argument(help="CSV file of latencies of operator graphs under a runtime.")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="Calibration file that comes before those of the package.")
+    ] = None,
+    json_file: Json = None,
+    out: Out = None,
+) -> None:
+    """Latencies of whole models, as ONNX Runtime and other runtimes run them.
+
+    Example: simulator validate graphs onnxruntime.csv --calibration my-cpu.yaml
+    """
+    from simulator.calibrate.check_graphs import check_graphs
+
+    _show(check_graphs(file, calibration=str(calibration) if calibration else None), "graphs", json_file, out)
+
+
 @app.command("scenarios")
 def scenarios(
     names: Annotated[list[str] | None, typer.Argument(help="Systems to run, by scenario name; all without.")] = None,

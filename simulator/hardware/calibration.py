@@ -13,15 +13,19 @@ from simulator.errors import InputError, unknown_name
 from simulator.hardware.device import Device, device
 from simulator.hardware.kernels import (
     AttentionCurve,
+    BlockedCurve,
     CollectiveCurve,
     DecodeCurve,
     ExpertsCurve,
     GemmCurve,
+    PackedCurve,
     StreamingCurve,
+    VectorCurve,
 )
 from simulator.yaml_io import load_yaml
 
-Curve = GemmCurve | ExpertsCurve | AttentionCurve | DecodeCurve | CollectiveCurve | StreamingCurve
+CoreCurve = PackedCurve | BlockedCurve | VectorCurve
+Curve = GemmCurve | ExpertsCurve | AttentionCurve | DecodeCurve | CollectiveCurve | StreamingCurve | CoreCurve
 
 # Families of kernels, with the curve that each is timed by. Within a family curves are kept by format or name.
 FAMILIES: dict[str, type[Any]] = {
@@ -33,6 +37,8 @@ FAMILIES: dict[str, type[Any]] = {
     "collective": CollectiveCurve,
     "streaming": StreamingCurve,
 }
+# The laws of processor cores, for curves that say `law: cores`.
+CORES: dict[str, type[Any]] = {"gemm": PackedCurve, "convolution": BlockedCurve, "streaming": VectorCurve}
 # Whose curve stands in for a format or kernel that was not measured, the nearest first.
 NEAR = {
     "fp16": ("bf16",),
@@ -59,6 +65,14 @@ NEAR = {
     "all_gather": ("reduce_scatter",),
     "send_recv": ("all_gather",),
     "gather": ("embedding", "elementwise"),
+    "silu": ("sigmoid", "elementwise"),
+    "quickgelu": ("silu", "sigmoid", "elementwise"),
+    "fastgelu": ("tanh", "elementwise"),
+    "biasgelu": ("gelu", "elementwise"),
+    "skip_norm": ("norm", "elementwise"),
+    "transpose": ("copy", "elementwise"),
+    "reorder": ("transpose", "copy", "elementwise"),
+    "resize": ("copy", "elementwise"),
 }
 ANY = {
     "streaming": "elementwise",
@@ -231,10 +245,14 @@ def load_calibration(path: str | Path) -> Calibration:
 
 def _curve(family: str, name: str, raw: object, path: str | Path) -> Curve:
     """One curve from its mapping of parameters: numbers above 0, whole numbers and truth values where it has them."""
-    cls = FAMILIES[family]
     where = f"curves.{family}.{name}"
     if not isinstance(raw, dict):
         raise InputError(f"{where}: give a mapping of parameters", file=path)
+    raw = dict(raw)
+    law = raw.pop("law", None)
+    if law is not None and (law != "cores" or family not in CORES):
+        raise InputError(f"{where}.law is {law!r}: give cores, for {', '.join(CORES)}, or leave it out", file=path)
+    cls = FAMILIES[family] if law is None else CORES[family]
     known = {f.name: f for f in fields(cls)}
     for key, value in raw.items():
         if key not in known:

@@ -22,7 +22,7 @@ from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
 from simulator.hardware.formats import peak_of
-from simulator.hardware.kernels import AttentionCurve, DecodeCurve, Machine, Roofs
+from simulator.hardware.kernels import AttentionCurve, BlockedCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
 from simulator.hardware.products import by_instructions, product_roofs
 from simulator.hardware.rounds import rounds_seconds
@@ -55,7 +55,7 @@ class TimingLaw:
 
     `overlap` is the share of each kernel's overhead (launch, ramps) that back-to-back kernels of a replayed graph
     hide. `benchmark` times kernels as a microbenchmark meets them. `factors` lengthens kernels by family, for
-    intervals.
+    intervals. `footprint` is the bytes that a whole pass touches, which tells what a processor's caches keep of them.
     """
 
     device: Device
@@ -64,10 +64,11 @@ class TimingLaw:
     overlap: float = 0.0
     benchmark: bool = False
     factors: Mapping[str, float] = field(default_factory=dict)
+    footprint: Size = 0.0
 
-    @property
+    @cached_property
     def machine(self) -> Machine:
-        return machine_of(self.device, benchmark=self.benchmark)
+        return machine_of(self.device, benchmark=self.benchmark, footprint=self.footprint)
 
     def peak(self, compute: str) -> float:
         """Peak FLOP/s for an arithmetic format, or for the nearest wider one that the device has."""
@@ -158,6 +159,10 @@ class TimingLaw:
         known = self.calibrations.find(op.kind, "bf16" if quantised else op.weight.name)
         count: Size = 1.0
         moved: Size | None = None
+        if isinstance(known.curve, BlockedCurve):
+            assert isinstance(op, Convolution)
+            direct = known.curve.roofs(op, peak=self.peak(op.compute), machine=self.machine)
+            return direct.overlapped(known.hidden(self.overlap), self.factors.get("gemm", 1.0))
         if isinstance(op, Convolution):
             (m, n, k), count, moved = op.product, op.groups, op.bytes()
         else:
@@ -290,11 +295,12 @@ class AttentionKernel:
         return found.overlapped(self.decode_overlap, self.decode_factor)
 
 
-def machine_of(device: Device, *, benchmark: bool = False) -> Machine:
+def machine_of(device: Device, *, benchmark: bool = False, footprint: Size = 0.0) -> Machine:
     """What kernel laws need of a datasheet; a clock that it does not give is taken as 1.5 GHz."""
     units, clock = device.units.get("sm", 1.0), device.units.get("clock_ghz", 1.5) * 1e9
     last = max(device.cache.values(), default=0.0) if device.kind == "cpu" else device.cache.get("l2", 0.0)
-    return Machine(device.memory_bandwidth, units, last, clock, benchmark)
+    near = device.cache.get("l2", 0.0) / units if device.cache.get("l2", 0.0) < last else 0.0
+    return Machine(device.memory_bandwidth, units, last, clock, benchmark, near, footprint)
 
 
 def input_bytes(weight: DType, activation: DType) -> float:

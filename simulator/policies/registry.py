@@ -268,6 +268,8 @@ POLICIES: dict[str, dict[str, str]] = {
         "factorise": "simulator.workloads.graphs.rewrites:Factorise",
         "fold": "simulator.workloads.graphs.rewrites:Fold",
         "fuse": "simulator.workloads.graphs.rewrites:Fuse",
+        "skip-norm": "simulator.workloads.graphs.rewrites:SkipNorm",
+        "block-channels": "simulator.workloads.graphs.rewrites:BlockChannels",
         "fuse-attention": "simulator.workloads.graphs.rewrites:FuseAttention",
         "fuse-blocks": "simulator.workloads.graphs.rewrites:FuseBlocks",
         "fuse-side-by-side": "simulator.workloads.graphs.rewrites:FuseSideBySide",

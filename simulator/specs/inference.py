@@ -52,8 +52,8 @@ class InferenceScenario(Part):
     """One forward pass of a model on a device under a runtime.
 
     `options` change those of a named model. Rewrites run in their order, before those of the runtime. What runs several
-    times (the steps of a sampler) is shared by the devices of `parallel`. Without `memory` activations are counted in
-    the graph's order, and nothing is paged.
+    times (the steps of a sampler) is shared by the devices of `parallel`. Of a processor `threads` cores compute,
+    without it all. Without `memory` activations are counted in the graph's order, and nothing is paged.
     """
 
     kind: Literal["inference"] = "inference"
@@ -62,6 +62,7 @@ class InferenceScenario(Part):
     options: dict[str, Any] = Field(default_factory=dict)
     device: str
     runtime: str = "compiled"
+    threads: Count | None = None
     batch: Count = 1
     format: str = "fp32"
     rewrites: list[RewriteSpec] = Field(default_factory=list)

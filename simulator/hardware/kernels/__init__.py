@@ -2,6 +2,7 @@
 
 from simulator.hardware.kernels.attention import AttentionCurve, DecodeCurve
 from simulator.hardware.kernels.collective import CollectiveCurve
+from simulator.hardware.kernels.cores import BlockedCurve, PackedCurve, VectorCurve
 from simulator.hardware.kernels.experts import ExpertsCurve
 from simulator.hardware.kernels.gemm import GemmCurve
 from simulator.hardware.kernels.machine import Machine, Roofs
@@ -9,11 +10,14 @@ from simulator.hardware.kernels.streaming import StreamingCurve
 
 __all__ = [
     "AttentionCurve",
+    "BlockedCurve",
     "CollectiveCurve",
     "DecodeCurve",
     "ExpertsCurve",
     "GemmCurve",
     "Machine",
+    "PackedCurve",
     "Roofs",
     "StreamingCurve",
+    "VectorCurve",
 ]

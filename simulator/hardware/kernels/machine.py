@@ -18,7 +18,8 @@ class Machine:
 
     `benchmark` says that a kernel runs again and again on the same data, launched by the host: what fits in the
     cache stays there, and the host may be late. In a model's forward pass weights and KV cache come from memory
-    each time and the launches are replayed from a graph.
+    each time and the launches are replayed from a graph. Cores have caches of their own of `near` bytes each beside the
+    shared one, and meet weights in them where all that a pass touches, `footprint` bytes, fits.
     """
 
     bandwidth: float
@@ -26,6 +27,8 @@ class Machine:
     cache: float
     clock: float = 1.5e9
     benchmark: bool = False
+    near: float = 0.0
+    footprint: Size = 0.0
 
     @property
     def cycles(self) -> float:

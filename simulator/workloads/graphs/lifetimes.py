@@ -62,3 +62,13 @@ def peak_activation_bytes(graph: Graph) -> Size:
     """The most bytes of activations at any time."""
     peak = np.asarray(live_bytes(graph).max(axis=0, initial=0.0))
     return peak if peak.ndim else float(peak)
+
+
+def touched_bytes(graph: Graph) -> float:
+    """Bytes that one pass reads and writes somewhere: weights, and room that activations share one after the other.
+
+    Of tables that rows are picked out of nothing is counted.
+    """
+    tables = {node.inputs[0] for node in graph.nodes if node.type == "Gather"}
+    weights = sum((t.bytes for t in graph.weights if t.name not in tables), 0.0)
+    return float(np.asarray(weights + peak_activation_bytes(graph)))

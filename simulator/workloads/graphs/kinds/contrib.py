@@ -41,7 +41,7 @@ def _product_work(attributes: Attributes, operands: Operands, results: Sequence[
 
 def _skipped_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
     """A residual sum, written too where it is asked for, and a norm, in one pass."""
-    return streamed(operands, results, 9.0, "norm")
+    return streamed(operands, results, 9.0, "skip_norm")
 
 
 def _embedded_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
@@ -77,7 +77,7 @@ def _unblocked(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
 
 
 def _copied(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
-    return streamed(operands, results, 0.0, "copy")
+    return streamed(operands, results, 0.0, "reorder")
 
 
 CONTRIB = {

@@ -24,6 +24,7 @@ FLOPS = {
     "Atanh": 16, "Tan": 14, "Shrink": 2, "Swish": 11, "CastLike": 0, "BitwiseAnd": 1, "BitwiseOr": 1, "BitwiseXor": 1,
     "BitwiseNot": 1,
 }  # fmt: skip
+FUNCTION_FLOPS = 8  # polynomials and tables are kernels of their own, by the type's name
 
 
 def broadcast(*shapes: Shape) -> Shape:
@@ -39,12 +40,18 @@ def _shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
     return (broadcast(*(t.shape for t in operands if t is not None)),)
 
 
-def _work(flops: float) -> Callable[[Attributes, Operands, Sequence[Tensor]], Work]:
-    return partial(_streamed, flops)
+def _kernel(type: str, flops: float) -> str:
+    return type.lower() if flops >= FUNCTION_FLOPS else "elementwise"
 
 
-def _streamed(flops: float, attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
-    return streamed(operands, results, flops)
+def _work(flops: float, kernel: str) -> Callable[[Attributes, Operands, Sequence[Tensor]], Work]:
+    return partial(_streamed, flops, kernel)
 
 
-ELEMENTWISE = {name: Kind(_shapes, _work(float(flops)), pointwise=True) for name, flops in FLOPS.items()}
+def _streamed(flops: float, kernel: str, attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    return streamed(operands, results, flops, kernel)
+
+
+ELEMENTWISE = {
+    name: Kind(_shapes, _work(float(flops), _kernel(name, flops)), pointwise=True) for name, flops in FLOPS.items()
+}

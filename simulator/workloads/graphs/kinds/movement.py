@@ -30,6 +30,10 @@ def _copy(attributes: Attributes, operands: Operands, results: Sequence[Tensor])
     return streamed(operands, results, 0.0, "copy", reads=written if written <= held else held)
 
 
+def _permuted(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    return streamed(operands, results, 0.0, "transpose")
+
+
 def _reshaped(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
     """`shape` with at most one -1, for what is left, and 0 for a dimension that stays."""
     before, wanted = first(operands).shape, list(attributes["shape"])
@@ -141,19 +145,20 @@ _VIEW = {
     "Reshape": _reshaped, "Flatten": _flattened, "Squeeze": _squeezed, "Unsqueeze": _unsqueezed, "Identity": same_shape,
 }  # fmt: skip
 _COPY = {
-    "Transpose": _transposed, "Concat": _concatenated, "Split": _split, "Slice": _given, "Expand": _given,
+    "Concat": _concatenated, "Split": _split, "Slice": _given, "Expand": _given,
     "Tile": _given, "Pad": _padded, "SpaceToDepth": _to_depth, "DepthToSpace": _to_space,
 }  # fmt: skip
 
 
 def _resize_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
     """Seven FLOPs a result where four neighbours are weighed, none where the nearest is taken."""
-    return streamed(operands[:1], results, 7.0 if attributes.get("mode") == "linear" else 0.0, "copy")
+    return streamed(operands[:1], results, 7.0 if attributes.get("mode") == "linear" else 0.0, "resize")
 
 
 MOVEMENT = {
     **{name: Kind(shapes, _nothing, view=True) for name, shapes in _VIEW.items()},
     **{name: Kind(shapes, _copy) for name, shapes in _COPY.items()},
+    "Transpose": Kind(_transposed, _permuted),
     "Resize": Kind(_resized, _resize_work),
     "Upsample": Kind(_resized, _resize_work),
     # a part of an image that the kernel before it writes to its place, and one that comes from outside

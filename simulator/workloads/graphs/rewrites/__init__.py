@@ -3,6 +3,7 @@
 from simulator.workloads.graphs.rewrites.adapters import Adapt
 from simulator.workloads.graphs.rewrites.attending import FuseAttention, SparseAttention
 from simulator.workloads.graphs.rewrites.block_fusion import FuseBlocks
+from simulator.workloads.graphs.rewrites.blocking import BlockChannels
 from simulator.workloads.graphs.rewrites.bottleneck import Bottleneck
 from simulator.workloads.graphs.rewrites.dropping import Drop
 from simulator.workloads.graphs.rewrites.exiting import EarlyExit
@@ -20,13 +21,14 @@ from simulator.workloads.graphs.rewrites.reparameterising import Reparameterise
 from simulator.workloads.graphs.rewrites.rewrite import ModelRewrite, Rewrite
 from simulator.workloads.graphs.rewrites.side_by_side import FuseSideBySide
 from simulator.workloads.graphs.rewrites.side_network import SideNetwork
+from simulator.workloads.graphs.rewrites.skipping import SkipNorm
 from simulator.workloads.graphs.rewrites.step_caching import CacheSteps, SkipGuidance, StreamBatch
 from simulator.workloads.graphs.rewrites.tokens import MergeTokens
 from simulator.workloads.graphs.rewrites.training import Train
 
 __all__ = [
-    "Adapt", "Bottleneck", "CacheSteps", "Convert", "Drop", "EarlyExit", "Factorise", "Fold", "Fuse", "FuseAttention",
-    "FuseBlocks", "FuseSideBySide", "LiteResidual", "LookUp", "MergeTokens", "ModelRewrite", "Patch", "Prune",
-    "PruneChannels", "PrunePositions", "Quantise", "Reparameterise", "Rewrite", "SideNetwork", "SkipGuidance",
-    "SparseAttention", "StreamBatch", "Train",
+    "Adapt", "BlockChannels", "Bottleneck", "CacheSteps", "Convert", "Drop", "EarlyExit", "Factorise", "Fold",
+    "Fuse", "FuseAttention", "FuseBlocks", "FuseSideBySide", "LiteResidual", "LookUp", "MergeTokens",
+    "ModelRewrite", "Patch", "Prune", "PruneChannels", "PrunePositions", "Quantise", "Reparameterise", "Rewrite",
+    "SideNetwork", "SkipGuidance", "SkipNorm", "SparseAttention", "StreamBatch", "Train",
 ]  # fmt: skip
