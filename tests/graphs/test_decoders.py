@@ -89,3 +89,12 @@ def test_what_is_not_modelled_is_one_line():
         counts(context=4)
     with pytest.raises(InputError, match="context"):
         counts(model="Llama-2-7b", context=-1)
+
+
+def test_experts_of_a_vision_transformer_do_the_work_of_those_that_are_visited():
+    """Four experts of a quarter of the width are as many multiply-adds as the two products in their place."""
+    dense = count_model(graph_model("deit-small"))
+    routed = count_model(graph_model("deit-small", experts=16, visited=4, expert_hidden=384))
+    assert routed.macs - dense.macs == 6 * 197 * 384 * 16
+    biases = 6 * (4 * 384 + 384)
+    assert routed.parameters - dense.parameters == 6 * (12 * 2 * 384 * 384 + 384 * 16) - biases
