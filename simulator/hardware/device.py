@@ -15,7 +15,7 @@ from simulator.yaml_io import Fields
 DEVICES = Path(__file__).with_name("devices")
 
 KINDS = ("gpu", "npu", "cpu", "fpga", "mcu", "dataflow", "pim", "storage", "neuromorphic", "superconducting")
-PEAKS = ("fp64", "tf32", "fp32", "fp16", "bf16", "fp8", "int8", "int4", "mxfp4", "nvfp4")
+PEAKS = ("fp64", "tf32", "fp32", "fp16", "bf16", "fp8", "int16", "int8", "int4", "mxfp4", "nvfp4")
 CACHES = ("l1", "l2", "l3", "sram")
 ENERGIES = (*PEAKS, "dram", "sram", "flash", "event", "add")
 UNITS = ("sm", "clock_ghz")

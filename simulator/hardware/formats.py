@@ -10,7 +10,8 @@ FALLBACK_FORMATS = {
     "nvfp4": ("fp8", "bf16", "fp16", "fp32"),
     "fp8": ("bf16", "fp16", "fp32"),
     "int4": ("int8", "bf16", "fp16", "fp32"),
-    "int8": ("bf16", "fp16", "fp32"),
+    "int8": ("int16", "bf16", "fp16", "fp32"),
+    "int16": ("fp32",),
     "bf16": ("fp16", "fp32"),
     "fp16": ("bf16", "fp32"),
 }

@@ -39,6 +39,7 @@ DTYPES: dict[str, DType] = {
             "fp8_dynamic", 8, "fp8", 16, 4096, "llm-compressor FP8-dynamic: one scale an output channel, one a token"
         ),
         DType("fp8_block", 8, "fp8", 32, 128 * 128, "DeepSeek-V3 report, 3.3: one fp32 scale a 128x128 block"),
+        DType("int16", 16, "int16", source="fixed point: one scale a tensor (negligible)"),
         DType("int8", 8, "int8", 16, 4096, "SmoothQuant: one fp16 scale an output channel, about 4096 long"),
         DType("int8_wo", 8, "bf16", 16, 4096, "weight-only int8: one fp16 scale an output channel"),
         DType("int4", 4, "bf16", 20, 128, "AWQ/GPTQ, weight-only: fp16 scale and 4-bit zero a group of 128"),
