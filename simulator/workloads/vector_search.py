@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.workloads.dtypes import DTYPES, DType
-from simulator.workloads.operators import AnyOperator, Gemm
+from simulator.workloads.operators import AnyOperator, Gather, Gemm
 
 FP32 = DTYPES["fp32"]
+CACHE_LINE = 64.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,27 @@ def flat(vectors: float, dims: int, format: DType = FP32) -> Search:
     return (Round(work=(distances(vectors, dims, format),)),)
 
 
-def ivf(vectors: float, dims: int, lists: int, probes: int, format: DType = FP32, code_bytes: float = 0.0) -> Search:
+def ivf(
+    vectors: float,
+    dims: int,
+    lists: int,
+    probes: int,
+    format: DType = FP32,
+    code_bytes: float = 0.0,
+    allowed: float = 1.0,
+) -> Search:
     """Inverted file in memory: distances to all centroids, then to the vectors of the nearest lists.
+
+    Where only an `allowed` share of the vectors may be found, a cache line of each is looked up first.
 
     With product quantisation (`code_bytes` a vector; Jegou et al., TPAMI 2011) a list is scanned by adding up
     a looked-up number a byte of each code.
     """
     scanned = vectors * probes / lists
-    inner = Gemm(1, scanned, code_bytes, DTYPES["int8"]) if code_bytes else distances(scanned, dims, format)
-    return (Round(work=(distances(lists, dims),)), Round(work=(inner,)))
+    looked_up = (Gather(scanned, CACHE_LINE / FP32.bytes, FP32),) if allowed < 1.0 else ()
+    near = scanned * allowed
+    inner = Gemm(1, near, code_bytes, DTYPES["int8"]) if code_bytes else distances(near, dims, format)
+    return (Round(work=(distances(lists, dims),)), Round(work=(*looked_up, inner)))
 
 
 def graph(hops: int, degree: int, dims: int, number_bytes: float = 4.0, format: DType = FP32) -> Search:

@@ -138,3 +138,10 @@ def test_a_language_model_takes_longer_for_more_tokens():
     # a decode step reads the 2.5 GB of weights at 300 GB/s
     assert 2.4e9 / 300e9 < (ten - first) / 10 < 2 * 2.5e9 / 300e9
     assert long > 4 * first
+
+
+def test_a_filter_looks_at_all_vectors_of_a_list_and_computes_for_those_that_it_lets_through():
+    free, filtered = ivf(1_000_000, 128, 1000, 10), ivf(1_000_000, 128, 1000, 10, allowed=0.01)
+    lookups, near = filtered[1].work
+    assert near.flops() == pytest.approx(0.01 * free[1].work[0].flops())
+    assert lookups.bytes() == pytest.approx(2 * 10_000 * 64)

@@ -56,7 +56,8 @@ def _rounds(spec: SearchSpec, memory: Store | None, drive: Store | None) -> list
     if spec.index == "flat":
         return _all(flat(spec.vectors, spec.dims), None)
     if spec.index == "ivf":
-        return _all(ivf(spec.vectors, spec.dims, spec.lists, spec.probes, code_bytes=spec.code_bytes), None)
+        sizes = (spec.vectors, spec.dims, spec.lists, spec.probes)
+        return _all(ivf(*sizes, code_bytes=spec.code_bytes, allowed=spec.allowed), None)
     if spec.index == "graph":
         return _all(graph(spec.hops, spec.degree, spec.dims, spec.number_bytes), memory)
     if spec.index == "graph-on-drive":

@@ -11,11 +11,15 @@ from simulator.policies.stages.views import ItemView
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A way to run a stage: its seconds alone, and its accuracy in any unit in which more is better."""
+    """A way to run a stage: its seconds alone, and its accuracy in any unit in which more is better.
+
+    `loading` seconds come before them where another configuration is in memory.
+    """
 
     name: str
     seconds: float
     accuracy: float
+    loading: float = 0.0
 
 
 class Configurator(Protocol):
@@ -42,6 +46,7 @@ class Fixed:
 class MeetDeadline:
     """The most accurate one that is done by the item's deadline under the contention of late, else the quickest.
 
+    Loading is left out of account, as it is paid once and the choice mostly lasts for many items.
     `safety` is the share of the time left that may be used (ApproxDet, arXiv:2010.10754, chooses by a predicted latency
     that takes content and contention into account).
     """

@@ -80,9 +80,10 @@ class TransferSpec(Part):
 class SearchSpec(Part):
     """Search for the nearest of `vectors` vectors of `dims` numbers.
 
-    flat; ivf (`lists`, `probes`, `code_bytes`); graph (`hops`, `degree`: HNSW in memory); posting-lists (SPANN:
-    centroids in memory found over `hops` and `degree`, then `probes` lists of `list_vectors` from `store`);
-    graph-on-drive (DiskANN: `hops` rounds of `beam` reads from `store`). `memory` is a store for reads of memory.
+    flat; ivf (`lists`, `probes`, `code_bytes`; `allowed` is the share of vectors that a filter lets through); graph
+    (`hops`, `degree`: HNSW in memory); posting-lists (SPANN: centroids in memory found over `hops` and `degree`, then
+    `probes` lists of `list_vectors` from `store`); graph-on-drive (DiskANN: `hops` rounds of `beam` reads from it).
+    `memory` is a store for reads of memory.
     """
 
     kind: Literal["search"]
@@ -98,6 +99,7 @@ class SearchSpec(Part):
     hops: Count = 100
     degree: Count = 32
     beam: Count = 4
+    allowed: Probability = 1.0
     store: str | None = None
     memory: str | None = None
 
@@ -107,6 +109,8 @@ class SearchSpec(Part):
             raise ValueError("posting-lists and graph-on-drive read from a store, the others from none")
         if self.memory is not None and self.index not in ("graph", "posting-lists"):
             raise ValueError(f"memory is for index graph and posting-lists, not {self.index}: leave it out")
+        if self.allowed < 1.0 and self.index != "ivf":
+            raise ValueError(f"allowed is for index ivf, not {self.index}: leave it out")
         if self.probes > self.lists:
             raise ValueError(f"probes {self.probes} is more than lists {self.lists}")
         return self

@@ -55,7 +55,8 @@ class Adaptive:
             self.swaps += bool(loading)
 
         def over(end: float) -> None:
-            self._slowdown += LATEST * ((end - now) / known[at].seconds - self._slowdown)
+            expected = known[at].loading + known[at].seconds
+            self._slowdown += LATEST * ((end - now) / expected - self._slowdown)
             if job.over is not None:
                 job.over(end)
 
@@ -63,7 +64,7 @@ class Adaptive:
 
     def _configuration(self, option: Option, item: Item, now: float) -> Configuration:
         loading = 0.0 if option is self._loaded else option.loading_seconds
-        return Configuration(option.name, loading + option.service.alone(item, now), option.accuracy)
+        return Configuration(option.name, option.service.alone(item, now), option.accuracy, loading)
 
     def alone(self, item: Item, now: float) -> float:
         return min(option.service.alone(item, now) for option in self._options)
