@@ -128,7 +128,7 @@ def _store(clock: Clock, name: str, spec: StoreSpec) -> Store:
 
 
 def _resource(clock: Clock, name: str, sharing: str, rate: Rate, servers: int, watts: float) -> Resource:
-    if sharing == "processor-sharing":
+    if sharing in ("processor-sharing", "lanes"):
         return Shared(clock, name, rate, watts)
     return Queued(clock, name, rate, servers, watts, by_priority=sharing == "priority")
 

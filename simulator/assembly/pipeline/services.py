@@ -9,14 +9,14 @@ from simulator.assembly.pipeline.quantities import amount_of, draws_of
 from simulator.assembly.pipeline.resources import Places
 from simulator.assembly.pipeline.searching import late_interaction, searching
 from simulator.assembly.pools import pools_of
-from simulator.engine.pipeline.resources import Resource
+from simulator.engine.pipeline.resources import Resource, Shared
 from simulator.engine.pipeline.service import Service, Step
 from simulator.engine.pipeline.services.adaptive import Adaptive, Option
 from simulator.engine.pipeline.services.cold_starts import ColdStarts
 from simulator.engine.pipeline.services.drawn import Drawn, Streamed
 from simulator.engine.pipeline.services.entanglement import Entanglement, RepeaterChain
 from simulator.engine.pipeline.services.generation import Generation
-from simulator.engine.pipeline.services.model import ModelRun
+from simulator.engine.pipeline.services.model import BatchCost, LaneRun, ModelRun
 from simulator.engine.pipeline.services.transfer import Transfer
 from simulator.engine.streams import stream
 from simulator.errors import InputError
@@ -44,6 +44,7 @@ class ServiceBuilder:
 
     def __init__(self, places: Places, seed: int) -> None:
         self._places, self._seed = places, seed
+        self._laned: set[str] = set()
 
     def build(self, spec: AnyService, name: str) -> Service:
         """The service of the stage or supply `name`. Raises `InputError` naming the field that is wrong."""
@@ -59,8 +60,7 @@ class ServiceBuilder:
             rate, overhead = spec.gb_per_s * 1e9, spec.overhead_ms * 1e-3
             return Streamed(amount_of(spec.bytes), rate, overhead, self._device(spec.device))
         if isinstance(spec, ModelSpec):
-            placed = self._places.device(spec.device)
-            return ModelRun(batch_cost(spec, placed), placed.resource)
+            return self._model(spec)
         if isinstance(spec, TransferSpec):
             return self._transfer(spec, name)
         if isinstance(spec, SearchSpec):
@@ -74,6 +74,17 @@ class ServiceBuilder:
         if isinstance(spec, AdaptiveSpec):
             return self._adaptive(spec, name)
         return self._function(spec, name)
+
+    def _model(self, spec: ModelSpec) -> ModelRun | LaneRun:
+        placed = self._places.device(spec.device)
+        cost, steps = BatchCost(batch_cost(spec, placed)), amount_of(spec.steps)
+        if placed.spec.sharing != "lanes":
+            return ModelRun(cost, steps, placed.resource)
+        if spec.device in self._laned:
+            raise InputError(f"the lanes of {spec.device} run another model: give this one a device of its own")
+        self._laned.add(spec.device)
+        assert isinstance(placed.resource, Shared)
+        return LaneRun(cost, steps, placed.resource)
 
     def _transfer(self, spec: TransferSpec, name: str) -> Transfer:
         wire = self._places.link(spec.link)
@@ -116,7 +127,12 @@ class ServiceBuilder:
         return ColdStarts(self._build(spec.call, name), phases, spec.keep_alive_s)
 
     def _device(self, name: str | None) -> Resource | None:
-        return None if name is None else self._places.device(name).resource
+        if name is None:
+            return None
+        placed = self._places.device(name)
+        if placed.spec.sharing == "lanes":
+            raise InputError(f"device {name} has lanes, which are for one model: give this service another device")
+        return placed.resource
 
     def _rng(self, name: str) -> np.random.Generator:
         return stream(self._seed, f"pipeline/service/{name}")

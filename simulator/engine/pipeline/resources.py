@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from itertools import count
 from typing import Protocol
@@ -81,7 +81,10 @@ class Queued:
 
 
 class Shared:
-    """All work goes on at once, each with an equal share of the rate (processor sharing); nothing waits."""
+    """All work goes on at once, each with an equal share of the rate (processor sharing); nothing waits.
+
+    After `in_step` it is a batch that work joins and leaves at any time.
+    """
 
     servers = 1
 
@@ -90,8 +93,9 @@ class Shared:
         self.busy = Meter()
         self.done = self.joules = 0.0
         self._clock = clock
-        self._attained = 0.0
-        self._last = 0.0
+        self._pace: Callable[[int], float] = lambda at_once: 1.0 / at_once
+        self._draw: Callable[[int], float] = lambda at_once: watts
+        self._attained = self._spent = self._last = 0.0
         self._jobs: list[tuple[float, int, Event]] = []
         self._turn = count()
         self._plan = 0
@@ -100,8 +104,13 @@ class Shared:
     def waiting(self) -> int:
         return len(self._jobs)
 
+    def in_step(self, pace: Callable[[int], float], watts: Callable[[int], float]) -> None:
+        """From now on each of n pieces of work at once has `pace(n)` of the rate; all of them draw `watts(n)`."""
+        self._pace, self._draw = pace, watts
+
     def use(self, work: float, priority: int, joules: float | None) -> Generator[Event, None, float]:
         self._advance()
+        spent = self._spent
         if not self._jobs:
             self.busy.change(self._clock.now, 1)
         over = self._clock.event()
@@ -109,14 +118,15 @@ class Shared:
         self._plan_next()
         yield over
         self.done += work
-        self.joules += self.watts * work / (self.rate.at(self._clock.now) or 1.0) if joules is None else joules
+        self.joules += self._spent - spent if joules is None else joules
         return 0.0
 
     def _advance(self) -> None:
-        """Bring the work that each job has had up to now."""
-        now = self._clock.now
-        if self._jobs and now > self._last:
-            self._attained += self.rate.work(self._last, now) / len(self._jobs)
+        """Bring the work that each job has had, and its share of the energy, up to now."""
+        now, at_once = self._clock.now, len(self._jobs)
+        if at_once and now > self._last:
+            self._attained += self.rate.work(self._last, now) * self._pace(at_once)
+            self._spent += (now - self._last) * self._draw(at_once) / at_once
         self._last = now
 
     def _plan_next(self) -> None:
@@ -126,7 +136,7 @@ class Shared:
             self.busy.change(self._clock.now, -1)
             return
         plan = self._plan
-        left = max(self._jobs[0][0] - self._attained, 0.0) * len(self._jobs)
+        left = max(self._jobs[0][0] - self._attained, 0.0) / self._pace(len(self._jobs))
         event = self._clock.at(self.rate.finish(self._clock.now, left))
         assert event.callbacks is not None
         event.callbacks.append(lambda _: self._end_first() if plan == self._plan else None)

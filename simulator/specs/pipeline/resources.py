@@ -34,12 +34,13 @@ class DeviceSpec(Part):
     """A device: by name with its datasheet, or none for services whose times are given.
 
     `servers` of it work side by side, each `1 / servers` of the device where it is named (cores, partitions). fcfs and
-    priority (the least number first) serve one piece of work at a time on each; processor-sharing all at once. Power is
-    the datasheet's unless given.
+    priority (the least number first) serve one piece of work at a time on each; processor-sharing all at once; lanes
+    are for one model, whose runs share each step as a batch does and come and go at any of them. Power is the
+    datasheet's unless given.
     """
 
     device: str | None = None
-    sharing: Literal["fcfs", "priority", "processor-sharing"] = "fcfs"
+    sharing: Literal["fcfs", "priority", "processor-sharing", "lanes"] = "fcfs"
     servers: Annotated[int, Field(ge=1, le=100_000)] = 1
     contention: ContentionSpec | None = None
     calibration: str | None = None
@@ -49,8 +50,8 @@ class DeviceSpec(Part):
 
     @model_validator(mode="after")
     def _one_where_shared(self) -> DeviceSpec:
-        if self.sharing == "processor-sharing" and self.servers > 1:
-            raise ValueError("processor-sharing shares the whole device: leave servers out")
+        if self.sharing in ("processor-sharing", "lanes") and self.servers > 1:
+            raise ValueError(f"{self.sharing} shares the whole device: leave servers out")
         return self
 
 

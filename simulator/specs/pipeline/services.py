@@ -48,11 +48,16 @@ class NetSpec(Part):
 
 
 class ModelSpec(NetSpec):
-    """An operator graph on a device under a runtime; a batch takes what its size takes."""
+    """An operator graph on a device under a runtime; a batch takes what its size takes.
+
+    An item runs it `steps` times, one after the other (time steps of a recurrent network); a batch as often as its
+    longest item.
+    """
 
     kind: Literal["model"]
     device: str
     runtime: str = "compiled"
+    steps: Amount = 1.0
 
     @model_validator(mode="after")
     def _sides(self) -> ModelSpec:
