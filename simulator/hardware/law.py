@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.errors import InputError
 from simulator.hardware.architectures import Launches, WholeGraph
@@ -24,6 +23,7 @@ from simulator.hardware.fabric import Fabric
 from simulator.hardware.formats import peak_of
 from simulator.hardware.kernels import AttentionCurve, BlockedCurve, DecodeCurve, Machine, Roofs
 from simulator.hardware.kernels.attention import AttentionCosts, Work
+from simulator.hardware.kernels.machine import quicker
 from simulator.hardware.products import by_instructions, product_roofs
 from simulator.hardware.rounds import rounds_seconds
 from simulator.workloads.dtypes import DType
@@ -182,7 +182,7 @@ class TimingLaw:
             known.hidden(self.overlap), self.factors.get("gemm", 1.0)
         )
         if isinstance(op, Convolution) and np.any(np.asarray(op.groups) > 1):
-            return _quicker(found, self._by_vectors("depthwise", op), np.asarray(op.groups) > 1)
+            return quicker(found, self._by_vectors("depthwise", op), np.asarray(op.groups) > 1)
         return found
 
     def _attention(self, op: Attention) -> Roofs:
@@ -306,18 +306,6 @@ def machine_of(device: Device, *, benchmark: bool = False, footprint: Size = 0.0
 def input_bytes(weight: DType, activation: DType) -> float:
     """Bytes of an input element: inputs of 8- and 4-bit arithmetic are quantised to the weights' own format."""
     return weight.bytes if weight.compute in ("fp8", "int8", "nvfp4") else activation.bytes
-
-
-def _quicker(a: Roofs, b: Roofs, allowed: NDArray[np.bool_]) -> Roofs:
-    """The second where it is allowed and takes less time, else the first."""
-    second = allowed & (np.asarray(b.seconds()) < np.asarray(a.seconds()))
-    if not second.any():
-        return a
-    if second.all():
-        return b
-    compute, memory = np.where(second, b.compute, a.compute), np.where(second, b.memory, a.memory)
-    # each keeps its own time: where roofs overlap imperfectly, what that costs counts as overhead
-    return Roofs(compute, memory, np.where(second, b.seconds(), a.seconds()) - np.maximum(compute, memory))
 
 
 def _only_where(busy: object, roofs: Roofs) -> Roofs:

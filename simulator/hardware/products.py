@@ -13,6 +13,7 @@ import numpy as np
 
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.kernels.attention import SMALLEST_TILE, Work
+from simulator.hardware.kernels.machine import quicker
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import AnyOperator, Fused, HeadShape, Size
 from simulator.workloads.products import AnyProduct, BitSerial, Chained, FullAttention, Lookup, Sparse
@@ -125,23 +126,29 @@ def _chained(law: TimingLaw, op: Chained) -> Roofs:
 
 
 def _full_attention(law: TimingLaw, op: FullAttention) -> Roofs:
-    """Every tile of queries meets all the keys that it looks at, by the curve of prompts."""
+    """Every tile of queries meets all the keys that it looks at, by the curve of prompts.
+
+    A single query fills no tile: its keys are split over the units, by the curve of decoding.
+    """
     activation = op.activation if op.activation.name in DTYPES else DTYPES["bf16"]
-    shape = HeadShape(op.heads, op.heads, op.qk_width, op.v_width, op.qk_width + op.v_width, activation, activation)
+    both: Any = op.qk_width + op.v_width
+    shape = HeadShape(op.heads, op.kv_heads, op.qk_width, op.v_width, both * op.kv_heads, activation, activation)
     known = law.calibrations.find("attention", shape.format)
     curve = known.curve
     tokens = np.asarray(op.tokens, dtype=np.float64)
     tile = np.clip(2.0 ** np.ceil(np.log2(tokens)), SMALLEST_TILE, curve.rows)
     tiles: Any = np.ceil(tokens / tile)
-    width = (op.qk_width + op.v_width) * activation.bytes
+    width = both * activation.bytes
     row_keys: Any = op.heads * tile * tiles * op.attended
     keys: Any = op.kv_heads * op.keys * width
     queries: Any = op.heads * op.tokens * width
-    longest: Any = op.attended
+    longest: Any = op.attended * (tile / curve.rows)  # the curve's tail is of a whole tile
     work = Work(row_keys, tiles * op.heads, keys, queries, longest)
     costs = curve.costs(shape, peak=law.peak(op.compute), machine=law.machine)
     roofs: Callable[[Work], Roofs] = costs.roofs
     found = roofs(work)
     least = 2.0 * op.macs / (law.peak(op.compute) * FULL_ATTENTION)
     found = replace(found, compute=np.maximum(found.compute, least))
-    return found.overlapped(known.hidden(law.overlap), law.factors.get("attention", 1.0))
+    found = found.overlapped(known.hidden(law.overlap), law.factors.get("attention", 1.0))
+    single = np.asarray(op.tokens) == 1
+    return quicker(found, law.attention(shape, shape).decoding(1.0, op.attended), single) if single.any() else found

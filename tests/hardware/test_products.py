@@ -100,9 +100,30 @@ def test_fused_attention_is_never_faster_than_its_roofs(name):
     assert 0.4 * seconds < half < seconds
 
 
+@pytest.mark.parametrize(("name", "most"), [("nvidia-a100-sxm-80gb", 1.5), ("apple-m2-pro-cpu", 2.0)])
+def test_attention_of_one_query_streams_its_keys(name, most):
+    """A query does two FLOPs a number of its keys and values: their traffic bounds it, with no tile of other rows."""
+    machine = law(name)
+    keys = 1 << 18
+    op = FullAttention(12.0, 1.0, keys, keys, 64.0, 64.0, FP32, 12.0)
+    streamed = op.bytes() / machine.device.memory_bandwidth
+    assert 0.95 < float(np.asarray(machine.seconds(op))) / streamed < most
+    assert machine.seconds(op) < machine.seconds(replace(op, tokens=16.0))
+
+
+def test_products_of_one_row_stream_their_weights_on_a_processor():
+    """Vector units have no tile of rows to fill, so that a row costs its weights' traffic, and 64 cost more."""
+    cpu = law("apple-m2-pro-cpu")
+    row = Gemm(1, 8192, 8192, FP32, FP32)
+    share = cpu.calibrations.find("gemm", "fp32").curve.memory
+    streamed = row.bytes() / (cpu.device.memory_bandwidth * share)
+    assert 1.0 < float(np.asarray(cpu.seconds(row))) / streamed < 1.05
+    assert cpu.seconds(replace(row, m=64)) > 2 * cpu.seconds(row)
+
+
 def test_sizes_may_be_candidates_side_by_side():
     a100 = law("nvidia-a100-sxm-80gb")
-    sizes = np.array([256.0, 512.0, 1024.0])
+    sizes = np.array([1.0, 256.0, 512.0, 1024.0])
 
     def ops(n):
         main = Gemm(n, n, n, FP16, FP16)

@@ -177,16 +177,17 @@ class AttentionCosts:
 class DecodeCurve:
     """Parameters for batches of single-token queries.
 
-    Shares: `compute` and `memory` of the roofs. `feed` is the bytes that one unit draws each cycle, `narrow` and
-    `wide` are as for prompts, `softmax` the unit cycles of a score. `group` is the most query heads that one unit
-    serves at once, `fallback` the slowdown where more than 32 share a key head, `block` the tokens that a split
-    of the keys has at least. Seconds: `latency`, `unit` of one unit's pass, `combine` of the split parts, `row`
-    for each query head, `sequence` for each sequence where a host serves them one by one, `ramp`.
+    Shares: `compute` and `memory` of the roofs. `feed` is the bytes that one unit draws each cycle, `narrow` and `wide`
+    are as for prompts, `softmax` the unit cycles of a score. `group` is the most query heads that one unit serves at
+    once, of which it computes whole `rows`, `fallback` the slowdown where more than 32 share a key head, `block` the
+    tokens that a split of the keys has at least. Seconds: `latency`, `unit` of one unit's pass, `combine` of the split
+    parts, `row` for each query head, `sequence` for each sequence where a host serves them one by one, `ramp`.
     """
 
     compute: float
     memory: float
     group: int = 16
+    rows: int = 8
     feed: float = 30.0
     narrow: float = 1.0
     wide: float = 1.0
@@ -211,7 +212,7 @@ class DecodeCurve:
         token_bytes = shape.kv_elements * shape.kv_bytes
         memory = machine.traffic_seconds(attended * token_bytes, self.memory, self.cache_gain, self.cache_share)
         group = shape.q_heads / shape.kv_heads
-        rows = shape.kv_heads * np.ceil(group / 8.0) * 8.0
+        rows = shape.kv_heads * np.ceil(group / self.rows) * self.rows
         per_key = 2.0 * (shape.qk_dim + shape.v_dim) / (peak * self.compute) + self.softmax / machine.cycles
         compute = attended * (rows * per_key)
         slots = SLOTS_PER_UNIT * machine.units

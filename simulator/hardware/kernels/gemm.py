@@ -14,7 +14,7 @@ import numpy as np
 from simulator.hardware.kernels.machine import Machine, Roofs, ramp
 from simulator.workloads.operators import Size
 
-TILE_ROWS = (16, 32, 64, 128, 256)
+TILE_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TILE_COLUMNS = (32, 64, 128, 256)
 SPLITS = (1, 2, 4, 8, 16)
 INNER = 64  # inner elements of one main-loop step
@@ -25,19 +25,21 @@ THROTTLE_SECONDS = 2e-4  # arithmetic has to last about so long before clocks fa
 class GemmCurve:
     """Parameters of one arithmetic format.
 
-    Shares: `compute` of peak and `memory` of bandwidth reached by large products. `feed` is the bytes that one
-    unit draws from the cache each cycle. `tile_loss` is the loss of small tiles (rows or columns at
-    which half is lost), `wave` how much of the last wave's idle units is felt (1: all, 0: hidden by stream-K),
-    `throttle` the slowdown of long compute-bound products, `sharpness` how well both roofs overlap, `cache_gain`
-    and `cache_share` what a warm cache does. Seconds: `latency` of any call, `prologue` of a wave, `step` the
-    least of one main-loop step, `split` of a split inner dimension, `ramp` of the memory system, `quantise_row`
-    a row that is quantised first, `host` the least that a call takes when a Python host launches it.
-    `reduction` and `quantise` are multiples of the bytes that partial sums and quantised inputs move.
+    Shares: `compute` of peak and `memory` of bandwidth reached by large products. `feed` is the bytes that one unit
+    draws from the cache each cycle, `rows` the least rows of a tile (tensor cores take 16, vector units one).
+    `tile_loss` is the loss of small tiles (rows or columns at which half is lost), `wave` how much of the last wave's
+    idle units is felt (1: all, 0: hidden by stream-K), `throttle` the slowdown of long compute-bound products,
+    `sharpness` how well both roofs overlap, `cache_gain` and `cache_share` what a warm cache does. Seconds: `latency`
+    of any call, `prologue` of a wave, `step` the least of one main-loop step, `split` of a split inner dimension,
+    `ramp` of the memory system, `quantise_row` a row that is quantised first, `host` the least that a call takes when a
+    Python host launches it. `reduction` and `quantise` are multiples of the bytes that partial sums and quantised
+    inputs move.
     """
 
     compute: float
     memory: float
     feed: float = 50.0
+    rows: int = 16
     tile_loss: float = 0.01
     wave: float = 0.5
     throttle: float = 0.001
@@ -99,7 +101,7 @@ class GemmCurve:
         """Seconds of `count` equal products dealt to the units as tiles, for the best tile shape and split."""
         units, bandwidth = machine.units, machine.bandwidth
         best: Size = np.inf
-        for rows in TILE_ROWS:
+        for rows in (r for r in TILE_ROWS if r >= self.rows):
             for columns in TILE_COLUMNS:
                 share = self.compute / (1.0 + self.tile_loss * (1.0 / rows + 1.0 / columns))
                 flops = 2.0 * rows * columns / (peak / units * share)

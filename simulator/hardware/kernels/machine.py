@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.workloads.operators import Size
 
@@ -74,6 +75,18 @@ class Roofs:
         """ "compute", "memory" or "launch", whichever is largest (for single numbers)."""
         named = {"compute": self.compute, "memory": self.memory, "launch": self.overhead}
         return max(named, key=lambda name: float(np.max(named[name])))
+
+
+def quicker(a: Roofs, b: Roofs, allowed: NDArray[np.bool_]) -> Roofs:
+    """The second where it is allowed and takes less time, else the first."""
+    second = allowed & (np.asarray(b.seconds()) < np.asarray(a.seconds()))
+    if not second.any():
+        return a
+    if second.all():
+        return b
+    compute, memory = np.where(second, b.compute, a.compute), np.where(second, b.memory, a.memory)
+    # each keeps its own time: where roofs overlap imperfectly, what that costs counts as overhead
+    return Roofs(compute, memory, np.where(second, b.seconds(), a.seconds()) - np.maximum(compute, memory))
 
 
 def joined(a: Size, b: Size, p: float) -> Size:
