@@ -77,5 +77,7 @@ def _cached(g: Builder, points: Size, components: int, cells: float) -> str:
     seen = g.add_node("Gather", [g.weight(cells, 3 * components + 1), place], axis=0)
     weights = g.add_node("Gather", [g.weight(cells / 128, components), place], axis=0)
     colours = g.add_node("Slice", [seen], shape=[points, components, 3], axes=[1])
-    colour = g.reshape(g.matmul(g.reshape(weights, points, 1, components), colours), points, 3)
+    # each sample has a matrix of its own: an inner product on the vector units, not a matrix product
+    weighed = g.mul(colours, g.reshape(weights, points, components, 1))
+    colour = g.add_node("ReduceSum", [weighed], axes=[1], keepdims=0)
     return g.concat([colour, g.add_node("Slice", [seen], shape=[points, 1], axes=[1])])

@@ -72,18 +72,32 @@ def _recurrent(g: Builder, x: str, hidden: int, blocks: int, chunk: int, *, caus
     step = chunk if skipping else chunk // 2
     count = -(-frames // step)
     x = g.add_node("Expand", [x], shape=[chunk, n * count, inner])
-    for _ in range(blocks):
-        x = _along(g, x, hidden, bidirectional=not causal)
+    for number in range(blocks):
         if skipping:
-            last = g.reshape(g.add_node("Slice", [x], shape=[1, n * count, inner], axes=[0]), count, n, inner)
-            memory = g.reshape(_along(g, last, hidden, bidirectional=not causal), 1, n * count, inner)
-            x = g.add(x, memory)
+            x = _skipping(g, x, hidden, n, causal=causal, last=number == blocks - 1)
         else:
+            x = _along(g, x, hidden, bidirectional=not causal)
             y = g.transpose(g.reshape(x, chunk, n, count, inner), 2, 1, 0, 3)
             y = _along(g, g.reshape(y, count, n * chunk, inner), hidden, bidirectional=not causal)
             y = g.transpose(g.reshape(y, count, n, chunk, inner), 2, 1, 0, 3)
             x = g.reshape(y, chunk, n * count, inner)
     return g.add_node("Slice", [g.transpose(x, 1, 2, 0)], shape=[n, inner, frames], axes=[0, 2])
+
+
+def _skipping(g: Builder, x: str, hidden: int, n: Size, *, causal: bool, last: bool) -> str:
+    """A layer inside chunks; what its state is at their ends goes through memories across chunks to the next layer.
+
+    Hidden and cell states each have a memory of their own (equations 3 and 4). The first chunks' states are 0.
+    """
+    inner, chunks = g.shape(x)[-1], g.shape(x)[1]
+    y = g.lstm(x, hidden, bidirectional=not causal)
+    width = g.shape(y)[-1]
+    x = g.add(x, g.layer_norm(g.linear(y, inner)))
+    if not last:
+        for _ in range(2):
+            state = g.reshape(g.add_node("Slice", [y], shape=[1, chunks, width], axes=[0]), chunks // n, n, width)
+            _along(g, state, hidden, bidirectional=not causal)
+    return x
 
 
 def _along(g: Builder, x: str, hidden: int, *, bidirectional: bool) -> str:
