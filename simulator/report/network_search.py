@@ -56,8 +56,13 @@ def network_tables(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, st
     spread = [
         {"figure": name, **{q: f"{value:,.4g}" for q, value in row.items()}} for name, row in summary["spread"].items()
     ]
-    best = [{name: _cell(value) for name, value in row.items()} for row in summary["best"]]
+    best = [{_short(name): _cell(value) for name, value in row.items()} for row in summary["best"]]
     return [("search", counts), ("spread over all candidates", spread), ("the front", best)]
+
+
+def _short(name: str) -> str:
+    """The field's name without the mapping that all of a model's options stand in."""
+    return name.removeprefix("model.").removeprefix("options.")
 
 
 def _cell(value: object) -> str:
