@@ -106,7 +106,7 @@ class Calibration:
     """Curves of one device and backend: `curves[family][format]`, and how well each fits what was measured.
 
     `gaps` says that kernels were timed from one launch to the next, gaps included, and not by a profiler that
-    sees the kernel alone.
+    sees the kernel alone. Kernels that stand `apart` are run by their own backend only, on relatives too.
     """
 
     name: str
@@ -117,6 +117,11 @@ class Calibration:
     date: str = ""
     gaps: bool = True
     residuals: dict[str, dict[str, Residual]] = field(default_factory=dict)
+    apart: bool = False
+
+    def serves(self, backend: str) -> bool:
+        """Whether kernels that `backend` runs may be timed by it."""
+        return not self.apart or self.backend == backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,7 @@ class Calibrations:
         return None
 
     def _knows(self, family: str) -> bool:
-        return any(family in c.curves for c in self.own)
+        return any(family in c.curves for c in (*self.own, *self.relatives))
 
     def find(self, family: str, name: str) -> Found:
         """The curve for a kernel of this family and format (or pattern, or kernel name).
@@ -239,7 +244,7 @@ def load_calibration(path: str | Path) -> Calibration:
     }
     return Calibration(
         raw["name"], " ".join(raw["source"].split()), curves, raw.get("device"), raw.get("backend"),
-        str(raw.get("date", "")), bool(raw.get("gaps", True)), residuals,
+        str(raw.get("date", "")), bool(raw.get("gaps", True)), residuals, bool(raw.get("apart", False)),
     )  # fmt: skip
 
 
@@ -289,6 +294,7 @@ def calibrations_for(
     `own` False leaves the device's own out, as if it had never been measured; a `file` comes before all.
     """
     mine = [_packaged(f) for f in sorted(CALIBRATIONS.glob(f"{of.id}.*.yaml"))] if own else []
+    mine = [c for c in mine if c.serves(backend)]
     mine.sort(key=lambda c: _backend_rank(c.backend or "", backend))
     if file is not None:
         mine.insert(0, load_calibration(file))
@@ -300,7 +306,7 @@ def _relatives(of: Device, backend: str) -> tuple[Calibration, ...]:
     """Calibrations of the vendor's other devices, the nearest first, as they would be on this one."""
     if of.kind == "cpu":
         return ()
-    others = [c for c in _shipped() if c.device != of.id and _vendor(c) == of.vendor]
+    others = [c for c in _shipped() if c.device != of.id and _vendor(c) == of.vendor and c.serves(backend)]
     others.sort(key=lambda c: (_distance(c, of) + 0.5 * _backend_rank(c.backend or "", backend), c.name))
     return tuple(lent(c, of) for c in others)
 

@@ -46,6 +46,7 @@ from simulator.workloads.operators import (
 )
 from simulator.workloads.products import AnyProduct
 
+NO_GAIN = 0.001  # what curves have for a cache that was not looked at
 MEMORY = 1 << 16  # chunk shapes whose work is remembered
 
 
@@ -69,6 +70,16 @@ class TimingLaw:
     @cached_property
     def machine(self) -> Machine:
         return machine_of(self.device, benchmark=self.benchmark, footprint=self.footprint)
+
+    @property
+    def cache(self) -> tuple[float, float]:
+        """Bytes that kernels of a graph find in the last cache, and how much faster than memory it is, less one.
+
+        Nothing where the curve of pointwise kernels does not say: it was then fitted to memory alone.
+        """
+        curve = self.calibrations.find("streaming", "elementwise").curve
+        held = self.machine.cache * curve.cache_share if curve.cache_gain > NO_GAIN else 0.0
+        return held, curve.cache_gain
 
     def peak(self, compute: str) -> float:
         """Peak FLOP/s for an arithmetic format, or for the nearest wider one that the device has."""
@@ -177,6 +188,7 @@ class TimingLaw:
             machine=self.machine,
             count=count,
             moved=moved,
+            quantised=isinstance(op, Gemm),
         )
         found = _only_where(np.asarray(m) > 0, found).overlapped(
             known.hidden(self.overlap), self.factors.get("gemm", 1.0)

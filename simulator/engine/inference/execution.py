@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from simulator.hardware.law import TimingLaw
 from simulator.hardware.power import device_power
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.lowering import Kernel, kernels
+from simulator.workloads.graphs.memory.residency import held_bytes
 from simulator.workloads.operators import AnyOperator, Size
 
 Floats = NDArray[np.float64]
@@ -128,7 +130,20 @@ def energy(device: Device, seconds: Floats, compute: Floats, memory: Floats) -> 
 def execute(graph: Graph, law: TimingLaw, *, dispatch: float = 0.0, call: float = 0.0) -> Execution:
     """Time all kernels of a graph by a device's law."""
     launches = tuple(kernels(graph))
-    return Execution(graph, launches, law.all_roofs([(k.op, k.count) for k in launches]), law, dispatch, call)
+    roofs = law.all_roofs([(k.op, k.count) for k in launches])
+    return Execution(graph, launches, tuple(_from_cache(graph, launches, roofs, law)), law, dispatch, call)
+
+
+def _from_cache(graph: Graph, launches: Sequence[Kernel], roofs: Sequence[Roofs], law: TimingLaw) -> Iterator[Roofs]:
+    """The roofs with what each node's first kernel reads from the last cache at that cache's speed."""
+    cache, gain = law.cache
+    if not cache:
+        yield from roofs
+        return
+    held = dict(zip((node.name for node in graph.nodes), held_bytes(graph, cache), strict=True))
+    for kernel, found in zip(launches, roofs, strict=True):
+        share = min(held.pop(kernel.node, 0.0) / max(float(np.asarray(kernel.op.bytes())), 1.0), 1.0)
+        yield replace(found, memory=found.memory * (1.0 - share * (1.0 - 1.0 / (1.0 + gain))))
 
 
 def _numbers(values: list[Any]) -> Floats:

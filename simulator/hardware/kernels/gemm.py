@@ -18,6 +18,7 @@ TILE_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TILE_COLUMNS = (32, 64, 128, 256)
 SPLITS = (1, 2, 4, 8, 16)
 INNER = 64  # inner elements of one main-loop step
+MEASURED_ROWS = 1 << 13  # no curve has seen products of more rows: what a row costs on top is carried no further
 THROTTLE_SECONDS = 2e-4  # arithmetic has to last about so long before clocks fall
 
 
@@ -68,19 +69,23 @@ class GemmCurve:
         machine: Machine,
         count: Size = 1.0,
         moved: Size | None = None,
+        quantised: bool = True,
     ) -> Roofs:
         """Roofs of `count` products y[m, n] = x[m, k] w[k, n] in one call.
 
         `weight` and `activation` are bytes an element; results have two at least. `moved` gives the bytes that
-        cross the memory where they are not those of three whole matrices (a convolution's patches overlap).
+        cross the memory where they are not those of three whole matrices (a convolution's patches overlap). Inputs come
+        ready where they are not `quantised` on the way in.
         """
         if moved is None:
             moved = count * (n * k * weight + m * k * activation + max(activation, 2.0) * m * n)
         memory = machine.traffic_seconds(moved, self.memory, self.cache_gain, self.cache_share)
         compute = self.tiled(m, n, k, weight=weight, activation=activation, peak=peak, machine=machine, count=count)
         compute = compute * (1.0 + self.throttle * compute / (compute + THROTTLE_SECONDS))
-        quantise = np.maximum(self.quantise * 3.0 * m * k / machine.bandwidth, self.quantise_row * m)
-        overhead = self.latency + ramp(memory, self.ramp) + quantise
+        overhead = self.latency + ramp(memory, self.ramp)
+        if quantised:
+            rows = np.minimum(m, MEASURED_ROWS)
+            overhead = overhead + np.maximum(self.quantise * 3.0 * m * k / machine.bandwidth, self.quantise_row * rows)
         found = Roofs(compute, memory, overhead, self.sharpness)
         late = np.maximum(self.host - found.seconds(), 0.0) if machine.benchmark else 0.0
         return Roofs(compute, memory, overhead + late, self.sharpness)

@@ -2,6 +2,8 @@
 
 from simulator.workloads.graphs.rewrites.adapters import Adapt
 from simulator.workloads.graphs.rewrites.attending import FuseAttention, SparseAttention
+from simulator.workloads.graphs.rewrites.autocast import Autocast
+from simulator.workloads.graphs.rewrites.biases import JoinBiases, SplitBiases
 from simulator.workloads.graphs.rewrites.block_fusion import FuseBlocks
 from simulator.workloads.graphs.rewrites.blocking import BlockChannels
 from simulator.workloads.graphs.rewrites.bottleneck import Bottleneck
@@ -11,6 +13,7 @@ from simulator.workloads.graphs.rewrites.factorising import Factorise
 from simulator.workloads.graphs.rewrites.folding import Fold
 from simulator.workloads.graphs.rewrites.formats import Convert
 from simulator.workloads.graphs.rewrites.fusing import Fuse
+from simulator.workloads.graphs.rewrites.generated import FuseNorms
 from simulator.workloads.graphs.rewrites.lite_residual import LiteResidual
 from simulator.workloads.graphs.rewrites.looking_up import LookUp
 from simulator.workloads.graphs.rewrites.narrowing import PruneChannels
@@ -23,12 +26,14 @@ from simulator.workloads.graphs.rewrites.side_by_side import FuseSideBySide
 from simulator.workloads.graphs.rewrites.side_network import SideNetwork
 from simulator.workloads.graphs.rewrites.skipping import SkipNorm
 from simulator.workloads.graphs.rewrites.step_caching import CacheSteps, SkipGuidance, StreamBatch
+from simulator.workloads.graphs.rewrites.strides import Strides
 from simulator.workloads.graphs.rewrites.tokens import MergeTokens
 from simulator.workloads.graphs.rewrites.training import Train
 
 __all__ = [
-    "Adapt", "BlockChannels", "Bottleneck", "CacheSteps", "Convert", "Drop", "EarlyExit", "Factorise", "Fold",
-    "Fuse", "FuseAttention", "FuseBlocks", "FuseSideBySide", "LiteResidual", "LookUp", "MergeTokens",
-    "ModelRewrite", "Patch", "Prune", "PruneChannels", "PrunePositions", "Quantise", "Reparameterise", "Rewrite",
-    "SideNetwork", "SkipGuidance", "SkipNorm", "SparseAttention", "StreamBatch", "Train",
+    "Adapt", "Autocast", "BlockChannels", "Bottleneck", "CacheSteps", "Convert", "Drop", "EarlyExit", "Factorise",
+    "Fold", "Fuse", "FuseAttention", "FuseBlocks", "FuseNorms", "FuseSideBySide", "JoinBiases", "LiteResidual",
+    "LookUp", "MergeTokens", "ModelRewrite", "Patch", "Prune", "PruneChannels", "PrunePositions", "Quantise",
+    "Reparameterise", "Rewrite", "SideNetwork", "SkipGuidance", "SkipNorm", "SparseAttention", "SplitBiases",
+    "StreamBatch", "Strides", "Train",
 ]  # fmt: skip

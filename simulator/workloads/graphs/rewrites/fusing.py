@@ -23,7 +23,8 @@ class Fuse:
     `joined` None takes all pointwise types; a mapping such as {"Conv": [["Add"], ["Relu", "Clip"]]} takes, into each
     type that it names, at most one node of each step, a later step never before an earlier one. `chains` also joins
     pointwise nodes to one another. Batch norms with known statistics vanish into the convolution before them where
-    `fold` says so: its weights are multiplied beforehand.
+    `fold` says so: its weights are multiplied beforehand. `views` lets
+    other names of the same numbers join too, so that they do not come between two pointwise nodes.
     """
 
     into: Sequence[str] = PRODUCTS
@@ -31,6 +32,7 @@ class Fuse:
     chains: bool = True
     fold: bool = True
     depth: int = 16
+    views: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
         ended: dict[str, int] = {}
@@ -52,7 +54,8 @@ class Fuse:
     def _host(self, graph: Graph, found: list[Node], ended: dict[str, int], node: Node) -> int | None:
         """The kernel that `node` can join: the latest one whose only written result only it reads."""
         kind = KINDS.get(node.type)
-        if kind is None or not kind.pointwise or not self._wanted(node):
+        joins = kind is not None and (kind.pointwise or (self.views and kind.view))
+        if not joins or not self._wanted(node):
             return None
         hosts = [ended[name] for name in node.inputs if name in ended and self._alone(graph, name, node)]
         for at in sorted(hosts, reverse=True):
