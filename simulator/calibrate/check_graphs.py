@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +14,59 @@ from simulator.errors import InputError
 from simulator.inference import infer
 from simulator.specs.inference import InferenceScenario
 from simulator.specs.validating import validated
+from simulator.workloads.graphs.catalogue import entry
 
-COLUMNS = ("model", "batch", "device", "runtime", "latency_ms")
+COLUMNS = ("model", "batch", "device", "runtime")
+NAMED = ("model", "batch", "threads")
 
 
-def check_graphs(path: str | Path, *, calibration: str | None = None) -> Comparison:
+def check_graphs(path: str | Path, *, calibration: str | None = None, by: Sequence[str] = ()) -> Comparison:
     """Time every row as an inference scenario; rows that name what is not known are counted by reason.
 
-    Besides `COLUMNS` a row may give `threads` (all cores without), `format` (fp32 without) and `options` of the model
-    ("latent=16 tokens=64"). `calibration` is a file that comes before those of the package.
+    A row gives `COLUMNS` and what was measured, `latency_ms` of a batch or `samples_per_s`. It may give `threads` (all
+    cores without), `format` (fp32 without), `options` of the model ("latent=16 tokens=64") and `rewrites` by name
+    ("fold"). `calibration` is a file that comes before those of the package. Groups go `by` columns, or "family" of the
+    model; without, a row is one.
     """
     comparison = Comparison()
-    for row in read_rows(path, COLUMNS):
+    groups: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    rows = read_rows(path, COLUMNS)
+    known = {"family", *(name for row in rows for name in row)}
+    names = tuple(by) or tuple(name for name in NAMED if name in known)
+    for name in names:
+        if name not in known:
+            raise InputError(f"by: no column {name!r}: there are {', '.join(sorted(known))}", file=path)
+    for number, row in enumerate(rows):
         try:
-            seconds = predicted(row, calibration)
+            pair = predicted(row, calibration), measured(row)
         except InputError as error:
             comparison.skip(error.message)
             continue
-        threads = row.get("threads")
-        label = {"model": str(row["model"]), "batch": str(row["batch"])}
-        label |= {"threads": "all" if pd.isna(threads) else str(int(threads))} if threads is not None else {}
-        comparison.add(label, [seconds], [float(row["latency_ms"]) / 1e3])
+        label = tuple(_label(row, name) for name in names)
+        groups.setdefault(label if by else (*label, str(number)), []).append(pair)
+    for label, pairs in sorted(groups.items()) if by else groups.items():
+        found, wanted = zip(*pairs, strict=True)
+        comparison.add(dict(zip(names, label, strict=False)), found, wanted)
     return comparison
 
 
 def predicted(row: Mapping[str, Any], calibration: str | None = None) -> float:
     """Seconds of a row's forward pass."""
-    values = {name: row[name] for name in ("model", "batch", "device", "runtime")}
-    given = {name: row[name] for name in ("threads", "format") if name in row and not pd.isna(row[name])}
-    scenario = {**values, **given, "options": options_of(row.get("options")), "calibration": calibration}
+    values = {name: row[name] for name in COLUMNS}
+    given = {name: row[name] for name in ("threads", "format") if _has(row, name)}
+    rewrites = [{"policy": name} for name in str(row["rewrites"]).split()] if _has(row, "rewrites") else []
+    scenario = {**values, **given, "options": options_of(row.get("options")), "rewrites": rewrites}
+    scenario |= {"calibration": calibration}
     return infer(validated(InferenceScenario, scenario, "a row")).seconds
+
+
+def measured(row: Mapping[str, Any]) -> float:
+    """Seconds of a batch. Raises `InputError` for a row without a figure."""
+    if _has(row, "latency_ms"):
+        return float(row["latency_ms"]) / 1e3
+    if _has(row, "samples_per_s"):
+        return float(row["batch"]) / float(row["samples_per_s"])
+    raise InputError("a row has neither latency_ms nor samples_per_s: give one of them")
 
 
 def options_of(text: Any) -> dict[str, int]:
@@ -57,3 +80,15 @@ def options_of(text: Any) -> dict[str, int]:
             raise InputError(f"options {text!r}: give whole numbers as name=number, with blanks in between")
         found[name] = int(value)
     return found
+
+
+def _has(row: Mapping[str, Any], name: str) -> bool:
+    return name in row and not pd.isna(row[name])
+
+
+def _label(row: Mapping[str, Any], name: str) -> str:
+    if name == "family":
+        return entry(str(row["model"])).family
+    if name == "threads":
+        return "all" if pd.isna(row[name]) else str(int(row[name]))
+    return "" if pd.isna(row[name]) else str(row[name])

@@ -122,16 +122,18 @@ def graphs(
     calibration: Annotated[
         Path | None, typer.Option(help="Calibration file that comes before those of the package.")
     ] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Column to group rows by, or family; can be repeated.")] = None,
     json_file: Json = None,
     out: Out = None,
 ) -> None:
-    """Latencies of whole models, as ONNX Runtime and other runtimes run them.
+    """Latencies of whole models, as PyTorch, ONNX Runtime and other runtimes run them.
 
-    Example: simulator validate graphs onnxruntime.csv --calibration my-cpu.yaml
+    Example: simulator validate graphs benchmarks/published/vision_gpus.csv --by device --by runtime
     """
     from simulator.calibrate.check_graphs import check_graphs
 
-    _show(check_graphs(file, calibration=str(calibration) if calibration else None), "graphs", json_file, out)
+    found = check_graphs(file, calibration=str(calibration) if calibration else None, by=by or ())
+    _show(found, "graphs", json_file, out)
 
 
 @app.command("scenarios")
