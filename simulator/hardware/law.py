@@ -21,7 +21,7 @@ from simulator.hardware.collectives import collective_seconds
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import Fabric
 from simulator.hardware.formats import peak_of
-from simulator.hardware.kernels import AttentionCurve, BlockedCurve, DecodeCurve, Machine, Roofs
+from simulator.hardware.kernels import AttentionCurve, BlockedCurve, DecodeCurve, Machine, Roofs, StreamingCurve
 from simulator.hardware.kernels.attention import AttentionCosts, Work
 from simulator.hardware.kernels.machine import quicker
 from simulator.hardware.products import by_instructions, product_roofs
@@ -78,8 +78,9 @@ class TimingLaw:
         Nothing where the curve of pointwise kernels does not say: it was then fitted to memory alone.
         """
         curve = self.calibrations.find("streaming", "elementwise").curve
-        held = self.machine.cache * curve.cache_share if curve.cache_gain > NO_GAIN else 0.0
-        return held, curve.cache_gain
+        if not isinstance(curve, StreamingCurve) or curve.cache_gain <= NO_GAIN:
+            return 0.0, 0.0
+        return self.machine.cache * curve.cache_share, curve.cache_gain
 
     def peak(self, compute: str) -> float:
         """Peak FLOP/s for an arithmetic format, or for the nearest wider one that the device has."""
@@ -188,7 +189,6 @@ class TimingLaw:
             machine=self.machine,
             count=count,
             moved=moved,
-            quantised=isinstance(op, Gemm),
         )
         found = _only_where(np.asarray(m) > 0, found).overlapped(
             known.hidden(self.overlap), self.factors.get("gemm", 1.0)

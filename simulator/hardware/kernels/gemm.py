@@ -69,21 +69,21 @@ class GemmCurve:
         machine: Machine,
         count: Size = 1.0,
         moved: Size | None = None,
-        quantised: bool = True,
     ) -> Roofs:
         """Roofs of `count` products y[m, n] = x[m, k] w[k, n] in one call.
 
         `weight` and `activation` are bytes an element; results have two at least. `moved` gives the bytes that
-        cross the memory where they are not those of three whole matrices (a convolution's patches overlap). Inputs come
-        ready where they are not `quantised` on the way in.
+        cross the memory where they are not those of three whole matrices (a convolution's patches overlap); such
+        inputs are not quantised on their way in.
         """
+        whole = moved is None
         if moved is None:
             moved = count * (n * k * weight + m * k * activation + max(activation, 2.0) * m * n)
         memory = machine.traffic_seconds(moved, self.memory, self.cache_gain, self.cache_share)
         compute = self.tiled(m, n, k, weight=weight, activation=activation, peak=peak, machine=machine, count=count)
         compute = compute * (1.0 + self.throttle * compute / (compute + THROTTLE_SECONDS))
         overhead = self.latency + ramp(memory, self.ramp)
-        if quantised:
+        if whole:
             rows = np.minimum(m, MEASURED_ROWS)
             overhead = overhead + np.maximum(self.quantise * 3.0 * m * k / machine.bandwidth, self.quantise_row * rows)
         found = Roofs(compute, memory, overhead, self.sharpness)

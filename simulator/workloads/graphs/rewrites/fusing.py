@@ -23,8 +23,8 @@ class Fuse:
     `joined` None takes all pointwise types; a mapping such as {"Conv": [["Add"], ["Relu", "Clip"]]} takes, into each
     type that it names, at most one node of each step, a later step never before an earlier one. `chains` also joins
     pointwise nodes to one another. Batch norms with known statistics vanish into the convolution before them where
-    `fold` says so: its weights are multiplied beforehand. `views` lets other names of the same numbers join too, so that
-    they do not come between two pointwise nodes.
+    `fold` says so: its weights are multiplied beforehand. `views` lets other names of the same numbers join too, so
+    that they do not come between two pointwise nodes.
     """
 
     into: Sequence[str] = PRODUCTS
