@@ -11,6 +11,7 @@ FALLBACK_FORMATS = {
     "fp8": ("bf16", "fp16", "fp32"),
     "int4": ("int8", "bf16", "fp16", "fp32"),
     "int8": ("int16", "bf16", "fp16", "fp32"),
+    "binary": ("int8", "int16", "bf16", "fp16", "fp32"),
     "int16": ("fp32",),
     "bf16": ("fp16", "fp32"),
     "fp16": ("bf16", "fp32"),

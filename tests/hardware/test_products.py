@@ -9,6 +9,7 @@ from simulator.hardware.architectures.work import work_of
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
+from simulator.hardware.formats import format_on
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.products import multiplying_share
 from simulator.workloads.dtypes import DTYPES
@@ -152,3 +153,9 @@ def test_processors_of_their_own_architecture_run_sparse_kernels():
     sparse, fused = Sparse(main, 0.1, pattern("block-4x1")), Fused(Sparse(main, 0.1, pattern("block-4x1")), 0.0, 0.0)
     assert board.roofs(fused).compute == pytest.approx(board.roofs(sparse).compute)
     assert board.roofs(sparse).compute < 0.2 * board.roofs(main).compute
+
+
+def test_what_is_between_products_of_bits_is_done_in_whole_numbers():
+    """A processor without an arithmetic of bits takes pooling and activations of them in the format that it has."""
+    assert format_on({"fp32": 1.0, "int8": 4.0}, "binary") == "int8"
+    assert format_on({"fp32": 1.0}, "binary") == "fp32"
