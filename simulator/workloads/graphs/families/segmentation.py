@@ -1,6 +1,7 @@
-"""Semantic segmentation on the features of a classifier: FCN, DeepLabV3 and LR-ASPP heads, as torchvision builds them.
+"""Semantic segmentation on the features of a classifier: FCN, DeepLabV3, R-ASPP and LR-ASPP heads.
 
-Long et al., arXiv:1411.4038; Chen et al., arXiv:1706.05587; Howard et al., arXiv:1905.02244, section 6.4.
+As torchvision builds them, where it does. Long et al., arXiv:1411.4038; Chen et al., arXiv:1706.05587; Sandler et al.,
+arXiv:1801.04381, section 6.3; Howard et al., arXiv:1905.02244, section 6.4.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ def build(
     format: DType = FP32,
     *,
     backbone: Mapping[str, Any],
-    head: Literal["fcn", "aspp", "lr-aspp"],
+    head: Literal["fcn", "aspp", "r-aspp", "lr-aspp"],
     blocks: Literal["residual", "inverted"] = "residual",
-    last: int = 960,
+    last: int | None = 960,
     stride: int = 8,
     rates: Sequence[int] = (12, 24, 36),
     auxiliary: bool = True,
@@ -34,7 +35,8 @@ def build(
 ) -> Graph:
     """A class for each pixel, from a `backbone` of options of the residual or inverted-residual family.
 
-    Its smallest map is 1 / `stride` of the image; a head on an earlier one (`auxiliary`) is there as in training.
+    Its smallest map is 1 / `stride` of the image. A convolution of `last` filters follows inverted blocks unless None;
+    a head on an earlier map (`auxiliary`) is there as in training.
     """
     g = Builder("segmentation", format)
     image = g.input(batch, 3, resolution, resolution)
@@ -45,10 +47,12 @@ def build(
         found = [x for _, x in trunk(g, image, most_stride=stride, **backbone)]
         # the first map of an eighth of the image
         early = next(x for x in found if _side(g, x) == -(-resolution // 8))
-        deep = normed(g, found[-1], divisible(last), act="HardSwish")
+        deep = normed(g, found[-1], divisible(last), act="HardSwish") if last else found[-1]
     if head == "lr-aspp":
         scores = _reduced(g, deep, early, classes)
         return g.build(_enlarged(g, scores, resolution))
+    if head == "r-aspp":
+        return g.build(_enlarged(g, _pyramid_of_two(g, deep, classes), resolution))
     scores = _fully(g, deep, classes) if head == "fcn" else _pyramid(g, deep, rates, classes)
     results = [_enlarged(g, scores, resolution)]
     if auxiliary:
@@ -76,6 +80,13 @@ def _pyramid(g: Builder, x: str, rates: Sequence[int], classes: int, filters: in
     parts.append(g.add_node("Expand", [whole], shape=list(g.shape(parts[0]))))
     y = normed(g, g.concat(parts), filters)
     return g.conv(normed(g, y, filters, 3), classes, bias=True)
+
+
+def _pyramid_of_two(g: Builder, x: str, classes: int, filters: int = 256) -> str:
+    """Only the 1x1 convolution and the mean of all positions (R-ASPP)."""
+    whole = normed(g, g.add_node("GlobalAveragePool", [x]), filters)
+    parts = [normed(g, x, filters), g.add_node("Expand", [whole], shape=[*g.shape(x)[:1], filters, *g.shape(x)[2:]])]
+    return g.conv(normed(g, g.concat(parts), filters), classes, bias=True)
 
 
 def _reduced(g: Builder, deep: str, early: str, classes: int, filters: int = 128) -> str:

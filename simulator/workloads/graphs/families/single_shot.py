@@ -29,17 +29,21 @@ def build(
     anchors: Sequence[int],
     extra: Sequence[int] = (),
     last: int = 480,
+    act: str = "HardSwish",
     resolution: int = 300,
     classes: int = 91,
 ) -> Graph:
-    """`anchors` boxes at each position of each map; `extra` filters of further, smaller maps."""
+    """`anchors` boxes at each position of each map; `extra` filters of further, smaller maps.
+
+    SSDLite's `last` convolution before them is followed by `act`.
+    """
     g = Builder("single-shot", format)
     image = g.input(batch, 3, resolution, resolution)
     if detector == "ssd":
         maps = _vgg_maps(g, image)
         results = _heads(g, maps, anchors, classes)
     elif detector == "ssdlite":
-        maps = _light_maps(g, image, backbone or {}, last, extra)
+        maps = _light_maps(g, image, backbone or {}, last, extra, act)
         results = _heads(g, maps, anchors, classes, separable=True)
     else:
         maps = _pyramid(g, resnet.features(g, image, **(backbone or {}))[1:])
@@ -63,12 +67,14 @@ def _vgg_maps(g: Builder, x: str) -> list[str]:
     return maps
 
 
-def _light_maps(g: Builder, image: str, backbone: Mapping[str, Any], last: int, extra: Sequence[int]) -> list[str]:
+def _light_maps(
+    g: Builder, image: str, backbone: Mapping[str, Any], last: int, extra: Sequence[int], act: str
+) -> list[str]:
     """The expanded map of stride 16, the last one, and smaller ones by separable convolutions."""
     found = trunk(g, image, **backbone)
     side = int(g.shape(image)[2]) // 16
     expanded = [inside for inside, _ in found if int(g.shape(inside)[2]) == side]
-    maps = [expanded[-1], normed(g, found[-1][1], last, act="HardSwish")]
+    maps = [expanded[-1], normed(g, found[-1][1], last, act=act)]
     for filters in extra:
         half = filters // 2
         y = normed(g, normed(g, maps[-1], half, act="Clip"), half, 3, 2, half, act="Clip")
