@@ -46,6 +46,13 @@ def test_guidance_doubles_and_steps_repeat_the_work_of_any_network():
     assert sampled.parts[0].times == 7
 
 
+def test_networks_after_the_steps_run_once_on_the_plain_batch():
+    after = [{"network": "hifi-gan-v3", "options": {"frames": 40}}]
+    options = {"network": "dit-s-2", "steps": 5, "guidance": True}
+    plain, longer = (count_model(family_model("sampled", "s", 2, **options, after=a)).macs for a in ((), after))
+    assert longer - plain == count_model(graph_model("hifi-gan-v3", 2, frames=40)).macs
+
+
 def test_a_network_with_steps_of_its_own_is_refused():
     with pytest.raises(InputError, match="steps of its own"):
         family_model("sampled", "s", network="stable-diffusion-1.5")

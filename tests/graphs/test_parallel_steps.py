@@ -102,6 +102,18 @@ def test_exchange_that_is_waited_for_takes_longer():
     assert synchronous.summary["parallel"]["waiting_ms"] == synchronous.summary["parallel"]["exchange_ms"]
 
 
+def test_devices_that_wait_send_the_share_that_they_look_at():
+    """Clips of a video with a sample of the others' (no edges of windows: a transformer has none)."""
+    video = Part(graph_model("wan2.1-1.3b", frames=8, height=16, across=16).parts[0].graph, 3.0)
+    some, whole = (
+        Patches(stale=False, context=share, axis=2, split_guidance=False).phases(video, 4) for share in (0.25, 1.0)
+    )
+    assert [(phase.times, phase.stale) for phase in (*some, *whole)] == [(3.0, False)] * 2
+    sent = [sum(float(op.message) * count for op, count in phases[0].sends) for phases in (some, whole)]
+    assert sent[0] == pytest.approx(0.25 * sent[1])
+    assert count(some[0].graphs[0][0]).macs < count(whole[0].graphs[0][0]).macs
+
+
 def test_a_model_without_steps_and_uneven_patches_are_refused():
     with pytest.raises(InputError, match="repeats no network"):
         infer(InferenceScenario(model="resnet-18", device="nvidia-a100-sxm-80gb", parallel={"devices": 2}))

@@ -40,21 +40,21 @@ class Patches:
             graph, patches = with_batch(graph, batch // 2), devices // 2
         mine = patch(graph, patches, self.axis)
         graphs = ((looking_at(mine, 1.0 + (patches - 1) * self.context),),)
-        sends = self._sends(mine, patches)
+        sends = self._sends(mine, patches, self.context)
         answer = sum(float(np.asarray(part.graph.tensors[name].bytes)) for name in part.graph.outputs)
         awaited = ((Collective("all_gather", answer, devices), 1.0),)
-        first, later = warm(part, self.warm_up if self.stale else int(part.times))
-        whole = ((looking_at(mine, float(patches)),),)
+        first, later = warm(part, self.warm_up) if self.stale else (part.times, 0.0)
+        seen = 1.0 if self.stale else self.context
+        waiting = ((looking_at(mine, 1.0 + (patches - 1) * seen),),)
         found = [
-            Phase(whole, self._sends(mine, patches, 1.0), first, awaited=awaited),
+            Phase(waiting, self._sends(mine, patches, seen), first, awaited=awaited),
             Phase(graphs, sends, later, stale=True, awaited=awaited),
         ]
         return [phase for phase in found if phase.times > 0.0]
 
-    def _sends(self, mine: Graph, patches: int, context: float | None = None) -> tuple[tuple[Collective, float], ...]:
+    def _sends(self, mine: Graph, patches: int, share: float) -> tuple[tuple[Collective, float], ...]:
         if patches == 1:
             return ()
-        share = self.context if context is None else context
         gathered = [
             (Collective("all_gather", b * patches * share, patches), 1.0) for b in self_attention(mine).values()
         ]

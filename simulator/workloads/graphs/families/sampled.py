@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.errors import InputError
 from simulator.workloads.dtypes import DType
 from simulator.workloads.graphs.catalogue import graph_model
-from simulator.workloads.graphs.graph import Model
+from simulator.workloads.graphs.graph import Model, Part
 from simulator.workloads.graphs.tensor import FP32
 from simulator.workloads.operators import Size
 
@@ -22,13 +21,20 @@ def build(
     options: Mapping[str, Any] | None = None,
     steps: float = 50,
     guidance: bool = False,
+    after: Sequence[Mapping[str, Any]] = (),
 ) -> Model:
-    """`network` by name with `options` of its family, once in each of `steps`; encoders and decoders are left out.
+    """`network` by name with `options` of its family, once in each of `steps`.
 
-    Classifier-free `guidance` runs it on twice the batch, with the prompt and without. Raises `InputError` for a
-    network of several parts, whose steps are its own.
+    Networks `after` it, of names and options likewise, run once: a decoder, a vocoder. Classifier-free `guidance` runs
+    the first on twice the batch, with the prompt and without. Raises `InputError` for networks of several parts.
     """
-    found = graph_model(network, batch * (2 if guidance else 1), format, **(options or {}))
+    first = _single(network, batch * (2 if guidance else 1), format, options or {}, float(steps))
+    later = [_single(each["network"], batch, format, each.get("options", {}), 1.0) for each in after]
+    return Model(network, (first, *later))
+
+
+def _single(network: str, batch: Size, format: DType, options: Mapping[str, Any], times: float) -> Part:
+    found = graph_model(network, batch, format, **options)
     if len(found.parts) > 1:
         raise InputError(f"network: {network} has steps of its own: name it as the model, or give a single network")
-    return Model(network, (replace(found.parts[0], times=float(steps)),))
+    return Part(found.parts[0].graph, times)

@@ -30,15 +30,18 @@ def attention(
     width: Size | None = None,
     bias: bool = True,
     table: Shape | None = None,
+    kv_heads: int | None = None,
 ) -> str:
     """Multi-head attention of `x` to `context` (None: to itself), `width` inside (None: as wide as x).
 
-    A `table` of this shape holds a term of the scores for each relative place.
+    A `table` of this shape holds a term of the scores for each relative place. Heads share the keys and values of
+    fewer `kv_heads` (Shazeer, arXiv:1911.02150).
     """
     inner = g.shape(x)[-1] if width is None else width
     other = context or x
     query = heads_of(g, g.linear(x, inner, bias=bias), heads)
-    key, value = (heads_of(g, g.linear(other, inner, bias=bias), heads) for _ in range(2))
+    shared = kv_heads or heads
+    key, value = (heads_of(g, g.linear(other, inner // heads * shared, bias=bias), shared) for _ in range(2))
     return g.linear(joined_heads(g, g.attention(query, key, value, table=table)), g.shape(x)[-1])
 
 
