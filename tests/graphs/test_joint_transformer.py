@@ -39,6 +39,21 @@ def test_a_last_block_of_two_streams_does_nothing_for_the_text_but_keys_queries_
     assert whole - last == words * 9 * width**2 + 4 * width**2
 
 
+def test_work_goes_with_active_experts_and_weights_with_all():
+    words, width, hidden, blocks = SMALL["text_tokens"], SMALL["width"], 96, 3
+    tokens, double = words + 16, 2
+
+    def model(count, active):
+        experts = {"count": count, "active": active, "hidden": hidden, "shared": 32}
+        return count_model(family_model("joint_transformer", "j", double=2, single=1, experts=experts, **SMALL))
+
+    one, two, more = model(4, 1), model(4, 2), model(6, 2)
+    seen = double * (tokens - words) + (blocks - double) * tokens
+    assert two.macs - one.macs == seen * 3 * width * hidden
+    assert two.parameters == one.parameters
+    assert more.parameters - two.parameters == blocks * 2 * (3 * width * hidden + width)
+
+
 def test_guidance_doubles_and_steps_repeat_the_work_of_any_network():
     once = count_model(graph_model("dit-s-2")).macs
     sampled = family_model("sampled", "s", network="dit-s-2", steps=7, guidance=True)

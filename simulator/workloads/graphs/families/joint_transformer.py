@@ -1,11 +1,12 @@
 """Diffusion transformers that attend to image or video and text as one sequence, in blocks of two streams and of one.
 
 Esser et al., arXiv:2403.03206 (Stable Diffusion 3); layers of the one-stream blocks as in the published weights of
-FLUX.1; Tencent Hunyuan team, arXiv:2412.03603 (HunyuanVideo).
+FLUX.1; Tencent Hunyuan team, arXiv:2412.03603 (HunyuanVideo); Cai et al., arXiv:2505.22705 (HiDream-I1: experts).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simulator.workloads.dtypes import DType
@@ -17,13 +18,31 @@ from simulator.workloads.operators import Size
 
 
 @dataclass(frozen=True, slots=True)
+class _Experts:
+    """Gated products, each token's by the `active` ones of `count` experts and by a `shared` one."""
+
+    count: int
+    active: int
+    hidden: int
+    shared: int
+
+    def fed(self, g: Builder, x: str) -> str:
+        width = g.shape(x)[-1]
+        scores = g.linear(x, self.count, bias=False)
+        weights = [(self.count, width, 2 * self.hidden), (self.count, self.hidden, width)]
+        own = g.add_node("MoE", [x, scores], weights=weights, k=self.active)
+        return g.add(own, gated(g, x, self.shared))
+
+
+@dataclass(frozen=True, slots=True)
 class _Blocks:
-    """What all blocks share: the builder, the vector that tells of time and prompt, and the attention's heads."""
+    """What all blocks share: the builder, the vector that tells of time and prompt, the attention's heads, experts."""
 
     g: Builder
     told: str
     heads: int
     normed: bool
+    experts: _Experts | None = None
 
     def vectors(self, count: int) -> list[str]:
         """Vectors to shift, scale and gate with, made of what is told."""
@@ -66,13 +85,26 @@ class _Blocks:
             if len(v) == 2:
                 done.append(stream)
                 continue
-            z = g.add(stream, g.mul(g.linear(part, width), v[2]))
-            done.append(g.add(z, g.mul(mlp(g, self.modulated(z, v[3], v[4]), 4 * width), v[5])))
+            done.append(self.behind(stream, part, v, expert=stream == x))
         return done[1], done[0]
 
-    def one_stream(self, x: str) -> str:
-        """Attention and the products beside it read one product, and one brings them back."""
+    def behind(self, x: str, attended: str, v: list[str], *, expert: bool) -> str:
+        """What follows attention: its product, then two products, or experts' if there are any."""
         g, width = self.g, self.g.shape(x)[2]
+        z = g.add(x, g.mul(g.linear(attended, width), v[2]))
+        y = self.modulated(z, v[3], v[4])
+        if self.experts is None:
+            return g.add(z, g.mul(mlp(g, y, 4 * width), v[5]))
+        fed = self.experts.fed(g, y) if expert else gated(g, y, self.experts.hidden)
+        return g.add(z, g.mul(fed, v[5]))
+
+    def one_stream(self, x: str) -> str:
+        """Attention and the products beside it read one product, and one brings them back; experts follow it."""
+        g, width = self.g, self.g.shape(x)[2]
+        if self.experts is not None:
+            v = self.vectors(6)
+            y = self.attended(self.sides(g.linear(self.modulated(x, v[0], v[1]), 3 * width)))
+            return self.behind(x, y, v, expert=True)
         shift, scale, gate = self.vectors(3)
         y = g.linear(self.modulated(x, shift, scale), 7 * width)
         attended = self.attended(self.sides(self.cut(y, 0, 3 * width, 2)))
@@ -99,11 +131,14 @@ def build(
     told_guidance: bool = True,
     refined: int = 0,
     normed: bool = True,
+    experts: Mapping[str, int] | None = None,
 ) -> Graph:
     """One denoising step on latents of `frames` x `height` x `across`, in patches of `patch` x `patch`.
 
     `double` blocks of two streams come before `single` ones of one; without the latter the last block leaves the text
     alone. `told_guidance` adds the strength of guidance to what is told; `refined` layers work on the text before.
+    `experts` {count, active, hidden, shared} take the place of products behind attention, of widths `hidden` and
+    `shared` (HiDream-I1); the text's own are gated and `hidden` wide.
     """
     g = Builder("joint-transformer", format)
     tokens = frames * (height // patch) * (across // patch)
@@ -117,7 +152,7 @@ def build(
     if told_guidance:
         told = g.add(told, _embedded(g, g.input(batch, 256, name="guidance"), width))
     told = g.add(told, _embedded(g, g.input(batch, pooled_width, name="pooled"), width))
-    blocks = _Blocks(g, told, heads, normed)
+    blocks = _Blocks(g, told, heads, normed, _Experts(**experts) if experts else None)
     for number in range(double):
         x, text = blocks.two_streams(x, text, last=not single and number == double - 1)
     if single:
@@ -127,6 +162,12 @@ def build(
         x = blocks.cut(x, text_tokens, tokens, 1)
     shift, scale = blocks.vectors(2)
     return g.build(g.linear(blocks.modulated(x, shift, scale), patch * patch * latent_channels))
+
+
+def gated(g: Builder, x: str, hidden: Size) -> str:
+    """One half of a product times the other half's activation, and a product back (SwiGLU, arXiv:2002.05202)."""
+    value, gate = g.split(g.linear(x, 2 * hidden, bias=False), 2, axis=-1)
+    return g.linear(g.mul(value, g.act(gate, "Silu")), g.shape(x)[-1], bias=False)
 
 
 def _embedded(g: Builder, x: str, width: int) -> str:
