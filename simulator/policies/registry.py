@@ -264,6 +264,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "bottleneck": "simulator.workloads.graphs.rewrites:Bottleneck",
         "cache-steps": "simulator.workloads.graphs.rewrites:CacheSteps",
         "convert": "simulator.workloads.graphs.rewrites:Convert",
+        "convert-layouts": "simulator.workloads.graphs.rewrites:ConvertLayouts",
         "drop": "simulator.workloads.graphs.rewrites:Drop",
         "early-exit": "simulator.workloads.graphs.rewrites:EarlyExit",
         "factorise": "simulator.workloads.graphs.rewrites:Factorise",

@@ -11,7 +11,15 @@ from simulator.workloads.graphs.catalogue import graph_model
 from simulator.workloads.graphs.counting import count
 from simulator.workloads.graphs.lowering import kernels
 from simulator.workloads.graphs.memory.residency import held_bytes
-from simulator.workloads.graphs.rewrites import Autocast, Fuse, FuseNorms, JoinBiases, SplitBiases, Strides
+from simulator.workloads.graphs.rewrites import (
+    Autocast,
+    ConvertLayouts,
+    Fuse,
+    FuseNorms,
+    JoinBiases,
+    SplitBiases,
+    Strides,
+)
 
 IMAGE = 2 * 8 * 16 * 16  # numbers
 
@@ -156,3 +164,19 @@ def test_a_larger_cache_holds_no_less_and_never_more_than_is_read(cache, factor)
     read = np.array([sum(graph.tensors[n].bytes for n in node.read) for node in graph.nodes])
     assert (small <= large + 1e-9).all()
     assert (large <= read).all()
+
+
+def test_layouts_are_converted_around_dense_convolutions_only():
+    g = Builder("g", "fp16")
+    x = g.input(2, 8, 16, 16)
+    graph = g.build(g.conv(g.conv(x, 8, 3), 8, 3, groups=8))
+    found = ConvertLayouts()(graph)
+    assert types(found) == ["ReorderInput", "Conv", "ReorderInput", "Conv"]
+    assert found.outputs == graph.outputs
+    # the image and the result each are read and written once more
+    assert moved(found) - moved(graph) == 2 * 4 * IMAGE
+
+
+def test_wide_convolutions_keep_their_layout():
+    graph = graph_model("resnet-18").parts[0].graph
+    assert types(ConvertLayouts()(graph)) == types(graph)
