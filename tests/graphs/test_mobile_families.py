@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from simulator.workloads.graphs.builder import Builder
-from simulator.workloads.graphs.catalogue import graph_model
+from simulator.workloads.graphs.catalogue import family_model, graph_model
 from simulator.workloads.graphs.counting import count_model, macs
-from simulator.workloads.graphs.families import fasternet, mobilevit_v2
+from simulator.workloads.graphs.families import cswin, fasternet, mobilevit_v2, nextvit
 from simulator.workloads.graphs.lowering import kernels
+from simulator.workloads.graphs.tensor import FP32
 
 
 def graph(name, **options):
@@ -70,3 +71,47 @@ def test_cells_of_a_searched_network_lay_side_by_side_what_they_made():
     assert widths[-1] == 6 * 176 == 1056
     assert set(np.unique(widths)) >= {4 * 11, 4 * 22, 6 * 44, 4 * 88, 6 * 88, 4 * 176}
     assert count_model(graph_model("nasnet-a-mobile")).parameters == pytest.approx(5.289978e6, rel=1e-4)
+
+
+def test_stripes_attend_over_their_share_of_the_map():
+    """Section 3.2 of arXiv:2107.00652: a stripe of `sw` rows or columns is all that one of its positions looks at."""
+    c, side, stripe = 64, 14, 2
+
+    def work(joint_side, window):
+        g = Builder("g")
+        joint = g.input(3, 1, joint_side**2, c)
+        found = g.build(cswin._attended(g, joint, joint_side, window, 2))
+        places = joint_side**2 * c * 9
+        return sum(k.count * macs(k.op) for k in kernels(found)) - places
+
+    assert work(side, (side, stripe)) == 2 * side**2 * (side * stripe) * c
+    assert work(side, (stripe, side)) == work(side, (side, stripe))
+    assert work(side, (side, side)) == work(side, (side, stripe)) * side / stripe
+
+
+def test_fewer_keys_shorten_attention_by_their_square():
+    g = Builder("g")
+    found = g.build(nextvit._attended(g, g.input(1, 96, 16, 16), 4))
+    attended = next(n for n in found.nodes if n.type == "Attention")
+    query, key = (found.tensors[name].shape for name in attended.inputs[:2])
+    assert query[2] == 16 * 16
+    assert key[2] == 16 * 16 / 4**2
+
+
+def test_heads_that_share_keys_and_values_have_one_projection_of_each():
+    """Section 3.2 of arXiv:2404.10518: 2 d (h k) + 2 d k weights instead of 4 d (h k)."""
+    each, shared = (
+        family_model("mobile_attention", "block", 1, FP32, shared=s, width=512, heads=8, head_width=64)
+        for s in (False, True)
+    )
+    rest = 3 * 512  # norm and scale
+    assert count_model(each).parameters == 4 * 512 * 512 + rest
+    assert count_model(shared).parameters == 2 * 512 * 512 + 2 * 512 * 64 + rest
+
+
+def test_deployed_branches_leave_one_depth_wise_window_a_mixing_block():
+    """Of three and of seven; seven too between stages and for places, three in stem and head (arXiv:2303.14189, 3)."""
+    found = graph("fastvit-sa12")
+    windows = [found.tensors[n.inputs[1]].shape for n in found.nodes if n.type == "Conv"]
+    assert sum(s[1] == 1 and s[2:] == (7, 7) for s in windows) == 12 + 3 + 1
+    assert sum(s[1] == 1 and s[2:] == (3, 3) for s in windows) == 10 + 1 + 1
