@@ -307,6 +307,7 @@ def _relatives(of: Device, backend: str) -> tuple[Calibration, ...]:
     if of.kind == "cpu":
         return ()
     others = [c for c in _shipped() if c.device != of.id and _vendor(c) == of.vendor and c.serves(backend)]
+    others = [c for c in others if c.device is not None and device(c.device).kind != "cpu"]
     others.sort(key=lambda c: (_distance(c, of) + 0.5 * _backend_rank(c.backend or "", backend), c.name))
     return tuple(lent(c, of) for c in others)
 

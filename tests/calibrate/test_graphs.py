@@ -13,8 +13,9 @@ from simulator.calibrate.check_graphs import check_graphs, options_of
 from simulator.calibrate.files import fit_file
 from simulator.calibrate.graphs import measuring
 from simulator.calibrate.graphs.cases import Case, case_named, cases
-from simulator.calibrate.graphs.fitting import ELEMENTWISE, Measured, fit_graphs, free_parameters
+from simulator.calibrate.graphs.fitting import Measured, fit_graphs
 from simulator.calibrate.graphs.operators import bundles
+from simulator.calibrate.graphs.parameters import ELEMENTWISE, free_parameters
 from simulator.calibrate.graphs.sessions import time_in_turns
 from simulator.cli import main
 from simulator.engine.inference.execution import execute
@@ -33,11 +34,11 @@ KNOWN = {
     ELEMENTWISE: CORES["streaming"](compute=0.2, latency=8e-7, near=24.0, far=9.0, core=0.5, held=0.7, fork=2e-5),
     ("streaming", "reorder"): CORES["streaming"](latency=1e-6, near=12.0, far=6.0, core=0.5, held=0.7),
     ("convolution", "fp32"): CORES["convolution"](
-        compute=0.9, sets=0.4, width=0.8, inner=4.0, depthwise=0.25, edges=2.0, latency=1.5e-6, fork=2e-5,
+        compute=0.9, sets=0.4, width=0.8, depthwise=0.25, edges=2.0, latency=1.5e-6, fork=2e-5,
         near=24.0, far=9.0, core=0.5, held=0.7,
     ),
     ("gemm", "fp32"): CORES["gemm"](
-        compute=0.8, rows=1.2, inner=10.0, pack=3.0, latency=2e-6, fork=2e-5, near=24.0, far=7.0, core=0.4, held=0.6,
+        compute=0.8, rows=1.2, latency=2e-6, fork=2e-5, near=24.0, far=7.0, core=0.4, held=0.6,
     ),
 }  # fmt: skip
 
@@ -76,16 +77,17 @@ def synthetic() -> Measured:
 
 def test_a_fit_finds_the_parameters_that_made_the_times(synthetic: Measured):
     fitted = fit_graphs(synthetic, ON, CALL)
-    assert np.median(fitted.errors) < 0.01 and np.quantile(fitted.errors, 0.95) < 0.08
+    assert np.median(fitted.errors) < 0.01 and np.quantile(fitted.errors, 0.95) < 0.12
     for key, names in {
         ("convolution", "fp32"): ("compute", "depthwise", "sets"),
-        ("gemm", "fp32"): ("compute", "pack"),
+        ("gemm", "fp32"): ("compute", "rows"),
         ELEMENTWISE: ("core", "latency"),
     }.items():
         assert set(names) <= set(free_parameters(key))
         for name in names:
             assert getattr(fitted.curves[key], name) == pytest.approx(getattr(KNOWN[key], name), rel=0.15), (key, name)
-    assert fitted.curves["gemm", "fp32"].fork == pytest.approx(2e-5, rel=0.5)
+    # a low quantile of what was measured, so that it comes out short rather than long
+    assert 0.5e-5 < fitted.curves["gemm", "fp32"].fork < 2.5e-5
 
 
 def test_disturbed_graphs_on_several_threads_leave_the_curves_of_one_core_alone(synthetic: Measured):

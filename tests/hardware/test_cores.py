@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
+from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.cores import cores_of
 from simulator.hardware.device import device
 from simulator.hardware.kernels import BlockedCurve, Machine, PackedCurve, VectorCurve
@@ -32,7 +33,7 @@ def test_vectors_are_as_wide_as_the_peak_says():
 
 
 def test_a_large_product_takes_its_flops_at_the_share_of_peak():
-    curve = PackedCurve(compute=0.8, rows=0.01, inner=0.1, latency=0.0, near=1e9, far=1e9)
+    curve = PackedCurve(compute=0.8, rows=0.01, latency=0.0, near=1e9, far=1e9)
     seconds = float(curve.roofs(512, 512, 512, weight=4, activation=4, peak=PEAK / 2, machine=ALONE).seconds())
     assert seconds == pytest.approx(2 * 512**3 / (0.8 * PEAK / 2), rel=0.01)
 
@@ -65,7 +66,7 @@ def test_two_cores_share_long_work_and_leave_short_work_to_one():
 
 
 def test_channels_are_padded_to_whole_vectors_but_the_few_of_a_first_layer():
-    curve = BlockedCurve(latency=0.0, inner=1e-9, near=1e9, far=1e9)
+    curve = BlockedCurve(latency=0.0, near=1e9, far=1e9)
 
     def arithmetic(op: Convolution) -> float:
         return float(curve.roofs(op, peak=PEAK / 2, machine=ALONE).compute)
@@ -76,10 +77,22 @@ def test_channels_are_padded_to_whole_vectors_but_the_few_of_a_first_layer():
 
 
 def test_depthwise_windows_take_their_own_share_of_peak():
-    curve = BlockedCurve(depthwise=0.2, edges=1e-9, latency=0.0, near=1e9, far=1e9)
+    curve = BlockedCurve(depthwise=0.2, edges=1e-9, results=1e-9, latency=0.0, near=1e9, far=1e9)
     op = conv(channels=64, filters=64, groups=64)
     seconds = float(curve.roofs(op, peak=PEAK / 2, machine=ALONE).seconds())
     assert seconds == pytest.approx(float(np.asarray(op.flops())) / (0.2 * PEAK / 2), rel=0.01)
+
+
+def test_groups_that_fill_no_blocks_are_laid_out_as_patches():
+    curve = BlockedCurve(group=1e-6, patch=2.0, latency=0.0, near=1e9, far=1e9)
+    op = conv(channels=58, filters=58, groups=58)
+    patches = 58 * (1e-6 + 28 * 28 * 9 * 2.0 / CLOCK)
+    arithmetic = float(np.asarray(op.flops())) / (curve.compute * PEAK / 2)
+    seconds = float(curve.roofs(op, peak=PEAK / 2, machine=ALONE).seconds())
+    assert seconds == pytest.approx(patches + arithmetic, rel=0.01)
+    assert seconds > 3 * float(
+        curve.roofs(conv(channels=60, filters=60, groups=60), peak=PEAK / 2, machine=ALONE).seconds()
+    )
 
 
 @given(st.integers(1, 512), st.integers(1, 512), st.sampled_from([7, 14, 28, 56]), st.sampled_from([1, 3, 5]))
@@ -105,3 +118,10 @@ def test_fewer_cores_compute_less_and_keep_memory_and_shared_cache():
 def test_cores_that_are_not_there_are_refused(name: str, count: int):
     with pytest.raises(InputError, match="threads"):
         cores_of(device(name), count)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "vllm"])
+def test_accelerators_borrow_no_curves_of_processors(backend: str):
+    relatives = calibrations_for(device("amd-mi300x-192gb"), backend=backend).relatives
+    assert all(device(str(c.device)).kind != "cpu" for c in relatives)
+    assert calibrations_for(device("amd-epyc-turin-2core"), backend=backend).own

@@ -5,16 +5,17 @@ No model is among them. Each graph is built, written as a file and timed by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from simulator.workloads.graphs.builder import Builder
+from simulator.calibrate.graphs.makers import MAKERS
 from simulator.workloads.graphs.graph import Graph
 
 FUNCTIONS = ("Sigmoid", "Gelu", "Silu", "Erf", "Tanh")
-SIMPLE = ("Relu", "Add", "Mul", "Clip", "HardSwish")
+SIMPLE = ("Relu", "Add", "Mul", "Clip")
+SWEPT = ("Clip", "HardSwish", "HardSigmoid")  # over the results of convolutions, in their layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ def cases(*, quick: bool = True, seed: int = 0) -> Iterator[Case]:
     yield from (Case("chain", {"length": n}) for n in (1, 4, 16, 64))
     yield from _convolutions(rng, 10 * count)
     yield from _depthwise(rng, 14 * count)
+    yield from _unaligned(np.random.default_rng([seed, 1]), 8 * count)
+    yield from _swept(np.random.default_rng([seed, 2]), 5 * count)
     yield from _chained(rng, 16 * count)
     yield from _products(rng, 26 * count)
     yield from _streams(rng, count)
@@ -54,6 +57,7 @@ def cases(*, quick: bool = True, seed: int = 0) -> Iterator[Case]:
 
 # Longer kernels are seldom left alone on a shared machine, and tell no more.
 MOST_FLOPS = 2.5e8
+UNHELD = 3 << 22  # numbers in the weights of a chain that no processor's cache holds from pass to pass
 
 
 def _convolutions(rng: np.random.Generator, count: int) -> Iterator[Case]:
@@ -85,6 +89,11 @@ def _chained(rng: np.random.Generator, count: int) -> Iterator[Case]:
             "conv",
             {"size": size, "channels": channels, "filters": channels, "kernel": kernel, "stride": 1, "length": 4},
         )
+    for size, channels, kernel in ((7, 512, 3), (7, 1024, 1), (14, 256, 3), (14, 512, 1), (7, 256, 1), (28, 128, 3)):
+        length = max(2, (UNHELD if channels > 256 else UNHELD // 4) // (channels * kernel) ** 2)
+        yield Case("conv", {
+            "size": size, "channels": channels, "filters": channels, "kernel": kernel, "stride": 1, "length": length
+        })  # fmt: skip
 
 
 def _depthwise(rng: np.random.Generator, count: int) -> Iterator[Case]:
@@ -97,6 +106,22 @@ def _depthwise(rng: np.random.Generator, count: int) -> Iterator[Case]:
         yield Case("depthwise", {"size": size, "channels": channels, "kernel": kernel, "stride": 1, "length": 4})
 
 
+def _swept(rng: np.random.Generator, count: int) -> Iterator[Case]:
+    for type in SWEPT:
+        for _ in range(count):
+            size = int(rng.choice([7, 14, 28, 56]))
+            channels = _near_two(rng, 4, 9 if size <= 14 else 7 if size <= 28 else 6)
+            yield Case("swept", {"type": type, "size": size, "channels": channels})
+
+
+def _unaligned(rng: np.random.Generator, count: int) -> Iterator[Case]:
+    """Groups of channels that fill no blocks."""
+    for number in range(count):
+        size, channels = int(rng.choice([7, 14, 28, 56])), int(rng.choice([18, 30, 58, 90, 122]))
+        yield Case("depthwise", {"size": size, "channels": channels, "kernel": 3, "stride": 1 + number % 2})
+        yield _conv(size, 64, 64, 3, 1, groups=int(rng.choice([8, 16, 32])))
+
+
 def _products(rng: np.random.Generator, count: int) -> Iterator[Case]:
     for number in range(count):
         m = 1 if number % 4 == 0 else _near_two(rng, 1, 10)
@@ -105,6 +130,11 @@ def _products(rng: np.random.Generator, count: int) -> Iterator[Case]:
         yield Case("linear", {"rows": m, "inner": k, "columns": n})
     for m, k, n in ((1, 4096, 4096), (1, 8192, 4096), (4, 4096, 4096), (1, 2048, 1000), (1, 1280, 1000)):
         yield Case("linear", {"rows": m, "inner": k, "columns": n})
+    for megabytes in (8, 16, 24, 32, 64):
+        yield Case("linear", {"rows": 1, "inner": 1024, "columns": 1024, "length": megabytes // 4})
+    for rows in (4, 8, 32, 64, 128):
+        for side in (512, 1024, 2048):
+            yield Case("linear", {"rows": rows, "inner": side, "columns": side, "length": UNHELD // side**2})
     for _ in range(count // 2):
         heads, tokens, width = int(rng.choice([3, 6, 8, 12, 48])), _near_two(rng, 4, 8), int(rng.choice([32, 64]))
         yield Case("scores", {"heads": heads, "tokens": tokens, "width": width})
@@ -133,100 +163,3 @@ def _near_two(rng: np.random.Generator, least: int, most: int) -> int:
     """A power of two, or one and a half of it: sizes that networks have."""
     power = int(rng.integers(least, most + 1))
     return int(2**power) if power == most or rng.random() < 0.6 else int(3 * 2 ** (power - 1))
-
-
-def _images(name: str, size: int, channels: int, build: Callable[[Builder, str], str]) -> Graph:
-    g = Builder(name)
-    return g.build(build(g, g.input(1, channels, size, size)))
-
-
-def _rows(name: str, rows: int, columns: int, build: Callable[[Builder, str], str]) -> Graph:
-    g = Builder(name)
-    return g.build(build(g, g.input(1, rows, columns)))
-
-
-def _chain(name: str, length: int) -> Graph:
-    """Sums with one row of weights, each its own, that no runtime joins."""
-
-    def build(g: Builder, x: str) -> str:
-        for _ in range(length):
-            x = g.add_node("Add", [x], weights=[(16,)])
-        return x
-
-    return _rows(name, 1, 16, build)
-
-
-def _conv_graph(
-    name: str, size: int, channels: int, filters: int, kernel: int, stride: int, groups: int = 1, length: int = 1
-) -> Graph:
-    def build(g: Builder, x: str) -> str:
-        for _ in range(length):
-            x = g.conv(x, filters, kernel, stride, groups, bias=True)
-        return x
-
-    return _images(name, size, channels, build)
-
-
-def _depthwise_graph(name: str, size: int, channels: int, kernel: int, stride: int, length: int = 1) -> Graph:
-    return _conv_graph(name, size, channels, channels, kernel, stride, channels, length)
-
-
-def _pair(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> Graph:
-    g = Builder(name)
-    return g.build(g.matmul(g.input(*a, name="a"), g.input(*b, name="b")))
-
-
-def _scores(name: str, heads: int, tokens: int, width: int) -> Graph:
-    return _pair(name, (1, heads, tokens, width), (1, heads, width, tokens))
-
-
-def _weighted(name: str, heads: int, tokens: int, width: int) -> Graph:
-    return _pair(name, (1, heads, tokens, tokens), (1, heads, tokens, width))
-
-
-def _pointwise(name: str, type: str, elements: int) -> Graph:
-    g = Builder(name)
-    x = g.input(1, elements)
-    return g.build(g.add_node(type, [x, g.input(1, elements, name="other")] if type in ("Add", "Mul") else [x]))
-
-
-def _skipped(name: str, rows: int, columns: int) -> Graph:
-    g = Builder(name)
-    return g.build(g.layer_norm(g.add(g.input(1, rows, columns), g.input(1, rows, columns, name="other"))))
-
-
-def _scaled(name: str, size: int, channels: int) -> Graph:
-    """Channels times a number each, as gates do."""
-    g = Builder(name)
-    return g.build(g.mul(g.input(1, channels, size, size), g.input(1, channels, 1, 1, name="gate")))
-
-
-def _split(name: str, rows: int, columns: int) -> Graph:
-    g = Builder(name)
-    return g.build(*g.split(g.input(1, rows, columns), 2))
-
-
-def _embedding(name: str, rows: int, columns: int) -> Graph:
-    g = Builder(name)
-    return g.build(g.embedding(g.input(1, rows), 30000, columns))
-
-
-MAKERS: dict[str, Callable[..., Graph]] = {
-    "chain": _chain, "conv": _conv_graph, "depthwise": _depthwise_graph, "scores": _scores, "weighted": _weighted,
-    "pointwise": _pointwise, "skipped": _skipped, "scaled": _scaled, "split": _split, "embedding": _embedding,
-    "linear": lambda name, rows, inner, columns: _rows(name, rows, inner, lambda g, x: g.linear(x, columns)),
-    "softmax": lambda name, rows, columns: _rows(name, rows, columns, lambda g, x: g.softmax(x)),
-    "norm": lambda name, rows, columns: _rows(name, rows, columns, lambda g, x: g.layer_norm(x)),
-    "mean": lambda name, rows, columns: _rows(name, rows, columns, lambda g, x: g.mean(x, -1)),
-    "transpose": lambda name, rows, columns: _rows(name, rows, columns, lambda g, x: g.transpose(x, 0, 2, 1)),
-    "concat": lambda name, rows, columns: _rows(name, rows, columns, lambda g, x: g.concat([x, x])),
-    "slice": lambda name, rows, columns: _rows(
-        name, rows, columns, lambda g, x: g.add_node("Slice", [x], shape=[1, rows // 2, columns])
-    ),
-    "max": lambda name, size, channels: _images(name, size, channels, lambda g, x: g.max_pool(x, 3, 2, 1)),
-    "global": lambda name, size, channels: _images(name, size, channels, lambda g, x: g.global_pool(x)),
-    "upsample": lambda name, size, channels: _images(name, size, channels, lambda g, x: g.upsample(x)),
-    "relaid": lambda name, size, channels: _images(
-        name, size, channels, lambda g, x: g.transpose(x, 0, 2, 3, 1)
-    ),
-}  # fmt: skip

@@ -49,8 +49,10 @@ def graphs_text(rows: pd.DataFrame, on: Device, *, say: Callable[[str], None] = 
         if found is not None:
             residuals.setdefault(family, {})[name] = asdict(found)
             say(f"{on.id} {family} {name}: median {found.median:.1%}, mean {found.mean:.1%} of {found.rows} held out")
-    errors = fitted.errors
-    say(f"{on.id} {BACKEND}: median {np.median(errors):.1%}, mean {errors.mean():.1%} of {len(errors)} held out")
+    for errors, how_many in ((fitted.errors, "one thread"), (fitted.shared, "several threads")):
+        if len(errors):
+            told = f"median {np.median(errors):.1%}, mean {errors.mean():.1%} of {len(errors)} held out"
+            say(f"{on.id} on {how_many}: {told}")
     versions = ", ".join(sorted(rows["version"].astype(str).unique()))
     sources = ", ".join(sorted(rows["source"].astype(str).unique()))
     document = {

@@ -8,7 +8,7 @@ one thread; those on several tell what it takes to wake the others.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.calibrate.graphs.operators import Bundle, Floats, Key, bundles
+from simulator.calibrate.graphs.parameters import BOUNDS, ELEMENTWISE, SHARED, free_parameters
 from simulator.hardware.calibration import CORES, Calibration, Calibrations, CoreCurve, Residual
 from simulator.hardware.cores import cores_of
 from simulator.hardware.device import Device
 from simulator.hardware.fabric import fabric_of
+from simulator.hardware.kernels import VectorCurve
 from simulator.hardware.law import TimingLaw
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.lifetimes import touched_bytes
@@ -29,34 +31,9 @@ SWEEPS = 3
 TOLERANCE = 0.1  # log errors beyond this count as outliers (soft L1)
 DIGITS = 4
 # Neighbours only lengthen what several cores do together, so that the quicker ones of several graphs tell.
-FORK_QUANTILE = 0.25
-FORKS = np.geomspace(5e-7, 1e-3, 67).tolist()
+FORK_QUANTILE = 0.1
+FORKS = np.geomspace(5e-7, 1e-3, 34).tolist()
 FEWEST = 6  # graphs below which a kernel is left to a near one
-
-# Start, least and most of each fitted parameter: what any processor allows.
-BOUNDS: dict[str, tuple[float, float, float]] = {
-    "compute": (0.5, 0.005, 1.2),
-    "rows": (1.0, 0.01, 30.0),
-    "inner": (8.0, 0.1, 300.0),
-    "pack": (2.0, 0.1, 50.0),
-    "sets": (0.3, 0.001, 3.0),
-    "width": (1.0, 0.01, 20.0),
-    "depthwise": (0.3, 0.02, 1.0),
-    "edges": (1.0, 0.01, 20.0),
-    "latency": (3e-6, 2e-7, 5e-5),
-    "near": (32.0, 0.05, 128.0),
-    "far": (12.0, 0.05, 64.0),
-    "core": (0.4, 0.02, 1.0),
-    "held": (0.6, 0.1, 1.2),
-}
-ELEMENTWISE: Key = ("streaming", "elementwise")
-SHARED = ("near", "far", "core", "held")  # of all kernels, fitted to plain elementwise ones
-MOVING = ("copy", "transpose", "reorder", "resize", "gather")  # kernels without arithmetic: what they draw is theirs
-FREE: dict[str, tuple[str, ...]] = {
-    "gemm": ("compute", "rows", "inner", "pack", "latency", "far", "core", "held"),
-    "convolution": ("compute", "sets", "width", "inner", "depthwise", "edges", "latency"),
-    "streaming": ("compute", "latency"),
-}
 
 
 @dataclass(frozen=True)
@@ -87,11 +64,12 @@ class _Share:
 
 @dataclass
 class Fit:
-    """Curves by family and name, and how far the held-out graphs lie from them."""
+    """Curves by family and name; errors of held-out graphs on one thread, and those that several shared."""
 
     curves: dict[Key, CoreCurve]
     residuals: dict[Key, Residual]
     errors: Floats
+    shared: Floats
 
 
 def fit_graphs(measured: Measured, device: Device, call: float) -> Fit:
@@ -108,10 +86,8 @@ def fit_graphs(measured: Measured, device: Device, call: float) -> Fit:
             others = call + sum((parts[k] for k in shares if k != key), np.zeros(len(measured)))
             curves[key] = _descend(timing, key, _given(curves, key), others)
             parts[key] = timing.seconds(key, curves[key])
-    for key in keys:
-        others = call + sum((parts[k] for k in shares if k != key), np.zeros(len(measured)))
-        curves[key] = _with(curves[key], ["fork"], [_fork(timing, key, curves[key], others)])
-        parts[key] = timing.seconds(key, curves[key])
+    fork = _fork(timing, curves, shares, call)
+    curves = {key: _with(curve, ["fork"], [fork]) for key, curve in curves.items()}
     parts = {key: timing.seconds(key, _curve_for(curves, key)) for key in shares}
     return _judged(measured, curves, parts, call)
 
@@ -127,14 +103,6 @@ def _given(curves: dict[Key, CoreCurve], key: Key) -> CoreCurve:
     own = free_parameters(key)
     shared = [name for name in SHARED if name not in own]
     return _with(curves[key], shared, [getattr(curves[ELEMENTWISE], name) for name in shared])
-
-
-def free_parameters(key: Key) -> tuple[str, ...]:
-    """What is fitted of a curve."""
-    family, name = key
-    if key == ELEMENTWISE:
-        return ("compute", "latency", *SHARED)
-    return ("near", "far", "latency") if family == "streaming" and name in MOVING else FREE[family]
 
 
 class _Timing:
@@ -205,20 +173,21 @@ def _descend(timing: _Timing, key: Key, start: CoreCurve, others: Floats) -> Cor
     return _with(start, free, [_rounded(v) for v in np.exp(found.x).tolist()])
 
 
-def _fork(timing: _Timing, key: Key, curve: CoreCurve, others: Floats) -> float:
+def _fork(timing: _Timing, curves: dict[Key, CoreCurve], keys: Iterable[Key], call: float) -> float:
     """Seconds that it takes to wake the other cores, by a low quantile of what graphs on several threads take.
 
-    Quantile regression: errors on either side count by the quantile (Koenker and Bassett, 1978).
+    One for all kernels: it is the pool of threads that wakes. Quantile regression: errors on either side count by the
+    quantile (Koenker and Bassett, 1978).
     """
-    measured = timing.measured
-    rows = timing.rows(key)
-    rows = rows[~measured.held_out[rows] & (measured.threads[rows] > 1)]
+    measured, listed = timing.measured, list(keys)
+    rows = np.flatnonzero(~measured.held_out & (measured.threads > 1))
     if not len(rows):
-        return curve.fork
+        return VectorCurve().fork
 
     def cost(fork: float) -> float:
-        total = timing.seconds(key, _with(curve, ["fork"], [fork]))[rows] + others[rows]
-        over = np.log(measured.seconds[rows] / total)
+        made = {key: _with(_curve_for(curves, key), ["fork"], [fork]) for key in listed}
+        total = call + sum((timing.seconds(key, made[key]) for key in listed), np.zeros(len(measured)))
+        over = np.log(measured.seconds[rows] / total[rows])
         return float(np.where(over > 0, FORK_QUANTILE, FORK_QUANTILE - 1.0) @ over)
 
     return _rounded(min(FORKS, key=cost))
@@ -231,20 +200,21 @@ def _with(curve: CoreCurve, names: Sequence[str], values: Sequence[float]) -> Co
 
 
 def _judged(measured: Measured, curves: dict[Key, CoreCurve], parts: dict[Key, Floats], call: float) -> Fit:
-    """Held-out graphs count for the curve that takes most of their time."""
+    """Held-out graphs on one thread count for the curve that takes most of their time."""
     total = call + sum(parts.values(), np.zeros(len(measured)))
     logs = np.log(total / measured.seconds)
-    keys = list(parts)
+    keys, alone = list(parts), measured.held_out & (measured.threads == 1)
     main = np.argmax([parts[key] for key in keys], axis=0)
     residuals = {}
     for place, key in enumerate(keys):
-        some = logs[measured.held_out & (main == place)]
+        some = logs[alone & (main == place)]
         if len(some) and key in curves:
             errors = np.abs(np.expm1(some))
             spread = float(np.quantile(np.abs(some), 0.9)) / 1.6449
             values = (_rounded(float(x)) for x in (np.median(errors), errors.mean(), spread))
             residuals[key] = Residual(len(some), *values)
-    return Fit(curves, residuals, np.abs(np.expm1(logs[measured.held_out])))
+    errors = np.abs(np.expm1(logs))
+    return Fit(curves, residuals, errors[alone], errors[measured.held_out & (measured.threads > 1)])
 
 
 def _rounded(value: float) -> float:

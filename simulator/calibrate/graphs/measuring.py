@@ -12,7 +12,7 @@ from simulator.calibrate.microbench import cpu_name, threads
 
 BACKEND = "onnxruntime"
 OP = "graph"  # as which these rows stand among measured kernels
-ROUNDS, QUICK_SECONDS, FULL_SECONDS = 8, 0.12, 0.5
+ROUNDS, QUICK_SECONDS, FULL_SECONDS = 8, 0.1, 0.5
 
 
 def measure_graphs(

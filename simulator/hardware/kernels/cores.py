@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.hardware.kernels.machine import Machine, Roofs, joined
 from simulator.workloads.operators import Convolution, Size
 
-SHARPNESS = 2.0  # how well out-of-order cores overlap loads with arithmetic
 SETS = 4  # vectors of filters that an inner kernel keeps in registers side by side
-POINTWISE_CHANNELS = 128.0  # channels that a pass over 1 x 1 windows adds up before it writes
+ALIGNED = 4  # channels that are blocked come in multiples of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def _held(working: Size, cache: float, share: float) -> Size:
 class VectorCurve:
     """Kernels that stream: `compute` is the share of the vector units' peak, `latency` seconds of any call.
 
-    `fork` is what it takes to wake the other cores; kernels that are over sooner stay on one. The others are those of
-    `Feed`.
+    `fork` is what it takes to wake the other cores; kernels that are over sooner stay on one. `sharpness` says how well
+    loads overlap with arithmetic (1: not at all). The others are those of `Feed`.
     """
 
     compute: float = 0.5
@@ -64,28 +64,26 @@ class VectorCurve:
     core: float = 0.5
     memory: float = 0.85
     held: float = 0.6
+    sharpness: float = 2.0
 
     def roofs(self, flops: Size, moved: Size, *, peak: float, machine: Machine) -> Roofs:
         """Roofs of a kernel that moves so many bytes and does so many vector FLOPs."""
         feed = Feed(self.near, self.far, self.core, self.memory, self.held)
         compute = flops * machine.units / (peak * self.compute)
         overhead = self.latency * (np.asarray(moved) > 0)
-        return _divided(compute, feed.seconds(moved, moved, machine), overhead, self.fork, machine)
+        return _divided(compute, feed.seconds(moved, moved, machine), overhead, self.fork, machine, self.sharpness)
 
 
 @dataclass(frozen=True, slots=True)
 class PackedCurve:
     """Matrix products whose second factor is laid out in panels of vectors (Goto and van de Geijn, 2008).
 
-    `compute` is the share of peak that large products reach; `rows` and `inner` are sizes at which half is lost to
-    short loops. Of several products in one call both factors are activations, and each second one is laid out first:
-    `pack` times its bytes are streamed for that.
+    `compute` is the share of peak that large products reach, `rows` the rows at which half is lost to reading panels.
+    Of several products in one call both factors are activations. The others are those of `VectorCurve`.
     """
 
     compute: float = 0.85
     rows: float = 1.0
-    inner: float = 8.0
-    pack: float = 2.0
     latency: float = 3e-6
     fork: float = 5e-6
     near: float = 32.0
@@ -93,6 +91,7 @@ class PackedCurve:
     core: float = 0.5
     memory: float = 0.85
     held: float = 0.6
+    sharpness: float = 2.0
 
     def roofs(
         self,
@@ -111,33 +110,34 @@ class PackedCurve:
         feed = Feed(self.near, self.far, self.core, self.memory, self.held)
         each = peak / machine.units * self.compute
         compute = 2.0 * count * m * whole(n, lanes(peak, machine)) * k / each * (1.0 + self.rows / np.maximum(m, 1.0))
-        compute = compute * (1.0 + self.inner / np.maximum(k, 1.0))
         factor, rest = count * n * k * weight, count * m * (n + k) * activation
         if moved is not None:
             rest = np.maximum(moved - factor, 0.0)
-        several = np.asarray(count) > 1
-        touched = np.where(several, factor + rest, np.maximum(machine.footprint, factor))
-        memory = feed.seconds(factor * (1.0 + several * self.pack), touched, machine)
+        touched = np.where(np.asarray(count) > 1, factor + rest, np.maximum(machine.footprint, factor))
+        memory = feed.seconds(factor, touched, machine)
         memory = memory + feed.seconds(rest, rest, machine)
-        return _divided(compute, memory, np.asarray(self.latency), self.fork, machine)
+        return _divided(compute, memory, np.asarray(self.latency), self.fork, machine, self.sharpness)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockedCurve:
     """Direct convolutions of images whose channels are laid out in blocks of one vector.
 
-    `compute` is the share of peak; `sets`, `width` and `inner` say what is lost on few vectors of filters side by
-    side, short rows of pixels, and few products before sums are written (multiples of the work of a vector, a pixel
-    and a product). Depth-wise windows reach the share `depthwise`, less on short rows (`edges`). Layout and loops:
-    Georganas et al., arXiv:1808.05567.
+    `compute` is the share of peak; `sets` and `width` say what is lost on few vectors of filters side by side and on
+    short rows of pixels (multiples of the work of a vector and of a pixel). Depth-wise windows reach the share
+    `depthwise`, where each result costs as much as `results` products besides, and less where windows hang over short
+    rows (`edges`). Groups of channels that fill no blocks are laid out as patches one after the other: `group` seconds
+    each, and `patch` cycles a number. Layout and loops: Georganas et al., arXiv:1808.05567.
     """
 
     compute: float = 0.9
     sets: float = 0.3
     width: float = 1.0
-    inner: float = 8.0
     depthwise: float = 0.3
     edges: float = 1.0
+    results: float = 10.0
+    group: float = 1e-6
+    patch: float = 0.6
     latency: float = 3e-6
     fork: float = 5e-6
     near: float = 32.0
@@ -145,6 +145,7 @@ class BlockedCurve:
     core: float = 0.5
     memory: float = 0.85
     held: float = 0.6
+    sharpness: float = 2.0
 
     def roofs(self, op: Convolution, *, peak: float, machine: Machine) -> Roofs:
         feed = Feed(self.near, self.far, self.core, self.memory, self.held)
@@ -153,12 +154,10 @@ class BlockedCurve:
         images = op.bytes() - weights
         touched = np.maximum(machine.footprint, weights)
         memory = feed.seconds(weights, touched, machine) + feed.seconds(images, images, machine)
-        compute = np.where(
-            np.asarray(inner / op.window * filters) > 1.0,
-            self._blocks(op, peak, machine),
-            self._alone(op, peak, machine),
-        )
-        return _divided(compute, memory, np.asarray(self.latency), self.fork, machine)
+        alone = np.asarray(inner / op.window * filters) <= 1.0
+        compute = np.where(alone, self._alone(op, peak, machine), self._blocks(op, peak, machine))
+        compute = np.where(_laid_out(op, lanes(peak, machine)), self._patches(op, peak, machine), compute)
+        return _divided(compute, memory, np.asarray(self.latency), self.fork, machine, self.sharpness)
 
     def _blocks(self, op: Convolution, peak: float, machine: Machine) -> Size:
         """One core's seconds of sums over channels."""
@@ -169,15 +168,29 @@ class BlockedCurve:
         channels = np.where(thin, channels, whole(channels, vector))
         blocks = np.ceil(np.asarray(filters) / vector)
         work = 2.0 * rows * op.groups * (blocks + self.sets * np.ceil(blocks / SETS)) * vector * channels * op.window
-        run = np.where(np.asarray(op.window) > 1.0, np.where(thin, 1.0, vector) * op.window,
-                       np.minimum(channels, POINTWISE_CHANNELS))  # fmt: skip
-        lost = (1.0 + self.width / np.sqrt(op.positions)) * (1.0 + self.inner / run)
+        lost = 1.0 + self.width / np.sqrt(op.positions)
         return work * lost * machine.units / (peak * self.compute)
 
     def _alone(self, op: Convolution, peak: float, machine: Machine) -> Size:
         """One core's seconds of channels convolved each by itself."""
-        work = 2.0 * op.batch * op.positions * whole(op.channels, lanes(peak, machine)) * op.window
-        return work * (1.0 + self.edges / np.sqrt(op.positions)) * machine.units / (peak * self.depthwise)
+        taps = op.window + self.results
+        work = 2.0 * op.batch * op.positions * whole(op.channels, lanes(peak, machine)) * taps
+        over = 1.0 + self.edges * (np.sqrt(op.window) - 1.0) / np.sqrt(op.positions)
+        return work * over * machine.units / (peak * self.depthwise)
+
+    def _patches(self, op: Convolution, peak: float, machine: Machine) -> Size:
+        """One core's seconds of groups whose patches are written out and multiplied by their filters."""
+        rows, filters, inner = op.product
+        each = self.group + rows * inner * self.patch / machine.clock
+        return op.groups * (each + 2.0 * rows * filters * inner * machine.units / (peak * self.compute))
+
+
+def _laid_out(op: Convolution, vector: float) -> NDArray[np.bool_]:
+    """Whether several groups of channels fit into no blocks of a vector (onnxruntime, nchwc_transformer.cc)."""
+    channels, filters = np.asarray(op.channels / op.groups), np.asarray(op.filters / op.groups)
+    alone = (channels * filters == 1.0) & (np.asarray(op.filters) % ALIGNED == 0)
+    filled = (channels % vector == 0) & (filters % vector == 0)
+    return np.asarray((np.asarray(op.groups) > 1) & ~alone & ~filled)
 
 
 def lanes(peak: float, machine: Machine) -> float:
@@ -190,9 +203,9 @@ def whole(size: Size, vector: float) -> Size:
     return np.ceil(np.asarray(size) / vector) * vector
 
 
-def _divided(compute: Size, memory: Size, overhead: Size, fork: float, machine: Machine) -> Roofs:
+def _divided(compute: Size, memory: Size, overhead: Size, fork: float, machine: Machine, sharpness: float) -> Roofs:
     """One core's seconds of work, divided over all where that pays."""
-    alone = joined(compute, memory, SHARPNESS)
+    alone = joined(compute, memory, sharpness)
     together = alone / machine.units + fork * (machine.units > 1.0)
     share = np.where(alone > 0, np.minimum(alone, together) / np.maximum(alone, 1e-30), 1.0)
-    return Roofs(compute * share, memory * share, overhead, SHARPNESS)
+    return Roofs(compute * share, memory * share, overhead, sharpness)
