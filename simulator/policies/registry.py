@@ -292,6 +292,7 @@ POLICIES: dict[str, dict[str, str]] = {
         "train": "simulator.workloads.graphs.rewrites:Train",
         "side-network": "simulator.workloads.graphs.rewrites:SideNetwork",
         "lite-residual": "simulator.workloads.graphs.rewrites:LiteResidual",
+        "filter-gradients": "simulator.workloads.graphs.rewrites:FilterGradients",
         "patch": "simulator.workloads.graphs.rewrites:Patch",
     },
     "parallel": {

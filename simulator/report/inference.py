@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from simulator.inference import InferenceResult
 
 SLOWEST = 12
+# The first of these begins the backward pass of a training step.
+GRADIENTS = {"Loss", "InputGradient", "PointwiseGradient", "WeightGradient"}
 
 
 def summarise_inference(result: InferenceResult) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
         "share_of_peak_flops": 2.0 * float(np.asarray(counts.macs)) / (result.seconds * peak),
         "time_by_type_ms": _by(result, "type"),
         "time_by_bound_ms": _by(result, "bound"),
+        **_backward(result),
         **_exits(result),
         **_shared(result),
         "estimated_operators": estimated,
@@ -64,6 +67,17 @@ def _timed_by(result: InferenceResult) -> tuple[str, str]:
     if on.architecture is not None:
         return f"{on.id} as a {architecture_name(on.architecture)}", on.source
     return result.law.calibrations.name, result.law.calibrations.source
+
+
+def _backward(result: InferenceResult) -> dict[str, Any]:
+    """Milliseconds of a training step from the loss on, updates included; nothing for graphs that train nothing."""
+    found = 0.0
+    for execution, times in result.executions:
+        starts = [at for at, kernel in enumerate(execution.kernels) if kernel.type in GRADIENTS]
+        if starts:
+            before = execution.ends[starts[0] - 1] if starts[0] else 0.0
+            found += float(execution.ends[-1] - before) * times * 1e3
+    return {"backward_ms": found} if found else {}
 
 
 def _exits(result: InferenceResult) -> dict[str, Any]:

@@ -98,3 +98,8 @@ def test_language_models_have_the_parameters_and_products_of_their_configuration
 def test_language_models_with_experts_are_refused_in_one_line():
     with pytest.raises(InputError, match="serve it"):
         family_model("language_model", "m", model="mixtral-8x7b", tokens=8)
+
+
+def test_tables_of_a_rank_hold_thin_rows_and_a_matrix():
+    whole, thin = (count_model(graph_model("wide-and-deep", **o)).parameters for o in ({}, {"rank": 8}))
+    assert whole - thin == 8 * (1_000_000 * (32 - 8) - 8 * 32)

@@ -3,7 +3,7 @@
 import pytest
 
 from simulator.workloads.graphs.catalogue import graph_model
-from simulator.workloads.graphs.counting import count_model
+from simulator.workloads.graphs.counting import count, count_model
 
 
 def lstm(inner: int, hidden: int) -> int:
@@ -54,6 +54,14 @@ def test_re_translation_starts_anew_with_each_word():
 def test_a_factorised_table_of_words_has_two_factors():
     whole, factors = (count_model(graph_model("transformer-base", **o)).parameters for o in ({}, {"embedding": 128}))
     assert whole - factors == 37000 * 512 - (37000 * 128 + 2 * 128 * 512)
+
+
+def test_cached_frames_are_looked_at_and_not_computed_again():
+    """Scores, sums of values, and products with places, of which there are as many more as there are cached frames."""
+    whole, cached = (graph_model("fastconformer-l", seconds=1.6, cached=c).parts[0].graph for c in (0.0, 4.8))
+    tokens, past, width, depth = 20, 60, 512, 17
+    more = depth * (3 * tokens * past * width + past * width * width)
+    assert count(cached).macs - count(whole).macs == pytest.approx(more)
 
 
 def test_bandwidth_extension_has_the_weights_of_its_authors_code():

@@ -29,12 +29,14 @@ def build(
     tokens_per_second: float = 4.0,
     subsampling: int | None = None,
     window: int | None = None,
+    cached: float = 0.0,
 ) -> Model:
     """The encoder once; the prediction network for each token; the joint network for each frame and each token.
 
     Sound comes in 100 frames a second, of which two convolutions keep a quarter, or separable ones of `subsampling`
     filters an eighth (FastConformer). Greedy search moves on a frame or emits a token each time. Attention looks at
-    `window` frames at most (None: at all).
+    `window` frames at most (None: at all), and at those of `cached` seconds before, whose keys and values are there
+    (Noroozi et al., arXiv:2312.17279).
     """
     frames = int(seconds * 100)
     tokens = seconds * tokens_per_second
@@ -42,8 +44,9 @@ def build(
     encoder = Builder("conformer-encoder", format)
     x = _subsampled(encoder, encoder.input(batch, 1, frames, bands), width, subsampling)
     kept = int(encoder.shape(x)[1])
+    past = round(kept * cached / seconds)
     for _ in range(depth):
-        x = _layer(encoder, x, heads, kernel, min(1.0, window / kept) if window else 1.0)
+        x = _layer(encoder, x, heads, kernel, min(1.0, window / kept) if window else 1.0, past)
     return Model(
         "conformer",
         (
@@ -65,11 +68,11 @@ def _subsampled(g: Builder, x: str, width: int, separable: int | None) -> str:
     return g.linear(g.reshape(g.transpose(x, 0, 2, 1, 3), n, frames, c * bands), width)
 
 
-def _layer(g: Builder, x: str, heads: int, kernel: int, share: float) -> str:
+def _layer(g: Builder, x: str, heads: int, kernel: int, share: float, past: int) -> str:
     """Half a feed-forward layer, attention, convolution, the other half, a norm (figure 1)."""
     batch, tokens, width = g.shape(x)
     x = g.add(x, _feed_forward(g, x))
-    x = g.add(x, _attention(g, g.layer_norm(x), heads, share))
+    x = g.add(x, _attention(g, g.layer_norm(x), heads, share, past))
     gate, y = g.split(g.linear(g.layer_norm(x), 2 * width), 2, axis=-1)
     y = g.transpose(g.mul(y, g.act(gate, "Sigmoid")), 0, 2, 1)
     y = g.conv(y, width, kernel, groups=width, pad=kernel // 2, bias=True)
@@ -84,14 +87,18 @@ def _feed_forward(g: Builder, x: str) -> str:
     return g.linear(g.act(g.linear(g.layer_norm(x), 4 * width), "Silu"), width)
 
 
-def _attention(g: Builder, x: str, heads: int, share: float) -> str:
+def _attention(g: Builder, x: str, heads: int, share: float, past: int) -> str:
     """Scores have a second product with the embedding of relative places (Transformer-XL, arXiv:1901.02860)."""
     batch, tokens, width = g.shape(x)
     query, key, value = (heads_of(g, g.linear(x, width), heads) for _ in range(3))
-    places = g.linear(g.input(1, 2 * tokens - 1, width, name=f"places_{key}"), width, bias=False)
-    places = g.transpose(g.reshape(places, 1, 2 * tokens - 1, heads, width // heads), 0, 2, 3, 1)
+    apart = 2 * tokens - 1 + past
+    places = g.linear(g.input(1, apart, width, name=f"places_{key}"), width, bias=False)
+    places = g.transpose(g.reshape(places, 1, apart, heads, width // heads), 0, 2, 3, 1)
     scores = g.matmul(query, places)
-    moved = g.add_node("Slice", [scores], shape=[batch, heads, tokens, tokens], axes=[3])
+    moved = g.add_node("Slice", [scores], shape=[batch, heads, tokens, tokens + past], axes=[3])
+    if past:
+        before = [g.input(batch, heads, past, width // heads, name=f"past_{side}") for side in (key, value)]
+        key, value = (g.concat([old, this], axis=2) for old, this in zip(before, (key, value), strict=True))
     y = g.add_node("Attention", [query, key, value, moved], share=share)
     return g.linear(joined_heads(g, y), width)
 

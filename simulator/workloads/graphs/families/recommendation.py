@@ -31,18 +31,21 @@ def build(
     attention: Sequence[int] = (36,),
     wide: int = 0,
     hosted: int | None = None,
+    rank: int | None = None,
 ) -> Graph:
     """Chances of a click on each of `batch` items; `tables` are rows of embeddings, `lookups` of each summed an item.
 
     Dense features go through `bottom`; embeddings meet pair by pair ("dot") or side by side before `top`. Of a user's
     `history` each entry is weighed by a small network of the item and it (DIN). `wide` weights of crossed features add
     up to one number beside (Wide & Deep). Rows of tables of at least `hosted` rows are fetched from the host's memory.
+    Tables of a `rank` have rows so long, and a matrix each that widens what is picked of them.
     """
     g = Builder("recommendation", format)
     x = g.input(batch, dense, name="dense")
     for units in bottom:
         x = g.act(g.linear(x, units))
-    picked = [_bag(g, batch, rows, width, lookups, number, hosted) for number, rows in enumerate(tables)]
+    picked = [_bag(g, batch, rows, rank or width, lookups, number, hosted) for number, rows in enumerate(tables)]
+    picked = picked if rank is None else [g.linear(x, width, bias=False) for x in picked]
     if history:
         picked.append(_interest(g, picked[0], batch, width, history, attention))
     x = _crossed(g, x, picked) if interaction == "dot" else g.concat([x, *picked])
@@ -75,6 +78,7 @@ def _crossed(g: Builder, x: str, picked: Sequence[str]) -> str:
 def _interest(g: Builder, item: str, batch: Size, width: int, history: int, units: Sequence[int]) -> str:
     """Past items, each weighed by layers of `units` on it, the item, and their difference and product (figure 2)."""
     past = g.add_node("Gather", ["table_0", g.input(batch, history, name="history")], axis=0)
+    past = past if g.shape(past)[-1] == width else g.linear(past, width, bias=False)
     item = g.add_node("Expand", [g.reshape(item, batch, 1, width)], shape=[batch, history, width])
     y = g.concat([past, item, g.add_node("Sub", [past, item]), g.mul(past, item)], axis=2)
     for count in units:

@@ -1,4 +1,4 @@
-"""Operators of training steps, which state their results and their work themselves: gradients, masks, updates, loss."""
+"""Operators of training steps, which state their results and their work: gradients, masks, sums, updates, loss."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ BACKWARD = {
     "PointwiseGradient": Kind(_shapes, _stated, pointwise=True),
     "WeightGradient": Kind(_shapes, _stated),
     "Mask": Kind(_shapes, _stated),
+    "PatchSum": Kind(_shapes, _stated),
     "Loss": Kind(_shapes, _stated, pointwise=True),
     "Update": Kind(_shapes, _stated),
 }

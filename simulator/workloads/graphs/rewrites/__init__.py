@@ -15,6 +15,7 @@ from simulator.workloads.graphs.rewrites.formats import Convert
 from simulator.workloads.graphs.rewrites.fusing import Fuse
 from simulator.workloads.graphs.rewrites.generated import FuseNorms
 from simulator.workloads.graphs.rewrites.layouts import ConvertLayouts
+from simulator.workloads.graphs.rewrites.gradient_filtering import FilterGradients
 from simulator.workloads.graphs.rewrites.lite_residual import LiteResidual
 from simulator.workloads.graphs.rewrites.looking_up import LookUp
 from simulator.workloads.graphs.rewrites.narrowing import PruneChannels
@@ -33,8 +34,8 @@ from simulator.workloads.graphs.rewrites.training import Train
 
 __all__ = [
     "Adapt", "Autocast", "BlockChannels", "Bottleneck", "CacheSteps", "Convert", "ConvertLayouts", "Drop", "EarlyExit",
-    "Factorise", "Fold", "Fuse", "FuseAttention", "FuseBlocks", "FuseNorms", "FuseSideBySide", "JoinBiases",
-    "LiteResidual", "LookUp", "MergeTokens", "ModelRewrite", "Patch", "Prune", "PruneChannels", "PrunePositions",
-    "Quantise", "Reparameterise", "Rewrite", "SideNetwork", "SkipGuidance", "SkipNorm", "SparseAttention",
-    "SplitBiases", "StreamBatch", "Strides", "Train",
+    "Factorise", "FilterGradients", "Fold", "Fuse", "FuseAttention", "FuseBlocks", "FuseNorms", "FuseSideBySide",
+    "JoinBiases", "LiteResidual", "LookUp", "MergeTokens", "ModelRewrite", "Patch", "Prune", "PruneChannels",
+    "PrunePositions", "Quantise", "Reparameterise", "Rewrite", "SideNetwork", "SkipGuidance", "SkipNorm",
+    "SparseAttention", "SplitBiases", "StreamBatch", "Strides", "Train",
 ]  # fmt: skip
