@@ -14,8 +14,8 @@ from simulator.workloads.graphs.rewrites.folding import Fold
 from simulator.workloads.graphs.rewrites.formats import Convert
 from simulator.workloads.graphs.rewrites.fusing import Fuse
 from simulator.workloads.graphs.rewrites.generated import FuseNorms
-from simulator.workloads.graphs.rewrites.layouts import ConvertLayouts
 from simulator.workloads.graphs.rewrites.gradient_filtering import FilterGradients
+from simulator.workloads.graphs.rewrites.layouts import ConvertLayouts
 from simulator.workloads.graphs.rewrites.lite_residual import LiteResidual
 from simulator.workloads.graphs.rewrites.looking_up import LookUp
 from simulator.workloads.graphs.rewrites.narrowing import PruneChannels
