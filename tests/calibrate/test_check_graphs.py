@@ -69,6 +69,12 @@ def test_kernels_that_stand_apart_serve_their_own_backend_only():
     assert calibrations_for(older, backend="vllm").find("convolution", "fp16").calibration.backend != "pytorch"
 
 
+def test_processors_lend_no_kernels_to_accelerators_of_their_vendor():
+    found = calibrations_for(device("amd-mi100"), backend="vllm")
+    assert not any(c.device and device(c.device).kind == "cpu" for c in found.relatives)
+    assert found.find("gemm", "fp32").calibration is found.default
+
+
 def test_a_sample_of_published_networks_on_other_cards_is_met(tmp_path):
     held = [row for row in csv.DictReader(PUBLISHED.open()) if "4090" not in row["device"]][::9]
     file = tmp_path / "sample.csv"
