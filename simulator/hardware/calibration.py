@@ -372,8 +372,9 @@ def _unit_cycles(of: Device) -> float:
 
 
 def _unit_rate(of: Device) -> float:
-    """16-bit FLOPs that one unit does in a cycle at most."""
-    peak = of.peak_flops.get("bf16") or of.peak_flops.get("fp16") or of.peak_flops["fp32"]
+    """16-bit FLOPs that one unit does in a cycle at most, or those of what formats it has."""
+    peaks = of.peak_flops
+    peak = peaks.get("bf16") or peaks.get("fp16") or peaks.get("fp32") or max(peaks.values())
     return peak / _unit_cycles(of)
 
 
