@@ -26,6 +26,7 @@ from simulator.hardware.kernels.attention import AttentionCosts, Work
 from simulator.hardware.kernels.machine import quicker
 from simulator.hardware.products import by_instructions, product_roofs
 from simulator.hardware.rounds import rounds_seconds
+from simulator.hardware.unpacking import with_unpacking
 from simulator.workloads.dtypes import DType
 from simulator.workloads.operators import (
     Aggregation,
@@ -96,7 +97,8 @@ class TimingLaw:
             self.device.kind == "cpu" and by_instructions(op)
         )
         if self.device.architecture is not None and not elsewhere:
-            return on_architecture(self.device, self.device.architecture, op)
+            found = on_architecture(self.device, self.device.architecture, op)
+            return with_unpacking(self, op, found) if self.device.kind == "cpu" else found
         if isinstance(op, Gemm | Convolution):
             return self._gemm(op)
         if isinstance(op, Experts):
@@ -190,6 +192,8 @@ class TimingLaw:
             count=count,
             moved=moved,
         )
+        if self.device.kind == "cpu":
+            found = with_unpacking(self, op, found)
         found = _only_where(np.asarray(m) > 0, found).overlapped(
             known.hidden(self.overlap), self.factors.get("gemm", 1.0)
         )

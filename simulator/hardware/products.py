@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.hardware.decode_attention import decode_attention_roofs
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.kernels.attention import SMALLEST_TILE, Work
 from simulator.hardware.kernels.machine import quicker
 from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.operators import AnyOperator, Fused, HeadShape, Size
-from simulator.workloads.products import AnyProduct, BitSerial, Chained, FullAttention, Lookup, Sparse
+from simulator.workloads.operators import AnyOperator, HeadShape, Size, main_of
+from simulator.workloads.products import (
+    AnyProduct,
+    BitSerial,
+    Chained,
+    DecodeAttention,
+    FullAttention,
+    Lookup,
+    Sparse,
+)
 
 if TYPE_CHECKING:
     from simulator.hardware.law import TimingLaw
@@ -41,8 +50,7 @@ BANKS = 32  # table entries that one unit of a GPU reads a cycle from shared mem
 
 def by_instructions(op: AnyOperator) -> bool:
     """Whether a processor's own kernel of an operator is timed here by its instructions."""
-    leaf = op.main if isinstance(op, Fused) else op
-    return isinstance(leaf, Sparse | BitSerial | Lookup | Chained)
+    return isinstance(main_of(op), Sparse | BitSerial | Lookup | Chained)
 
 
 def product_roofs(law: TimingLaw, op: AnyProduct) -> Roofs:
@@ -53,6 +61,8 @@ def product_roofs(law: TimingLaw, op: AnyProduct) -> Roofs:
         return _bit_serial(law, op)
     if isinstance(op, Lookup):
         return _lookup(law, op)
+    if isinstance(op, DecodeAttention):
+        return decode_attention_roofs(law, op)
     return _chained(law, op) if isinstance(op, Chained) else _full_attention(law, op)
 
 
@@ -90,7 +100,10 @@ def multiplying_share(rows: int) -> float:
 
 
 def _bit_serial(law: TimingLaw, op: BitSerial) -> Roofs:
-    """On vector units of a CPU 128 (or as many as fit) bits an instruction; on others whole bytes are multiplied."""
+    """On vector units of a CPU 128 (or as many as fit) bits an instruction; on others whole bytes are multiplied.
+
+    Tensor cores that multiply bits have so much more arithmetic; what feeds them stays.
+    """
     as_bytes = replace(op.main.weight, compute="int8")
     dense = law.roofs(replace(op.main, weight=as_bytes))
     compute = dense.compute
@@ -99,13 +112,22 @@ def _bit_serial(law: TimingLaw, op: BitSerial) -> Roofs:
         share = law.calibrations.find("gemm", "fp32").curve.compute
         compute = op.flops() / (law.peak("fp32") * 32.0 / XNOR_INSTRUCTIONS * share)
     elif law.device.generation in SINGLE_BITS:
-        compute = dense.compute * (op.planes / BITS_OVER_INT8)
+        compute = (
+            _with_peak(law, "int8", law.peak("int8") * BITS_OVER_INT8 / op.planes)
+            .roofs(replace(op.main, weight=as_bytes))
+            .compute
+        )
     return Roofs(compute, dense.memory, dense.overhead, dense.sharpness)
+
+
+def _with_peak(law: TimingLaw, compute: str, peak: float) -> TimingLaw:
+    """The law of a device whose peak of one format is another."""
+    return replace(law, device=replace(law.device, peak_flops={**law.device.peak_flops, compute: peak}))
 
 
 def _lookup(law: TimingLaw, op: Lookup) -> Roofs:
     """Look-ups a second by the bytes of all vector lanes of a CPU, or by the banks of a GPU's shared memory."""
-    stored = replace(op.main.weight, compute="fp32")
+    stored = replace(op.main.weight, compute="int8")  # indices and entries of tables are bytes
     dense = law.roofs(replace(op.main, weight=stored))
     added = law.peak("fp32") / 2.0
     rate = 4.0 * added / LOOKUP_INSTRUCTIONS if law.device.kind == "cpu" else law.machine.cycles * BANKS

@@ -55,10 +55,17 @@ DTYPES: dict[str, DType] = {
             "int4_int4", 4, "int4", 16, 4096, "HAWQ-V3 (arXiv:2011.10680): one scale an output channel, int4 products"
         ),
         DType("int2", 2, "bf16", 18, 128, "GPTQ, weight-only: fp16 scale and 2-bit zero a group of 128"),
+        DType("q4_0", 4, "int8", 16, 32, "llama.cpp Q4_0: fp16 scale a block of 32, 8-bit inputs"),
+        DType("q2_k", 2, "int8", 160, 256, "llama.cpp Q2_K: 84 bytes for 256 weights, 8-bit inputs"),
+        DType(
+            "int2_int8", 2, "int8", 16, 128, "T-MAC W2A8 (arXiv:2407.00088): fp16 scale a group of 128, 8-bit inputs"
+        ),
         DType("int2_serial", 2, "binary", 16, 4096, "DLRT (arXiv:2207.08820): 2-bit numbers as planes of single bits"),
         DType("ternary", 2, "int8", 16, 4096, "BitNet b1.58 (arXiv:2402.17764): -1, 0, 1 in 2 bits, int8 inputs"),
         DType("binary", 1, "binary", 16, 4096, "XNOR-Net (arXiv:1603.05279): signs, one scale an output channel"),
         DType("binary_wo", 1, "bf16", 16, 4096, "weight-only signs: one fp16 scale an output channel"),
+        DType("qmoe", 0.8, "bf16", source="QMoE (arXiv:2310.16795): ternary experts behind a dictionary of codewords"),
+        DType("bfp8", 8, "bf16", 8, 32, "block floating point: 8-bit mantissas, one exponent for 32 numbers"),
         DType("int32", 32, "fp32", source="accumulators of integer products"),
         DType("mxfp4", 4, "bf16", 8, 32, "OCP MX 1.0: one 8-bit scale a block of 32"),
         DType("mxfp4_mxfp8", 4, "fp8", 8, 32, "OCP MX 1.0: mxfp4 weights on mxfp8 activations"),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from simulator.workloads.dtypes import DTYPES, DType
 from simulator.workloads.popularity import activation, popularity
-from simulator.workloads.products import BitSerial, Chained, FullAttention, Lookup, Sparse
+from simulator.workloads.products import BitSerial, Chained, DecodeAttention, FullAttention, Lookup, Sparse
 from simulator.workloads.span import Span
 
 Size = float | NDArray[np.floating[Any]]
@@ -504,7 +504,15 @@ AnyOperator = (
     | Lookup
     | Chained
     | FullAttention
+    | DecodeAttention
 )
+
+
+def main_of(op: AnyOperator) -> AnyOperator:
+    """The kernel that others have joined, or the operator itself."""
+    while isinstance(op, Fused):
+        op = op.main
+    return op
 
 
 @dataclass(frozen=True, slots=True)

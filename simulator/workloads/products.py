@@ -1,7 +1,8 @@
 """Products that are done otherwise than by multiplying whole matrices one at a time.
 
 With weights of which some are zero, bit by bit, by looking sums up in tables, several in one kernel, and softmax
-attention without its scores in memory. Sizes, FLOPs and bytes as in `simulator.workloads.operators`.
+attention without its scores in memory, of whole sequences or of new tokens over a cache. Sizes, FLOPs and bytes as in
+`simulator.workloads.operators`.
 """
 
 from __future__ import annotations
@@ -189,4 +190,46 @@ class FullAttention:
         return (self.heads * self.tokens + self.kv_heads * self.keys) * width * self.activation.bytes
 
 
-AnyProduct = Sparse | BitSerial | Lookup | Chained | FullAttention
+@dataclass(frozen=True, slots=True)
+class DecodeAttention:
+    """Attention of a few new tokens over a long cache in one kernel, by how it is dealt to a device's units.
+
+    Of each of `sequences` each of `kv_heads` is one piece of work for `group` queries that share it; pieces are dealt
+    whole ("heads"), cut into equal parts with a kernel that combines them ("keys", Flash-Decoding), or cut where a
+    unit's equal share of all tiles ends ("even": stream-K, LeanAttention, arXiv:2405.10480).
+    """
+
+    kind: ClassVar[str] = "decode-attention"
+    sequences: Size
+    kv_heads: Size
+    group: Size
+    keys: Size
+    qk_width: Size
+    v_width: Size
+    activation: DType
+    cache: DType
+    split: str = "keys"
+
+    @property
+    def compute(self) -> str:
+        return self.activation.compute
+
+    @property
+    def pieces(self) -> Size:
+        return self.sequences * self.kv_heads
+
+    @property
+    def macs(self) -> Size:
+        return self.pieces * self.group * self.keys * (self.qk_width + self.v_width)
+
+    def flops(self) -> Size:
+        """Both products and five operations a score for the softmax."""
+        return 2.0 * self.macs + 5.0 * self.pieces * self.group * self.keys
+
+    def bytes(self) -> Size:
+        """The cache once, queries and results."""
+        each = self.keys * self.cache.bytes + self.group * self.activation.bytes
+        return self.pieces * (self.qk_width + self.v_width) * each
+
+
+AnyProduct = Sparse | BitSerial | Lookup | Chained | FullAttention | DecodeAttention

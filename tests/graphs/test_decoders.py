@@ -6,11 +6,13 @@ import pytest
 from simulator.errors import InputError
 from simulator.workloads.dtypes import dtype
 from simulator.workloads.graphs.catalogue import family_model, graph_model
-from simulator.workloads.graphs.counting import count_model
+from simulator.workloads.graphs.counting import count, count_model
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.lowering import kernels
+from simulator.workloads.graphs.rewrites import Convert, ConvertCache, SplitAttention
 from simulator.workloads.models import model
 from simulator.workloads.operators import Experts
+from simulator.workloads.products import DecodeAttention
 
 NAMES = ["Llama-2-7b", "Llama-3.1-8B", "Qwen2.5-7B", "opt-1.3b", "gemma-2-2b", "pythia-1.4b", "phi-2", "starcoder2-7b"]
 
@@ -98,3 +100,37 @@ def test_experts_of_a_vision_transformer_do_the_work_of_those_that_are_visited()
     assert routed.macs - dense.macs == 6 * 197 * 384 * 16
     biases = 6 * (4 * 384 + 384)
     assert routed.parameters - dense.parameters == 6 * (12 * 2 * 384 * 384 + 384 * 16) - biases
+
+
+def test_attention_over_a_cache_in_one_kernel_leaves_the_scores_out_of_memory():
+    graph = family_model("decoder", "decoder", width=256, depth=2, heads=4, context=1023).parts[0].graph
+    split = SplitAttention("even")(graph)
+    found = [k.op for k in kernels(split) if k.type == "GroupQueryAttention"]
+    assert [type(op) for op in found] == [DecodeAttention] * 2
+    assert found[0].bytes() == 2 * 1024 * 256 * 4 + 2 * 256 * 4
+    assert count(split).macs == count(graph).macs
+    assert count(split).bytes < count(graph).bytes
+
+
+def test_a_cache_of_eight_bits_is_read_and_kept_in_eight_bits():
+    graph = family_model("decoder", "decoder", width=256, depth=1, heads=4, context=1023).parts[0].graph
+    narrow = SplitAttention()(ConvertCache("fp8")(graph))
+    (op,) = [k.op for k in kernels(narrow) if k.type == "GroupQueryAttention"]
+    assert op.cache.name == "fp8"
+    assert peak_activation_bytes(graph) - peak_activation_bytes(narrow) == pytest.approx(2 * 1023 * 256 * 3)
+
+
+def test_attention_that_is_not_there_or_cut_in_no_known_way_is_refused():
+    graph = family_model("decoder", "decoder", width=64, depth=1, heads=1, context=7).parts[0].graph
+    with pytest.raises(InputError, match="split of split-attention"):
+        SplitAttention("heds")(graph)
+    with pytest.raises(InputError, match="and a context"):
+        ConvertCache("fp8")(family_model("decoder", "decoder", width=64, depth=1, heads=1).parts[0].graph)
+
+
+def test_experts_alone_change_their_format():
+    sizes = {"width": 64, "depth": 2, "heads": 1, "vocabulary": 100}
+    graph = family_model("decoder", "decoder", **sizes, experts=16, top_k=2, bias=False).parts[0].graph
+    narrow = Convert("qmoe", layers=["MoE"])(graph)
+    experts = 2 * 16 * 2 * 64 * 256
+    assert count(graph).weight_bytes - count(narrow).weight_bytes == pytest.approx(experts * (4 - 0.1))

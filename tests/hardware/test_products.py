@@ -159,3 +159,27 @@ def test_what_is_between_products_of_bits_is_done_in_whole_numbers():
     """A processor without an arithmetic of bits takes pooling and activations of them in the format that it has."""
     assert format_on({"fp32": 1.0, "int8": 4.0}, "binary") == "int8"
     assert format_on({"fp32": 1.0}, "binary") == "fp32"
+
+
+def test_processors_unpack_weights_of_few_bits():
+    """Four instructions a vector of 16 numbers of 8 bits on top of the products (llama.cpp), for any few bits."""
+    board = law("raspberry-pi-4b")
+    whole = Gemm(1, 4096, 4096, DTYPES["int8"], DTYPES["int8"])
+    share = board.calibrations.find("gemm", "fp32").curve.compute
+    vectors = board.peak("fp32") / 8 * share
+    for name in ("q4_0", "q2_k"):
+        found = board.roofs(replace(whole, weight=DTYPES[name]))
+        assert found.compute - board.roofs(whole).compute == pytest.approx(4096 * 4096 / 16 * 4 / vectors)
+        assert found.memory < board.roofs(whole).memory
+    graphics = law("nvidia-a100-sxm-80gb")
+    two, four = (graphics.roofs(replace(SKINNY, weight=DTYPES[name])) for name in ("int2", "int4"))
+    assert two.compute <= four.compute
+
+
+def test_products_of_bits_are_fed_no_quicker_than_others():
+    """Fewer planes are less arithmetic, down to what feeds the units."""
+    a100 = law("nvidia-a100-sxm-80gb")
+    main = replace(LARGE, weight=DTYPES["int2_serial"], activation=DTYPES["int8"])
+    times = [float(np.asarray(a100.roofs(BitSerial(main, planes)).compute)) for planes in (64.0, 32.0, 16.0)]
+    assert times[0] == pytest.approx(2 * times[1], rel=0.02)
+    assert times[1] > times[2] >= 0.5 * times[1]

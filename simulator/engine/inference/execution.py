@@ -16,6 +16,8 @@ from simulator.hardware.formats import peak_of
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.power import device_power
+from simulator.hardware.products import by_instructions
+from simulator.hardware.unpacking import unpacked
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.lowering import Kernel, kernels
 from simulator.workloads.graphs.memory.residency import held_bytes
@@ -110,7 +112,12 @@ def ends(busy: Floats, counts: Floats, dispatch: float, loaded: Floats | None = 
 
 
 def least_seconds(op: AnyOperator, law: TimingLaw) -> tuple[Size, Size]:
-    """Seconds of a launch at the full peak of its arithmetic, and at the full bandwidth of memory."""
+    """Seconds of a launch at the full peak of its arithmetic, and at the full bandwidth of memory.
+
+    Instructions of a processor that are no multiply-adds keep its cores as busy as those that are.
+    """
+    if law.device.kind == "cpu" and (by_instructions(op) or unpacked(op)):
+        return law.roofs(op).compute, op.bytes() / law.device.memory_bandwidth
     compute = op.flops() / (peak_of(law.device, op.compute) or max(law.device.peak_flops.values()))
     return compute, op.bytes() / law.device.memory_bandwidth
 

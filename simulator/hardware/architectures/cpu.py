@@ -89,13 +89,19 @@ class Cpu:
         return slowest
 
     def _loads(self, work: Work, each: float) -> Size:
-        """Bytes of register loads: one number a row and one a column of a tile for each step of the inner dimension."""
+        """Bytes of register loads: one number a row and one a column of a tile for each step of the inner dimension.
+
+        Weights of fewer bits than they are multiplied in are loaded as they are stored.
+        """
         found: Size = 0.0 if work.products else work.read + work.written
+        numbers = sum((p.n * p.k * p.count for p in work.products), 0.0)
+        stored = np.where(np.asarray(work.weights) > 0, work.weights / np.maximum(numbers, 1.0), each)
+        column = np.minimum(stored, each)
         for product in work.products:
             rows, columns, _ = self._tile(product, work, each)
             reach = np.minimum(columns, np.maximum(product.n, 1.0))
-            found = found + product.macs * each * np.where(
-                np.asarray(work.depthwise) > 0, 2.0, 1.0 / rows + 1.0 / reach
+            found = found + product.macs * np.where(
+                np.asarray(work.depthwise) > 0, 2.0 * each, column / rows + each / reach
             )
         return found
 

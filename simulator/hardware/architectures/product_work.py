@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simulator.workloads.operators import AnyOperator
-from simulator.workloads.products import AnyProduct, BitSerial, Chained, FullAttention, Sparse
+from simulator.workloads.products import AnyProduct, BitSerial, Chained, DecodeAttention, FullAttention, Sparse
 
 if TYPE_CHECKING:
     from simulator.hardware.architectures.work import Work
@@ -20,6 +20,8 @@ def product_work(op: AnyProduct, work_of: Callable[[AnyOperator], Work]) -> Work
     """The work of one call in terms of `work_of` of its parts."""
     if isinstance(op, FullAttention):
         return _attention(op)
+    if isinstance(op, DecodeAttention):
+        return _decoding(op)
     if isinstance(op, Chained):
         return _chain(op, work_of)
     if isinstance(op, Sparse):
@@ -51,3 +53,15 @@ def _attention(op: FullAttention) -> Work:
     results = op.heads * op.tokens * op.v_width
     written = results * each
     return Work(products, 5.0 * scores, 0.0, op.bytes() - written, written, results, op.compute)
+
+
+def _decoding(op: DecodeAttention) -> Work:
+    from simulator.hardware.architectures.work import Product, Work
+
+    products = (
+        Product(op.group, op.keys, op.qk_width, op.pieces), Product(op.group, op.v_width, op.keys, op.pieces)
+    )  # fmt: skip
+    results = op.pieces * op.group * op.v_width
+    written = results * op.activation.bytes
+    softmax = 5.0 * op.pieces * op.group * op.keys
+    return Work(products, softmax, 0.0, op.bytes() - written, written, results, op.compute)

@@ -10,7 +10,7 @@ from simulator.workloads.graphs.graph import Graph, Model
 from simulator.workloads.graphs.lowering import node_kernels
 from simulator.workloads.graphs.tensor import Tensor
 from simulator.workloads.operators import Convolution, Experts, Fused, Gemm, Rounds, Size
-from simulator.workloads.products import BitSerial, Chained, FullAttention, Lookup, Sparse
+from simulator.workloads.products import BitSerial, Chained, DecodeAttention, FullAttention, Lookup, Sparse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,7 @@ def macs(op: object) -> Size:
     """Multiply-adds of a product, of experts or of a convolution (attention's two included), 0 for all else."""
     if isinstance(op, Fused):
         return macs(op.main)
-    if isinstance(op, Sparse | BitSerial | Lookup | FullAttention):
+    if isinstance(op, Sparse | BitSerial | Lookup | FullAttention | DecodeAttention):
         return op.macs
     if isinstance(op, Chained):
         return sum((macs(part) for part, _ in op.parts), 0.0)

@@ -33,6 +33,8 @@ def build(
     kv_heads: int | None = None,
     head_width: int | None = None,
     hidden: int | None = None,
+    experts: int = 0,
+    top_k: int = 1,
     gated: bool = False,
     bias: bool = True,
     vocabulary: int = 50257,
@@ -44,7 +46,8 @@ def build(
     (of which `depth` gives the first layers alone), or sizes: `width`, `depth`, `heads`, ... with a tied embedding, and
     biases as GPT-2 has them (`positions` 0: rotary). Fewer heads of a `head_width`, a narrower `hidden` part and a
     smaller vocabulary are a device's share under tensor parallelism. Scores of `every_place` are what checking drafts
-    takes. Raises `InputError` for latent attention, whose two forms graphs do not tell apart.
+    takes. With `experts` each token goes to `top_k` of so many feed-forward parts. Raises `InputError` for latent
+    attention, whose two forms graphs do not tell apart.
     """
     if tokens < 1 or context < 0:
         raise InputError("tokens: give at least 1, and a context of at least 0")
@@ -52,8 +55,9 @@ def build(
         made = transformer(model)
         made = replace(made, layers=made.layers[: depth or None])
     elif width and depth and heads:
+        ffn = FeedForward(hidden or 4 * width, gated, bias)
         layer = Layer(_heads(head_width or width // heads, heads, kv_heads or heads, bias, not positions),
-                      FeedForward(hidden or 4 * width, gated, bias), norm_bias=bias)  # fmt: skip
+                      Experts(experts, top_k, ffn) if experts else ffn, norm_bias=bias)  # fmt: skip
         made = Transformer("decoder", "sizes", width, vocabulary, (layer,) * depth, positions or context + tokens,
                            True, positions, final_norm_bias=bias)  # fmt: skip
     else:

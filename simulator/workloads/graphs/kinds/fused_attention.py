@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
 from simulator.workloads.graphs.tensor import Shape, Tensor
 from simulator.workloads.operators import Elementwise, Gemm, Size
+from simulator.workloads.products import DecodeAttention
 
 
 def _maybe(operands: Operands, at: int) -> Tensor | None:
@@ -94,12 +95,18 @@ def _grouped_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, 
 def _grouped_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
     """Heads that share keys read them once: their queries are rows of one product.
 
-    Of all pairs the `share` is looked at that causality and windows leave.
+    Of all pairs the `share` is looked at that causality and windows leave. With `split` one kernel does all of it and
+    deals the cache to a device's units in this way.
     """
     query, heads, shared = first(operands), attributes["num_heads"], attributes["kv_num_heads"]
     batch, tokens, width = query.shape[0], query.shape[1], results[0].shape[2] / heads
     seen = (tokens + _cached(_maybe(operands, 3))) * attributes.get("share", 1.0)
-    key = _maybe(operands, 1) or query
+    key = _maybe(operands, 3) or _maybe(operands, 1) or query
+    if "split" in attributes:
+        group = tokens * heads / shared
+        return (
+            (DecodeAttention(batch, shared, group, seen, width, width, query.dtype, key.dtype, attributes["split"]), 1),
+        )
     return attended(query, key, batch, shared, tokens * heads / shared, seen, width, width)
 
 

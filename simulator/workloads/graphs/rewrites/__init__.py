@@ -1,7 +1,7 @@
 """Rewrites of operator graphs, one class each: a graph in, a graph out. They can follow one another."""
 
 from simulator.workloads.graphs.rewrites.adapters import Adapt
-from simulator.workloads.graphs.rewrites.attending import FuseAttention, SparseAttention
+from simulator.workloads.graphs.rewrites.attending import ConvertCache, FuseAttention, SparseAttention, SplitAttention
 from simulator.workloads.graphs.rewrites.autocast import Autocast
 from simulator.workloads.graphs.rewrites.biases import JoinBiases, SplitBiases
 from simulator.workloads.graphs.rewrites.block_fusion import FuseBlocks
@@ -33,9 +33,9 @@ from simulator.workloads.graphs.rewrites.tokens import MergeTokens
 from simulator.workloads.graphs.rewrites.training import Train
 
 __all__ = [
-    "Adapt", "Autocast", "BlockChannels", "Bottleneck", "CacheSteps", "Convert", "ConvertLayouts", "Drop", "EarlyExit",
-    "Factorise", "FilterGradients", "Fold", "Fuse", "FuseAttention", "FuseBlocks", "FuseNorms", "FuseSideBySide",
-    "JoinBiases", "LiteResidual", "LookUp", "MergeTokens", "ModelRewrite", "Patch", "Prune", "PruneChannels",
-    "PrunePositions", "Quantise", "Reparameterise", "Rewrite", "SideNetwork", "SkipGuidance", "SkipNorm",
-    "SparseAttention", "SplitBiases", "StreamBatch", "Strides", "Train",
+    "Adapt", "Autocast", "BlockChannels", "Bottleneck", "CacheSteps", "Convert", "ConvertCache", "ConvertLayouts",
+    "Drop", "EarlyExit", "Factorise", "FilterGradients", "Fold", "Fuse", "FuseAttention", "FuseBlocks", "FuseNorms",
+    "FuseSideBySide", "JoinBiases", "LiteResidual", "LookUp", "MergeTokens", "ModelRewrite", "Patch", "Prune",
+    "PruneChannels", "PrunePositions", "Quantise", "Reparameterise", "Rewrite", "SideNetwork", "SkipGuidance",
+    "SkipNorm", "SparseAttention", "SplitAttention", "SplitBiases", "StreamBatch", "Strides", "Train",
 ]  # fmt: skip

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulator.errors import InputError
+from simulator.errors import InputError, unknown_name
+from simulator.workloads.dtypes import dtype
 from simulator.workloads.graphs.graph import Graph, Node
 from simulator.workloads.graphs.rewrites.editing import chosen
+
+SPLITS = ("heads", "keys", "even")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,41 @@ class FuseAttention:
             replace(node, attributes={**node.attributes, "fused": True}) if node.type == "Attention" else node
             for node in graph.nodes
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SplitAttention:
+    """Run attention over a cache as one kernel, dealt to a device's units by `split`.
+
+    "heads": a unit takes a whole head of a sequence (FlashAttention-2); "keys": heads are cut into equal parts where
+    they leave units idle (Flash-Decoding); "even": every unit has the same share of all keys (LeanAttention).
+    """
+
+    split: str = "keys"
+
+    def __call__(self, graph: Graph) -> Graph:
+        if self.split not in SPLITS:
+            raise unknown_name("split of split-attention", self.split, SPLITS)
+        if not any(node.type == "GroupQueryAttention" for node in graph.nodes):
+            raise InputError("split-attention: no node attends over a cache: give a model of family decoder")
+        return graph.with_nodes(
+            replace(node, attributes={**node.attributes, "split": self.split})
+            if node.type == "GroupQueryAttention" else node
+            for node in graph.nodes
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertCache:
+    """Keep cached keys and values in this format; kernels of attention convert them as they read."""
+
+    format: str
+
+    def __call__(self, graph: Graph) -> Graph:
+        cached = [name for node in graph.nodes if node.type == "GroupQueryAttention" for name in node.inputs[3:5]]
+        if not cached:
+            raise InputError("convert-cache: no node reads a cache: give a model of family decoder and a context")
+        return graph.with_tensors(replace(graph.tensors[name], dtype=dtype(self.format)) for name in cached)
 
 
 @dataclass(frozen=True, slots=True)
