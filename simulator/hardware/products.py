@@ -106,7 +106,7 @@ def _bit_serial(law: TimingLaw, op: BitSerial) -> Roofs:
     """
     as_bytes = replace(op.main.weight, compute="int8")
     dense = law.roofs(replace(op.main, weight=as_bytes))
-    compute = dense.compute
+    compute, memory = dense.compute, dense.memory
     if law.device.kind == "cpu":
         # an fp32 lane holds 32 bits, and a fused multiply-add counts twice as a product of bits does
         share = law.calibrations.find("gemm", "fp32").curve.compute
@@ -117,7 +117,11 @@ def _bit_serial(law: TimingLaw, op: BitSerial) -> Roofs:
             .roofs(replace(op.main, weight=as_bytes))
             .compute
         )
-    return Roofs(compute, dense.memory, dense.overhead, dense.sharpness)
+    if law.device.architecture is not None:
+        # caches and registers hold planes, a bit of each pair where a whole product takes a byte
+        least = op.bytes() / law.device.memory_bandwidth
+        memory = np.maximum(memory * np.minimum(op.planes / 8.0, 1.0), least)
+    return Roofs(compute, memory, dense.overhead, dense.sharpness)
 
 
 def _with_peak(law: TimingLaw, compute: str, peak: float) -> TimingLaw:

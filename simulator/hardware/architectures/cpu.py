@@ -91,15 +91,15 @@ class Cpu:
     def _loads(self, work: Work, each: float) -> Size:
         """Bytes of register loads: one number a row and one a column of a tile for each step of the inner dimension.
 
-        Weights of fewer bits than they are multiplied in are loaded as they are stored.
+        A product of one row loads weights of few bits as they are stored; more rows are worth panels of whole numbers.
         """
         found: Size = 0.0 if work.products else work.read + work.written
         numbers = sum((p.n * p.k * p.count for p in work.products), 0.0)
         stored = np.where(np.asarray(work.weights) > 0, work.weights / np.maximum(numbers, 1.0), each)
-        column = np.minimum(stored, each)
         for product in work.products:
             rows, columns, _ = self._tile(product, work, each)
             reach = np.minimum(columns, np.maximum(product.n, 1.0))
+            column = np.where(np.asarray(product.m) > 1, each, np.minimum(stored, each))
             found = found + product.macs * np.where(
                 np.asarray(work.depthwise) > 0, 2.0 * each, column / rows + each / reach
             )
