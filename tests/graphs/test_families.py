@@ -103,3 +103,12 @@ def test_language_models_with_experts_are_refused_in_one_line():
 def test_tables_of_a_rank_hold_thin_rows_and_a_matrix():
     whole, thin = (count_model(graph_model("wide-and-deep", **o)).parameters for o in ({}, {"rank": 8}))
     assert whole - thin == 8 * (1_000_000 * (32 - 8) - 8 * 32)
+
+
+def test_sampled_interest_takes_as_long_for_any_history():
+    """An item costs hashes, a power of two for each, and sums of one row a signature, however long the history is."""
+    short, long = (count_model(graph_model("din", history=n, signatures=[16, 3])) for n in (100, 10_000))
+    assert short.macs == long.macs
+    none = count_model(graph_model("din", history=0))
+    assert short.macs - none.macs == 32 * 16 * 3 + 16 * 3 + 32 * 200  # the first layer sees the interest's 32 numbers
+    assert count_model(graph_model("din", history=10_000)).macs > 50 * short.macs

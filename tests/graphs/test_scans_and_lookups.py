@@ -134,3 +134,13 @@ def test_candidates_side_by_side_count_as_they_do_alone():
         alone = count(graph(float(width)))
         for name in ("parameters", "flops", "bytes", "activations"):
             assert getattr(together, name)[i] == pytest.approx(getattr(alone, name), rel=1e-12)
+
+
+def test_factors_of_a_radiance_field_are_read_by_whole_sectors():
+    """Rows of 25 and 8 numbers of 16 bits take 64 and 32 bytes; four numbers leave for each sample."""
+    model = graph_model("fast-nerf", batch=100, format="fp16")
+    of = model.parts[0].graph
+    kernel = next(k for k in kernels(of) if k.type == "FactoredLookup")
+    samples = 100 * 32
+    assert of.tensors[of.nodes[0].outputs[0]].shape == (samples, 4)
+    assert kernel.op.bytes() == pytest.approx(samples * (64 + 32 + 2 * 8 + 4 * 2))

@@ -72,12 +72,6 @@ def _grid(g: Builder, points: Size, levels: int, rows: int, features: int) -> st
 
 
 def _cached(g: Builder, points: Size, components: int, cells: float) -> str:
-    """A cell of colours and density for the place, one of weights for the direction (section 3.2)."""
-    place = g.input(points, name="place")
-    seen = g.add_node("Gather", [g.weight(cells, 3 * components + 1), place], axis=0)
-    weights = g.add_node("Gather", [g.weight(cells / 128, components), place], axis=0)
-    colours = g.add_node("Slice", [seen], shape=[points, components, 3], axes=[1])
-    # each sample has a matrix of its own: an inner product on the vector units, not a matrix product
-    weighed = g.mul(colours, g.reshape(weights, points, components, 1))
-    colour = g.add_node("ReduceSum", [weighed], axes=[1], keepdims=0)
-    return g.concat([colour, g.add_node("Slice", [seen], shape=[points, 1], axes=[1])])
+    """A cell of colours and density for the place, one of weights for the direction (section 3.2), in one kernel."""
+    tables = [g.weight(cells, 3 * components + 1), g.weight(cells / 128, components)]
+    return g.add_node("FactoredLookup", [g.input(points, name="cells"), *tables], components=components)

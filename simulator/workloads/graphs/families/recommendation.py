@@ -29,6 +29,7 @@ def build(
     interaction: Literal["dot", "concat"] = "concat",
     history: int = 0,
     attention: Sequence[int] = (36,),
+    signatures: Sequence[int] = (),
     wide: int = 0,
     hosted: int | None = None,
     rank: int | None = None,
@@ -36,9 +37,11 @@ def build(
     """Chances of a click on each of `batch` items; `tables` are rows of embeddings, `lookups` of each summed an item.
 
     Dense features go through `bottom`; embeddings meet pair by pair ("dot") or side by side before `top`. Of a user's
-    `history` each entry is weighed by a small network of the item and it (DIN). `wide` weights of crossed features add
-    up to one number beside (Wide & Deep). Rows of tables of at least `hosted` rows are fetched from the host's memory.
-    Tables of a `rank` have rows so long, and a matrix each that widens what is picked of them.
+    `history` each entry is weighed by a small network of the item and it (DIN); with `signatures` of [count, bits] it
+    is summed up beforehand by hashes, and an item picks a sum for each signature (SDIM, arXiv:2205.10249). `wide`
+    weights of crossed features add up to one number beside (Wide & Deep). Rows of tables of at least `hosted` rows are
+    fetched from the host's memory. Tables of a `rank` have rows so long, and a matrix each that widens what is picked
+    of them.
     """
     g = Builder("recommendation", format)
     x = g.input(batch, dense, name="dense")
@@ -47,7 +50,10 @@ def build(
     picked = [_bag(g, batch, rows, rank or width, lookups, number, hosted) for number, rows in enumerate(tables)]
     picked = picked if rank is None else [g.linear(x, width, bias=False) for x in picked]
     if history:
-        picked.append(_interest(g, picked[0], batch, width, history, attention))
+        if signatures:
+            picked.append(_sampled(g, picked[0], batch, width, *signatures))
+        else:
+            picked.append(_interest(g, picked[0], batch, width, history, attention))
     x = _crossed(g, x, picked) if interaction == "dot" else g.concat([x, *picked])
     for units in top[:-1]:
         x = g.act(g.linear(x, units))
@@ -84,3 +90,11 @@ def _interest(g: Builder, item: str, batch: Size, width: int, history: int, unit
     for count in units:
         y = g.act(g.linear(y, count), "Sigmoid")
     return g.reshape(g.matmul(g.transpose(g.linear(y, 1), 0, 2, 1), past), batch, width)
+
+
+def _sampled(g: Builder, item: str, batch: Size, width: int, count: int, bits: int) -> str:
+    """The item's hashes name a bucket of the user's for each of `count` signatures of so many `bits` (section 4.2)."""
+    hashed = g.act(g.linear(item, count * bits, bias=False), "Sign")
+    powers = g.add_node("MatMul", [g.reshape(hashed, batch, count, bits)], weights=[(bits, 1)])
+    buckets = g.input(count << bits, width, name="buckets")
+    return g.add_node("EmbeddingBag", [buckets, g.reshape(powers, batch, count)])

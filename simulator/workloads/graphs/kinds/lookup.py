@@ -1,4 +1,4 @@
-"""Tables that are looked up by index: bags of embeddings, rows in the host's memory, grids of hashed corners."""
+"""Tables that are looked up by index: bags of embeddings, rows in the host's memory, grids of corners, factors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from simulator.workloads.graphs.tensor import Shape, Tensor, product
 from simulator.workloads.operators import HostCopy
 
 INDEX = 8.0  # bytes of a row's number
+SECTOR = 32.0  # bytes of a transaction of a GPU's memory (CUDA C++ best practices guide, 10.2.1)
 CORNERS = 8.0  # of a cell in three dimensions
 
 
@@ -65,8 +66,31 @@ def _hash_work(attributes: Attributes, operands: Operands, results: Sequence[Ten
     return streamed(operands, results, 2.0 * CORNERS + 40.0 / features, "gather", reads=read)
 
 
+def _factored_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
+    components = attributes["components"]
+    places = operands[1]
+    assert places is not None
+    return ((*first(operands).shape, (places.shape[-1] - 1) // components + 1),)
+
+
+def _factored_work(attributes: Attributes, operands: Operands, results: Sequence[Tensor]) -> Work:
+    """Of two rows one has weights of the other's components; sums and one more number leave the kernel.
+
+    Operands are cells, and the tables of places (cells, components * colours + 1) and directions (cells, components)
+    (Garbin et al., arXiv:2103.10380, 3.2). Rows lie at random, so that whole sectors are read; both are used
+    where they arrive.
+    """
+    cells, places, directions = first(operands), operands[1], operands[2]
+    assert places is not None
+    assert directions is not None
+    rows = [np.ceil(t.shape[-1] * t.dtype.bytes / SECTOR) * SECTOR for t in (places, directions)]
+    read = cells.elements * (sum(rows) + len(rows) * INDEX)
+    return streamed(operands, results, 2.0 * attributes["components"], "gather", reads=read)
+
+
 LOOKUP = {
     "EmbeddingBag": Kind(_bag_shapes, _bag_work),
     "HostGather": Kind(_fetch_shapes, _fetch_work),
     "HashEncode": Kind(_hash_shapes, _hash_work),
+    "FactoredLookup": Kind(_factored_shapes, _factored_work),
 }
