@@ -42,6 +42,10 @@ class Fabric:
             return self.nearest
         return self.inside if world <= self.inside_ranks(stride) else self.between
 
+    def level(self, world: int, stride: int = 1) -> int:
+        """0 for a group inside a node, 1 for one that spans nodes."""
+        return 0 if world <= self.inside_ranks(stride) else 1
+
 
 def fabric_of(device: Device, node: Node | None) -> Fabric:
     """The fabric of a node type, or what the device's own datasheet implies where no node is given."""

@@ -72,14 +72,15 @@ def bound_of(found: OffloadedStep) -> str:
 
 
 def offload_breakdown(found: OffloadedStep) -> dict[str, float]:
-    """Seconds of a step: passes, what they wait for transfers, and what follows the last pass."""
+    """Seconds of a step: passes alone, what links and collectives beside them add, waits, and what follows them."""
     micro_batches = found.step.job.micro_batches
     forward = micro_batches * sum(layer.forward for layer in found.layers)
     backward = micro_batches * sum(layer.backward for layer in found.layers)
     return {
         "forward": forward,
         "recompute_and_backward": backward,
-        "wait": found.passes_seconds - forward - backward,
+        "crowding": found.computing - forward - backward,
+        "wait": found.passes_seconds - found.computing,
         "gradients_and_update": found.seconds - found.passes_seconds,
     }
 

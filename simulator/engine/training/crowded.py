@@ -53,8 +53,7 @@ class Crowded:
         return Segment(alone, tuple(beside))
 
     def transfer(self, kind: str, link: Collective) -> Transfer:
-        within = link.world <= self.law.fabric.inside_ranks(link.stride)
-        return Transfer(kind, self.alone(link), 0 if within else 1)
+        return Transfer(kind, self.alone(link), self.law.fabric.level(link.world, link.stride))
 
     def _beside(self, level: int, op: AnyOperator) -> float:
         """Collectives between products go over links of their own, and take as long."""

@@ -124,3 +124,11 @@ def test_tasks_that_wait_for_one_another_are_named() -> None:
     tasks = [Task("first", "a", {}, 1.0, after=(1,)), Task("second", "a", {}, 1.0)]
     with pytest.raises(ValueError, match="first waits for ever"):
         run_tasks(tasks, CAPACITY)
+
+
+@pytest.mark.parametrize(("level", "ends"), [(0, 12.5), (1, 11.0), (None, 10.0)])
+def test_computing_advances_more_slowly_while_a_collective_crowds_it(level: int | None, ends: float) -> None:
+    """In 5 s beside a collective of level 0 a quarter of 20 s is done, and three quarters of 10 s are left."""
+    computing = Task("forward", "compute", least=10.0, beside=(20.0, 12.5))
+    run = run_tasks([computing, Task("gather", "gather", {"down": 50.0}, crowds=level)], CAPACITY)
+    assert run.ends.tolist() == pytest.approx([ends, 5.0])

@@ -71,7 +71,8 @@ def test_gpt_3_of_175_billion_on_one_card_and_256_gb(policy: str, fits: bool) ->
     example = load_training(EXAMPLE)
     large = GptSpec(layers=96, hidden=12288, heads=96, vocab=50257)
     batch = BatchSpec(sequence=1024, micro=4, global_size=4)
-    offload = OffloadSpec(policy=policy, host=TrainingHostSpec(memory_gb=256, drives=12))
+    options = {} if fits else {"tiles": 2}
+    offload = OffloadSpec(policy=policy, options=options, host=TrainingHostSpec(memory_gb=256, drives=12))
     scenario = example.model_copy(update={"model": large, "batch": batch, "offload": offload})
     if fits:
         assert train(scenario).summary["offload"]["memory_gb"]["host"]["peak"] < 230

@@ -96,6 +96,25 @@ def test_a_plan_that_moves_nothing_takes_what_the_step_takes() -> None:
     assert set(found.moved().values()) == {0.0}
 
 
+@pytest.mark.parametrize("data", [4, 32])
+def test_collectives_crowd_the_passes_as_in_the_step_that_moves_nothing(data: int) -> None:
+    """Inside a node and between nodes; here the last layer's weights stay for its backward pass, there they do not."""
+    given_job = small(data=data, zero=3, hidden=4096, heads=32, sequence=2048, batch=2)
+    whole = step(given_job)
+    found = run(given_job, EVERYTHING_IN)
+    alone = sum(x.forward + x.backward for x in found.layers) * 2
+    crowding = whole.exchanging[0].within["crowding"]
+    assert crowding > 0.02 * alone
+    assert found.computing - alone == pytest.approx(crowding, rel=0.15)
+    assert found.passes_seconds == pytest.approx(whole.timeline.seconds, rel=0.01)
+
+
+def test_zero_offload_is_no_faster_than_the_step_that_keeps_everything() -> None:
+    given_job = small(data=8, zero=3, layers=4, hidden=4096, heads=32, sequence=2048, batch=64)
+    found = run(given_job, ZeroOffload().plans([])[0])
+    assert found.seconds >= step(given_job).step_seconds
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_bytes_over_every_link(batch: int) -> None:
     """Weights come for both passes, gradients leave, states come and go once, activations leave and come back."""
@@ -112,6 +131,20 @@ def test_bytes_over_every_link(batch: int) -> None:
     assert moved["up"] == pytest.approx(batch * gradients + kept)
     assert moved["read"] == pytest.approx(fetched + kept + 12 * parameters)
     assert moved["write"] == pytest.approx(kept + (12 + 2) * parameters)
+
+
+@pytest.mark.parametrize("copies", COPYING)
+def test_gradients_of_a_tied_embedding_leave_once(copies: Copying) -> None:
+    """Every parameter has one gradient, which waits on the device until both ends have added to it."""
+    found = run(small(layers=4, vocab=32000), Plan(gradients="host", states="host", copies=copies))
+    parameters = sum(x.parameters for x in found.layers)
+    assert parameters == pytest.approx(small(layers=4, vocab=32000).model.parameters(), rel=1e-3)
+    assert found.moved()["up"] == pytest.approx(2 * parameters)
+    embedding = 32000 * 1024 * 2
+    ends = {t.name: e for t, e in zip(found.run.tasks, found.run.ends, strict=True) if t.stream == "compute"}
+    held, times = found.run.memory("device")
+    waiting = held[(times > ends["backward of layer 2"]) & (times < ends["backward of layer 0"])]
+    assert np.all(waiting >= embedding)
 
 
 def test_replicas_bring_a_slice_each_and_gather() -> None:

@@ -24,8 +24,8 @@ class Task:
     """Something that takes a stream's turn once the tasks `after` (by number) have ended.
 
     `demands` are units of each channel that it needs in all (bytes, or seconds of what serves one at a time); it
-    never takes less than `least` seconds. `takes` are bytes of memory by place from its start, `gives` those free
-    again at its end.
+    never takes less than `least` seconds, nor less than those of `beside` at a level while a task that `crowds` at this
+    level runs. `takes` are bytes of memory by place from its start, `gives` those free again at its end.
     """
 
     name: str
@@ -35,6 +35,8 @@ class Task:
     after: tuple[int, ...] = ()
     takes: Mapping[str, float] = field(default_factory=dict)
     gives: Mapping[str, float] = field(default_factory=dict)
+    beside: tuple[float, ...] = ()
+    crowds: int | None = None
 
     @property
     def size(self) -> float:
@@ -151,7 +153,9 @@ class _Running:
 
 def shared_rates(tasks: Mapping[int, Task], capacity: Mapping[str, float]) -> dict[int, float]:
     """Rate of each task, its size a second, by progressive filling: a task stops at its own limit or a full channel."""
-    limits = {n: t.size / t.least if t.least > 0.0 else np.inf for n, t in tasks.items()}
+    crowding = {t.crowds for t in tasks.values() if t.crowds is not None}
+    least = {n: max([t.least, *(t.beside[level] for level in crowding if t.beside)]) for n, t in tasks.items()}
+    limits = {n: t.size / least[n] if least[n] > 0.0 else np.inf for n, t in tasks.items()}
     weights = {n: {c: d / t.size for c, d in t.demands.items() if d > 0.0} for n, t in tasks.items()}
     free = dict(capacity)
     rates = dict.fromkeys(tasks, 0.0)

@@ -24,11 +24,13 @@ class Graph:
         least: float = 0.0,
         takes: Mapping[str, float] | None = None,
         gives: Mapping[str, float] | None = None,
+        beside: tuple[float, ...] = (),
+        crowds: int | None = None,
     ) -> int:
         """Add a task and give its number; what it waits for may be None."""
         number = len(self.tasks)
         waits = tuple(n for n in after if n is not None)
-        self.tasks.append(Task(name, stream, demands or {}, least, waits, takes or {}, gives or {}))
+        self.tasks.append(Task(name, stream, demands or {}, least, waits, takes or {}, gives or {}, beside, crowds))
         self._by_stream.setdefault(stream, []).append(number)
         return number
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.engine.training.crowded import Crowded
 from simulator.engine.training.step import Step
 from simulator.policies.offload.plan import Activation, LayerSizes, Plan
 from simulator.workloads.operators import AnyOperator, Call, Collective, Rounds
@@ -18,14 +19,18 @@ from simulator.workloads.training.replica_exchange import sent_bytes
 class TimedLayer:
     """Seconds of one layer's passes, and bytes: weights and gradients whole, what it keeps, what it forms again.
 
-    `parameters` are those that this device's data-parallel group updates; `wire` are bytes that the passes' own
-    collectives send (forward, backward), `flops` those of both passes.
+    `beside` are the seconds of both passes beside collectives of each level. `parameters` are those that this device's
+    data-parallel group updates, `gradients` those of these. A tied embedding's gradient is `formed` by the last layer
+    and waits on the device for what the first one adds, with whose gradients it leaves. `wire` are bytes that the
+    passes' own collectives send (forward, backward), `flops` those of both passes.
     """
 
     forward: float
     backward: float
+    beside: tuple[tuple[float, ...], tuple[float, ...]]
     weights: float
     gradients: float
+    formed: float
     parameters: float
     kept: float
     working: float
@@ -35,7 +40,10 @@ class TimedLayer:
 
 def timed_layers(step: Step, works: Iterable[LayerWork], plan: Plan) -> list[TimedLayer]:
     """The layers under a plan: what it swaps is kept in place of being formed again."""
-    return [_timed(step, work, plan, n) for n, work in enumerate(works)]
+    works = list(works)
+    tied = works[-1].shared
+    crowded = Crowded(step.law, step.of, step.job.communication.units)
+    return [_timed(step, crowded, work, plan, n, 0.0 if n else tied) for n, work in enumerate(works)]
 
 
 def sizes_of(step: Step, works: Iterable[LayerWork]) -> list[LayerSizes]:
@@ -51,8 +59,10 @@ def sizes_of(step: Step, works: Iterable[LayerWork]) -> list[LayerSizes]:
     ]
 
 
-def _timed(step: Step, work: LayerWork, plan: Plan, number: int) -> TimedLayer:
+def _timed(step: Step, crowded: Crowded, work: LayerWork, plan: Plan, number: int, waits: float) -> TimedLayer:
+    """`waits` are parameters whose gradients a later layer has formed before this one."""
     formats, passes = step.job.formats, work.passes
+    gradient = formats.gradients.bytes
     again, swapped = passes.recompute, 0.0
     if plan.swapped:
         chosen = plan.swapped[number]
@@ -62,8 +72,10 @@ def _timed(step: Step, work: LayerWork, plan: Plan, number: int) -> TimedLayer:
     return TimedLayer(
         step.seconds(passes.forward),
         step.seconds(back),
+        (crowded.calls(passes.forward).beside, crowded.calls(back).beside),
         work.parameters * formats.stored.bytes,
-        work.parameters * formats.gradients.bytes,
+        (work.parameters - work.shared) * gradient,
+        (work.parameters - waits) * gradient,
         work.parameters - work.shared,
         passes.saved + swapped,
         max(0.0, passes.working - swapped),

@@ -6,7 +6,7 @@ a pass waits while more than as many copies are on their way out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.engine.training.offloading.crossing import gradient_bytes, to_device, to_host
@@ -95,8 +95,7 @@ class PassTasks:
             )  # fmt: skip
             buffer = {}
         if self.sharded:
-            demands = self._collective("all_gather", whole)
-            last = graph.add(name, "gather", demands, after=[last, room], takes=buffer)
+            last = self._collective(name, "gather", "all_gather", whole, after=[last, room], takes=buffer)
         return last
 
     def _again(self, place: int) -> bool:
@@ -122,6 +121,7 @@ class PassTasks:
             "compute",
             self._crossing(layer.wire[0] / plan.tiles),
             least=layer.forward / plan.tiles,
+            beside=tuple(b / plan.tiles for b in layer.beside[0]),
             after=[
                 fetched,
                 self._leaving("activations up", plan.activation_copies),
@@ -168,7 +168,7 @@ class PassTasks:
         first, last = visit.tile == plan.tiles - 1, visit.tile == 0
         back = self._back(place, visit, layer.kept) if first else None
         passing = plan.gradients != "device" or self.copies > 1
-        gradients = layer.gradients / plan.tiles if passing else 0.0
+        gradients, formed = (x / plan.tiles if passing else 0.0 for x in (layer.gradients, layer.formed))
         working = layer.working if first else 0.0
         gives = self._freed(place).get("device", 0.0) + (layer.working + layer.kept if last else 0.0)
         number = graph.add(
@@ -176,8 +176,9 @@ class PassTasks:
             "compute",
             self._crossing(layer.wire[1] / plan.tiles),
             least=layer.backward / plan.tiles,
+            beside=tuple(b / plan.tiles for b in layer.beside[1]),
             after=[fetched, back, self._leaving("reduce"), self._leaving("gradients up", plan.copies)],
-            takes={"device": gradients + working},
+            takes={"device": formed + working},
             gives={"device": gives},
         )
         self.computed.append(number)
@@ -194,8 +195,8 @@ class PassTasks:
         kept = own * gradient_bytes(self.step.job, plan) / self.step.job.formats.gradients.bytes
         if self.copies > 1:
             stays = plan.gradients == "device"
-            demands = self._collective("reduce_scatter", size)
-            last = graph.add(name, "reduce", demands, after=[last], gives=leave if stays else {})
+            gives = leave if stays else {}
+            last = self._collective(name, "reduce", "reduce_scatter", size, after=[last], gives=gives)
         if plan.gradients == "device":
             return last
         adds = visit.micro_batch > 0
@@ -210,9 +211,15 @@ class PassTasks:
             last = graph.add(name, "gradients write", write, after=[last], gives=staged)
         return last
 
-    def _collective(self, pattern: str, whole: float) -> Mapping[str, float]:
-        seconds = self.step.of(Collective(pattern, whole, self.copies, self.step.job.layout.tensor))
-        return {"fabric": seconds} | self._crossing(whole * (self.copies - 1) / self.copies)
+    def _collective(
+        self, name: str, stream: str, pattern: str, whole: float, *, after: Iterable[int | None],
+        takes: Mapping[str, float] | None = None, gives: Mapping[str, float] | None = None,
+    ) -> int:  # fmt: skip
+        """Add a collective of the replicas, whose kernels crowd what computes beside it."""
+        link = Collective(pattern, whole, self.copies, self.step.job.layout.tensor)
+        demands = {"fabric": self.step.of(link)} | self._crossing(whole * (self.copies - 1) / self.copies)
+        level = self.step.law.fabric.level(link.world, link.stride)
+        return self.graph.add(name, stream, demands, after=after, takes=takes, gives=gives, crowds=level)
 
     def _crossing(self, wire: float) -> dict[str, float]:
         """What collectives put on the host links where devices have no others."""

@@ -55,10 +55,14 @@ class OffloadedStep:
             if task.name.startswith("backward")
         )
 
-    @property
+    @cached_property
     def computing(self) -> float:
-        """Seconds in which the device computes passes."""
-        return sum(layer.forward + layer.backward for layer in self.layers) * self.step.job.micro_batches
+        """Seconds in which the device computes passes, collectives beside them slowing it."""
+        return sum(
+            float(end - start)
+            for task, start, end in zip(self.run.tasks, self.run.starts, self.run.ends, strict=True)
+            if task.name.startswith(("forward", "backward"))
+        )
 
     @cached_property
     def states(self) -> dict[str, dict[str, float]]:

@@ -43,9 +43,9 @@ class UpdateTasks:
     def add_layer(self, number: int, gradients: int) -> None:
         """One layer, once its gradients are where they are kept."""
         layer = self.layers[number]
-        own = layer.gradients / self.step.job.formats.gradients.bytes / self.copies
+        own = layer.parameters / self.copies
         held = own * gradient_bytes(self.step.job, self.plan) if consumed_at_once(self.step, self.plan) else 0.0
-        self._group(f"layer {number}", layer.parameters / self.copies, [gradients], held=held)
+        self._group(f"layer {number}", own, [gradients], held=held)
 
     def gather(self) -> None:
         """Whole weights are gathered after the update where the replicas keep them whole."""
