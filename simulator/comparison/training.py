@@ -18,15 +18,13 @@ FIGURES = (
     "step_s", "tokens_per_s", "tokens_per_s_and_device", "mfu", "hfu", "bubble_share", "energy_kwh",
     "cost_per_million_tokens_usd",
 )  # fmt: skip
-# Those of long runs, of sites and of workers with a parameter server, where there are any.
-BEYOND = (
-    "run.goodput", "run.tokens_per_s", "sites.utilisation", "sites.tokens_per_s", "parameter_server.tokens_per_s",
-)  # fmt: skip
+# Those of long runs and of sites, where there are any.
+BEYOND = ("run.goodput", "run.tokens_per_s", "sites.utilisation", "sites.tokens_per_s")
 # What a scenario can be best in, and whether the most is best.
 MEASURES = {
     "tokens_per_s": True, "tokens_per_s_and_device": True, "mfu": True, "run.goodput": True, "run.tokens_per_s": True,
-    "sites.tokens_per_s": True, "parameter_server.tokens_per_s": True, "memory_gb": False,
-    "kwh_per_million_tokens": False, "cost_per_million_tokens_usd": False,
+    "sites.tokens_per_s": True, "memory_gb": False, "kwh_per_million_tokens": False,
+    "cost_per_million_tokens_usd": False,
 }  # fmt: skip
 
 
@@ -53,9 +51,14 @@ class TrainingComparison:
     changes: tuple[dict[str, tuple[Any, Any]], ...]
 
     @cached_property
+    def paced(self) -> list[dict[str, Any]]:
+        """The summary of every scenario at the pace that its devices have."""
+        return [paced(r.summary) for r in self.results]
+
+    @cached_property
     def figures(self) -> dict[str, list[float | None]]:
         """Values of every scenario by figure: the headline, the fullest device's memory, and the step's parts."""
-        summaries = [r.summary for r in self.results]
+        summaries = self.paced
         found: dict[str, list[float | None]] = {name: [s[name] for s in summaries] for name in FIGURES}
         found["kwh_per_million_tokens"] = [s["energy_kwh"] / tokens_of(s) * 1e6 for s in summaries]
         for name in BEYOND:
@@ -71,7 +74,7 @@ class TrainingComparison:
 
         The differences add up to that of the steps, those of other batches scaled to the baseline's tokens.
         """
-        base, own = self.results[0].summary, self.results[i].summary
+        base, own = self.paced[0], self.paced[i]
         scale = tokens_of(base) / tokens_of(own)
         names = dict.fromkeys([*base["breakdown_s"], *own["breakdown_s"]])
         found = [Part(n, base["breakdown_s"].get(n, 0.0), scale * own["breakdown_s"].get(n, 0.0)) for n in names]
@@ -109,6 +112,20 @@ class TrainingComparison:
                 for i, (label, changes, result) in enumerate(zip(self.labels, self.changes, self.results, strict=True))
             ],
         }
+
+
+def paced(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary with workers and their parameter server, where there is one, in place of the step without it."""
+    served = summary.get("parameter_server")
+    if served is None:
+        return summary
+    faster = summary["step_s"] / served["mean_step_s"]
+    rates = ("tokens_per_s", "tokens_per_s_and_device", "mfu", "hfu")
+    return (
+        summary
+        | {name: summary[name] * faster for name in rates}
+        | {"step_s": served["mean_step_s"], "breakdown_s": served["breakdown_s"]}
+    )
 
 
 def tokens_of(summary: dict[str, Any]) -> float:

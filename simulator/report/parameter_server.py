@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,32 @@ from numpy.typing import NDArray
 
 from simulator.assembly.parameter_server import ServedResult
 from simulator.engine.training.parameter_server.run import Served
+from simulator.report.stages import devices_of
+from simulator.report.training_energy import step_energy
 
 
-def summarise_served(result: ServedResult) -> dict[str, Any]:
+def seconds_of_a_step(result: ServedResult) -> float:
+    """Seconds in which all workers together do a step's samples, at the pace that the server lets them have."""
+    found = result.served
+    return len(result.local_steps) * found.seconds / int(found.steps @ np.array(result.local_steps))
+
+
+def served_energy(result: ServedResult) -> float:
+    """Joules of all workers' devices for a step's samples: idle power while they exchange, wait or are slowed.
+
+    Devices of the server are not counted.
+    """
+    worker, workers = result.worker, len(result.local_steps)
+    idle = sum(worker.law.device.idle_power * devices_of(worker, s) for s in range(worker.job.layout.pipeline))
+    return workers * (step_energy(worker) + idle * (seconds_of_a_step(result) - worker.step_seconds))
+
+
+def summarise_served(result: ServedResult, own_step: Mapping[str, float]) -> dict[str, Any]:
     """Plain data. `staleness` counts updates of the model, `steps_ahead` steps; `workers_share` sums to one.
 
-    `over_synchronous` are samples a second over those of the same workers and server where all wait for all.
+    `over_synchronous` are samples a second over those of the same workers and server where all wait for all. Of
+    `breakdown_s`, the parts of a worker's `own_step` and what the server, other workers and slow devices add, the sum
+    is `mean_step_s`.
     """
     found, spec, job = result.served, result.spec, result.worker.job
     workers, dealt = len(result.local_steps), np.array(result.local_steps)
@@ -40,7 +61,10 @@ def summarise_served(result: ServedResult) -> dict[str, Any]:
         "gradients": {"pushed": found.pushed, "applied": found.applied, "in_flight": found.in_flight},
         "push_gb": result.push / 1e9,
         "pull_gb": result.pull / 1e9,
-        "mean_step_s": workers * found.seconds / steps if steps else None,
+        "mean_step_s": seconds_of_a_step(result),
+        "breakdown_s": {
+            **own_step, "parameter_server": seconds_of_a_step(result) - result.worker.step_seconds,
+        },
         "worker_memory_gb": result.worker_memory / 1e9,
         "server_memory_gb": result.server_memory / 1e9,
     }  # fmt: skip

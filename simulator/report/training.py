@@ -1,30 +1,25 @@
-"""Figures of a training step: its time by part, the share of peak, memory by stage, energy and cost."""
+"""Figures of a training step: its time by part, and all others gathered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.engine.training.memory import RESERVED, stage_memory
 from simulator.engine.training.step import Step
-from simulator.hardware.power import device_power
 from simulator.report.communication import communication_figures, link_waits, micro_batches_of, tensor_overlap
 from simulator.report.network import network_figures
 from simulator.report.offload import (
     copy_figures,
     offload_breakdown,
     offload_figures,
-    offload_memory,
 )
-from simulator.report.parameter_server import summarise_served
+from simulator.report.parameter_server import seconds_of_a_step, served_energy, summarise_served
 from simulator.report.sequences import (
     attention_seconds,
     computed,
     experts_figures,
-    useful_share,
 )
 from simulator.report.stages import (
     border_figures,
@@ -35,10 +30,12 @@ from simulator.report.stages import (
     stage_figures,
 )
 from simulator.report.stragglers import straggler_figures
+from simulator.report.training_energy import stage_energy, step_energy
+from simulator.report.training_flops import hardware_flops, model_flops
+from simulator.report.training_memory import largest_micro_batch, memory_of
 from simulator.report.training_run import summarise_run
 from simulator.report.training_sites import summarise_sites
 from simulator.report.zeroth_order import zeroth_order_figures
-from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.layer_graph import LayerGraph
 
@@ -47,14 +44,19 @@ if TYPE_CHECKING:
 
 
 def summarise(result: TrainingResult) -> dict[str, Any]:
-    """Plain data; times in seconds a step."""
+    """Plain data; times in seconds a step.
+
+    With a parameter server energy and cost are those of a step's samples at the workers' pace.
+    """
     step, job = result.step, result.step.job
     layout = job.layout
     seconds, tokens = step.step_seconds, job.global_batch * job.sequence
     peak, hourly = peak_flops(step), hourly_price(result)
     experts = experts_figures(step.part(0))
-    cost = None if hourly is None else hourly * seconds / 3600.0
-    energy, memory = step_energy(step), memory_of(step)
+    paid = seconds if result.served is None else seconds_of_a_step(result.served)
+    cost = None if hourly is None else hourly * paid / 3600.0
+    energy = step_energy(step) if result.served is None else served_energy(result.served)
+    memory = memory_of(step)
     extra: dict[str, Any] = {"largest": dict(result.largest)} if result.largest else {}
     if step.offloaded is None:
         busiest = max(range(layout.pipeline), key=step.timeline.busy)
@@ -69,7 +71,11 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     run = {} if result.run is None else {"run": summarise_run(result.run, layout.devices, tokens, price_of(result))}
     stragglers = {} if result.straggling is None else {"stragglers": straggler_figures(result.straggling)}
     sites = {} if result.sites is None else {"sites": summarise_sites(result.sites, tokens)}
-    served = {} if result.served is None else {"parameter_server": summarise_served(result.served)}
+    served = (
+        {}
+        if result.served is None
+        else {"parameter_server": summarise_served(result.served, breakdown(result.served.worker))}
+    )
     forward = step.forward_steps
     forward_only = {} if forward is None else {"zeroth_order": zeroth_order_figures(step, forward)}
     return {
@@ -117,40 +123,6 @@ def price_of(result: TrainingResult) -> float | None:
     """USD an hour of one device: the scenario's, else that of the device; None where neither is known."""
     given = result.scenario.price_per_device_hour
     return result.step.law.device.price if given is None else given
-
-
-def model_flops(step: Step) -> float:
-    """FLOPs that the model needs for a step, three times its forward pass, recomputation not counted.
-
-    Without a backward pass, those of its forward passes.
-
-    Of a model that is no transformer, those of all its passes: its first layer needs no gradient of inputs.
-    """
-    if isinstance(step.job.model, LayerGraph):
-        return _flops(step, lambda p: (*p.forward, *p.inputs, *p.weights))
-    passes = 3.0 if step.job.zeroth_order is None else 1.0
-    return passes * _flops(step, lambda p: p.forward, lambda name: useful_share(step.job, name))
-
-
-def hardware_flops(step: Step) -> float:
-    """FLOPs that the devices do in a step, recomputation counted."""
-    if step.offloaded is not None:
-        return step.offloaded.flops * step.job.layout.devices
-    return _flops(step, lambda p: (*p.forward, *p.recompute, *p.inputs, *p.weights))
-
-
-def _flops(step: Step, part: Any, share: Callable[[str], float] = lambda _: 1.0) -> float:
-    layout, total = step.job.layout, 0.0
-    for kind, stages in step.kinds:
-        pieces = dict.fromkeys(p for s in stages for p in layout.pieces(s))
-        calls = (c for piece in sorted(pieces) for c in _products(part(step.passes[piece])))
-        each = sum(float(np.asarray(c.op.flops())) * c.count * share(c.name) for c in calls)
-        total += each * kind.job.layout.tensor * layout.copies * step.job.micro_batches
-    return total
-
-
-def _products(calls: Iterable[Call]) -> Iterable[Call]:
-    return (c for c in computed(calls) if c.op.kind in ("gemm", "attention", "convolution"))
 
 
 def breakdown(step: Step) -> dict[str, float]:
@@ -202,73 +174,3 @@ def attention_share(step: Step) -> float:
         attention += attention_seconds(part, calls)
     busy = sum(step.timeline.busy(s) for s in range(layout.pipeline))
     return step.job.micro_batches * attention / busy
-
-
-def largest_micro_batch(step: Step) -> int:
-    """Sequences of a micro-batch that every stage has memory for, activations growing with their number.
-
-    Stages that keep none, as of ends without layers, set no limit.
-    """
-    micro, limits = step.job.micro_batch, []
-    for stage in range(step.job.layout.pipeline):
-        found, capacity = stage_memory(step, stage), step.part(stage).law.device.memory_capacity
-        each = (found.activations + found.working) / micro
-        if each:
-            limits.append(int((capacity - RESERVED - found.states.total) / each))
-    return min(limits, default=micro)
-
-
-def step_energy(step: Step) -> float:
-    """Joules of all devices: at the power of the work while a stage computes, idle else.
-
-    Updates of an optimiser are short and count as idle; passes over the weights without a backward pass do not.
-    """
-    copies = step.job.layout.copies
-    each = ((part.job.layout.tensor, sum(stage_energy(step, s) for s in stages)) for part, stages in step.kinds)
-    return sum(joules * tensor * copies for tensor, joules in each)
-
-
-def stage_energy(step: Step, stage: int) -> float:
-    """Joules of one device of a stage."""
-    layout, law = step.job.layout, step.part(stage).law
-    device, peak = law.device, law.peak(step.job.formats.compute.compute)
-    calls = [
-        c
-        for p in (step.passes[piece] for piece in layout.pieces(stage))
-        for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)
-    ]
-    n = micro_batches_of(step)
-    flops = n * sum(float(np.asarray(c.op.flops())) * c.count for c in _products(calls))
-    local = [c for c in computed(calls) if c.op.kind != "collective"]
-    moved = n * sum(float(np.asarray(c.op.bytes())) * c.count for c in local)
-    busy = step.busy(stage)
-    compute, memory = flops / (peak * busy), moved / (device.memory_bandwidth * busy)
-    watts = device_power(device, np.minimum([compute], 1.0), np.minimum([memory], 1.0))[0]
-    joules = float(watts) * busy + device.idle_power * (step.step_seconds - busy)
-    if step.forward_steps is None:
-        return joules
-    seconds = step.update_seconds(stage)
-    share = step.forward_steps.moved(step.states(stage).parameters) / (device.memory_bandwidth * seconds)
-    over_weights = device_power(device, np.array([0.0]), np.minimum([share], 1.0))[0]
-    return joules + (float(over_weights) - device.idle_power) * seconds
-
-
-def memory_of(step: Step) -> list[dict[str, float]]:
-    """GB of one device of each stage, by what takes them."""
-    if step.offloaded is not None:
-        return [offload_memory(step.offloaded)]
-    return [_memory(step, s) for s in range(step.job.layout.pipeline)]
-
-
-def _memory(step: Step, stage: int) -> dict[str, float]:
-    found = stage_memory(step, stage)
-    parts = {
-        "weights": found.states.weights,
-        "gradients": found.states.gradients,
-        "optimizer": found.states.optimizer,
-        "activations": found.activations,
-        "recomputation": found.working,
-        "reserved": RESERVED,
-        "total": found.total,
-    }
-    return {name: value / 1e9 for name, value in parts.items()}

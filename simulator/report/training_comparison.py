@@ -22,7 +22,6 @@ NAMES = {
     "run.tokens_per_s": "tokens a second of the run",
     "sites.utilisation": "share of time computing at the sites",
     "sites.tokens_per_s": "tokens a second of all sites",
-    "parameter_server.tokens_per_s": "tokens a second with the parameter server",
 }
 SHARES = ("mfu", "hfu", "bubble_share", "run.goodput", "sites.utilisation")
 # Parts that account for a difference are named up to so many, the largest first.
@@ -75,6 +74,9 @@ def sentences(found: TrainingComparison) -> list[str]:
     """Which scenario is the quickest, and what parts of the step make the others differ from the first."""
     first = found.labels[0]
     said = [_quickest(found, name) for name in found.best if name.endswith("tokens_per_s")]
+    served = [label for label, s in zip(found.labels, found.paced, strict=True) if "parameter_server" in s]
+    if served:
+        said.append(f"Steps, their parts and tokens a second of {', '.join(served)} are those with a parameter server.")
     for i, label in enumerate(found.labels[1:], 1):
         parts = found.parts(i)
         more, base = sum(p.more for p in parts), sum(p.baseline for p in parts)

@@ -11,7 +11,7 @@ from simulator.report.files import write_json, write_text
 from simulator.report.sections import Figure, Section, again, sectioned_page, table_sections
 from simulator.report.stages import device_names
 from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
-from simulator.report.training import memory_of
+from simulator.report.training_memory import memory_of
 from simulator.report.training_plan import best_sentences, training_plan_tables
 
 PARTS = {"compute": PALETTE[0], "recomputation": PALETTE[3], "links": PALETTE[1], "bubble": WAITS}

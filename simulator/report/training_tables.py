@@ -51,19 +51,24 @@ def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
         {"figure": "attention in computing", "value": f"{summary['attention_share']:.1%}"},
         *_expert_rows(summary.get("experts")),
         *_sequence_rows(summary.get("sequences")),
-        {"figure": "energy", "value": f"{summary['energy_kwh']:,.4g} kWh a step"},
+        {"figure": _paid("energy", summary), "value": f"{summary['energy_kwh']:,.4g} kWh a step"},
     ]
     if summary.get("network") is not None:
         rows.append({"figure": "network", "value": network_line(summary["network"])})
     if summary["cost_usd"] is not None:
         cost = summary["cost_per_million_tokens_usd"]
-        rows.append({"figure": "cost", "value": f"{cost:,.3f} USD a million {counted}"})
+        rows.append({"figure": _paid("cost", summary), "value": f"{cost:,.3f} USD a million {counted}"})
     return rows
 
 
 def _step_of(summary: dict[str, Any]) -> str:
     """What the step is of: replicas that reduce their gradients, even where a parameter server is to take that over."""
     return "step of replicas without the server" if "parameter_server" in summary else "step"
+
+
+def _paid(what: str, summary: dict[str, Any]) -> str:
+    """Energy and cost go by the pace that workers have with their server, where there is one."""
+    return f"{what} with the server" if "parameter_server" in summary else what
 
 
 def part_rows(summary: dict[str, Any]) -> list[dict[str, str]]:

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from simulator.cli import main
+from simulator.comparison.training import compare_training
 from simulator.engine.training.parameter_server.run import Server, run_workers
 from simulator.engine.training.parameter_server.shared_link import SharedLink
+from simulator.hardware.device import device
 from simulator.hardware.fair_sharing import max_min_rates
 from simulator.policies.consistency import Asynchronous, BatchAsynchronous, BulkSynchronous, StaleSynchronous
 from simulator.policies.local_steps import BySpeed, Equal
+from simulator.report.training_comparison import sentences
 from simulator.yaml_io import load_yaml
 
 FREE = Server(0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -183,6 +186,41 @@ def test_without_staleness_a_job_is_the_synchronous_one(tmp_path: Path, capsys: 
     local = figures(file, "policy=asynchronous", "options={}", "gbit_per_s=1", "servers=1", "local_steps=20")
     sent = [f["parameter_server"]["workers_share"]["exchanging"] for f in (longer, local)]
     assert sent[0] > sent[1]
+
+
+def test_energy_and_cost_go_by_the_workers_pace(tmp_path: Path) -> None:
+    """A slower network adds what devices cost, and draw when idle, in the time that it adds."""
+    file = tmp_path / "test.yaml"
+    file.write_text(FILE + "price_per_device_hour: 3.6\n")
+    fast, slow = (figures(file, f"gbit_per_s={rate}", "servers=8") for rate in (1000, 10))
+    steps = [f["parameter_server"]["mean_step_s"] for f in (fast, slow)]
+    assert steps[1] > 1.5 * steps[0]
+    assert fast["step_s"] == slow["step_s"]
+    idle = 16 * device("nvidia-a100-sxm-80gb").idle_power
+    assert (slow["energy_kwh"] - fast["energy_kwh"]) * 3.6e6 == pytest.approx(idle * (steps[1] - steps[0]))
+    for found, seconds in zip((fast, slow), steps, strict=True):
+        assert found["cost_usd"] == pytest.approx(3.6 * 16 * seconds / 3600)
+        assert found["cost_per_million_tokens_usd"] == pytest.approx(found["cost_usd"] / (32 * 512) * 1e6)
+        assert sum(found["parameter_server"]["breakdown_s"].values()) == pytest.approx(seconds)
+
+
+def test_a_comparison_is_by_the_pace_with_the_server(tmp_path: Path) -> None:
+    """Without the server both are alike; with it the one whose link is slower has the longer step."""
+    files = [tmp_path / "fast.yaml", tmp_path / "slow.yaml"]
+    files[0].write_text(FILE)
+    files[1].write_text(FILE.replace("gbit_per_s: 1000000", "gbit_per_s: 10").replace("servers: 1000", "servers: 8"))
+    found = compare_training(files)
+    served = [r.summary["parameter_server"] for r in found.results]
+    assert found.figures["tokens_per_s"] == pytest.approx([s["tokens_per_s"] for s in served])
+    assert found.figures["step_s"] == [s["mean_step_s"] for s in served]
+    for measure in ("tokens_per_s", "tokens_per_s_and_device", "mfu", "cost_per_million_tokens_usd"):
+        assert found.best[measure] == ["fast"]
+    more = served[1]["mean_step_s"] - served[0]["mean_step_s"]
+    assert found.parts(1)[0].name == "parameter_server"
+    assert sum(p.more for p in found.parts(1)) == pytest.approx(more)
+    told = sentences(found)
+    assert told[0] == "fast is the quickest by tokens a second."
+    assert "fast, slow are those with a parameter server" in told[1]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from simulator.errors import InputError
 from simulator.policies.pipeline import DualPipe, Schedule, ZeroBubbleV
 from simulator.report.communication import communication_figures
-from simulator.report.training import breakdown, hardware_flops, model_flops
+from simulator.report.training import breakdown
+from simulator.report.training_flops import hardware_flops, model_flops
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job, step
 
