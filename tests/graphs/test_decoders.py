@@ -9,10 +9,10 @@ from simulator.workloads.graphs.catalogue import family_model, graph_model
 from simulator.workloads.graphs.counting import count, count_model
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.lowering import kernels
-from simulator.workloads.graphs.rewrites import Convert, ConvertCache, SplitAttention
+from simulator.workloads.graphs.rewrites import Convert, ConvertCache, SparseAttention, SplitAttention
 from simulator.workloads.models import model
 from simulator.workloads.operators import Experts
-from simulator.workloads.products import DecodeAttention
+from simulator.workloads.products import DecodeAttention, FullAttention
 
 NAMES = ["Llama-2-7b", "Llama-3.1-8B", "Qwen2.5-7B", "opt-1.3b", "gemma-2-2b", "pythia-1.4b", "phi-2", "starcoder2-7b"]
 
@@ -134,3 +134,23 @@ def test_experts_alone_change_their_format():
     narrow = Convert("qmoe", layers=["MoE"])(graph)
     experts = 2 * 16 * 2 * 64 * 256
     assert count(graph).weight_bytes - count(narrow).weight_bytes == pytest.approx(experts * (4 - 0.1))
+
+
+def test_blocks_of_a_cache_that_are_not_looked_at_are_not_read():
+    graph = SplitAttention()(
+        family_model("decoder", "decoder", width=256, depth=2, heads=4, context=4095).parts[0].graph
+    )
+    whole = [k.op for k in kernels(graph) if k.type == "GroupQueryAttention"]
+    name = next(n.name for n in graph.nodes if n.type == "GroupQueryAttention")
+    thin = [k.op for k in kernels(SparseAttention(0.25, layers=[name])(graph)) if k.type == "GroupQueryAttention"]
+    assert thin[0].keys == 0.25 * whole[0].keys
+    assert thin[1] == whole[1]
+    assert SparseAttention(0.25, least=8192)(graph).nodes == graph.nodes
+
+
+def test_prompts_run_the_kernels_of_whole_sequences():
+    graph = family_model("decoder", "decoder", width=256, depth=1, heads=4, tokens=1024).parts[0].graph
+    (op,) = [k.op for k in kernels(SplitAttention()(graph)) if k.type == "GroupQueryAttention"]
+    assert isinstance(op, FullAttention)
+    assert op.macs == pytest.approx(4 * 1024 * 1025 / 2 * 128)
+    assert count(SplitAttention()(graph)).macs == count(graph).macs

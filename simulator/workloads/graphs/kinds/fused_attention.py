@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
 from simulator.workloads.graphs.tensor import Shape, Tensor
 from simulator.workloads.operators import Elementwise, Gemm, Size
-from simulator.workloads.products import DecodeAttention
+from simulator.workloads.products import DecodeAttention, FullAttention
+
+MOST_DECODED = 16  # tokens a sequence up to which kernels for decoding are taken, drafts to be checked included
 
 
 def _maybe(operands: Operands, at: int) -> Tensor | None:
@@ -96,14 +98,18 @@ def _grouped_work(attributes: Attributes, operands: Operands, results: Sequence[
     """Heads that share keys read them once: their queries are rows of one product.
 
     Of all pairs the `share` is looked at that causality and windows leave. With `split` one kernel does all of it and
-    deals the cache to a device's units in this way.
+    deals the cache to a device's units in this way; prompts have rows enough for kernels of whole sequences.
     """
     query, heads, shared = first(operands), attributes["num_heads"], attributes["kv_num_heads"]
     batch, tokens, width = query.shape[0], query.shape[1], results[0].shape[2] / heads
-    seen = (tokens + _cached(_maybe(operands, 3))) * attributes.get("share", 1.0)
+    known = tokens + _cached(_maybe(operands, 3))
+    seen = known * attributes.get("share", 1.0)
     key = _maybe(operands, 3) or _maybe(operands, 1) or query
     if "split" in attributes:
         group = tokens * heads / shared
+        if tokens > MOST_DECODED:
+            whole = FullAttention(batch * heads, tokens, known, seen, width, width, query.dtype, batch * shared)
+            return ((whole, 1),)
         return (
             (DecodeAttention(batch, shared, group, seen, width, width, query.dtype, key.dtype, attributes["split"]), 1),
         )

@@ -13,6 +13,7 @@ from simulator.workloads.graphs.graph import Graph, Node
 from simulator.workloads.graphs.rewrites.editing import chosen
 
 SPLITS = ("heads", "keys", "even")
+ATTENTION = ("Attention", "GroupQueryAttention")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class SparseAttention:
     """Look at the share `share` of the blocks of pairs in attention over at least `least` tokens, none of them partly.
 
     Sliding tiles keep whole blocks around each query (arXiv:2502.04507), AdaSpa those with the highest scores
-    (arXiv:2502.21079). `layers` names the nodes that do so; without it all attention of tokens to themselves does.
+    (arXiv:2502.21079); over a cache only the blocks looked at are read. `layers` names the nodes that do so; without it
+    all attention of tokens to themselves does.
     """
 
     share: float = 1.0
@@ -76,13 +78,15 @@ class SparseAttention:
     def __call__(self, graph: Graph) -> Graph:
         if not 0.0 < self.share <= 1.0:
             raise InputError(f"sparse-attention: share is {self.share}: give one above 0 and at most 1")
-        found = chosen(graph, self.layers or ["Attention"], "sparse-attention.layers")
-        wanted = {n.name for n in found if n.type == "Attention"}
+        usual = [kind for kind in ATTENTION if any(n.type == kind for n in graph.nodes)] or ATTENTION[:1]
+        found = chosen(graph, self.layers or usual, "sparse-attention.layers")
+        wanted = {n.name for n in found if n.type in ATTENTION}
         return graph.with_nodes(self._thinned(graph, n) if n.name in wanted else n for n in graph.nodes)
 
     def _thinned(self, graph: Graph, node: Node) -> Node:
         query, key = (graph.tensors[name].shape[-2] for name in node.inputs[:2])
-        if not np.array_equal(query, key) or bool(np.any(np.asarray(key) < self.least)):
+        cached = graph.tensors[node.inputs[3]].shape[-2] if node.type == ATTENTION[1] and len(node.inputs) > 3 else 0
+        if not np.array_equal(query, key) or bool(np.any(np.asarray(key + cached) < self.least)):
             return node
         share = node.attributes.get("share", 1.0) * self.share
         return replace(node, attributes={**node.attributes, "share": share})
