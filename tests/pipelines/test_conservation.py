@@ -117,6 +117,21 @@ def test_a_full_stage_holds_up_the_one_before_it():
     assert result.summary["stages"]["a"]["utilisation"] > 0.95
 
 
+def test_a_stage_without_room_to_wait_keeps_all_others_back():
+    """Three finish at once before a stage of one server and no room: two wait where they are, never in its line."""
+    result = run(
+        sources={"s": {"arrivals": {"process": "closed", "clients": 3}, "items": 30, "to": "a"}},
+        stages={
+            "a": {"service": constant(1), "servers": 3, "to": "b"},
+            "b": {"service": constant(4), "queue": {"capacity": 0, "full": {"policy": "block"}}},
+        },
+    )
+    assert result.summary["items"]["completed"] == 30
+    waited = [v.started - v.entered for v in result.outcome.visits if v.stage == "b"]
+    assert max(waited) == pytest.approx(8e-3)
+    assert all(len(station.line) == 0 for station in result.outcome.network.stations.values())
+
+
 def test_adding_a_stage_leaves_the_draws_of_others_alone():
     one = run(sources={"s": poisson(100, 200, "a")}, stages={"a": {"service": exponential(5)}})
     two = run(

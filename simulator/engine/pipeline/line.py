@@ -77,9 +77,10 @@ class Line:
         return None
 
     def take(self) -> Waiting:
-        """The next one; whoever was kept back longest comes in for it."""
+        """The next one; whoever was kept back longest comes in for it, if there is any room to wait."""
         taken = self._waiting.pop()
-        self.relieve()
+        if len(self._waiting) < self._capacity:
+            self.relieve()
         return taken
 
     def relieve(self) -> None:
