@@ -290,7 +290,7 @@ def calibrations_for(
     """What times this device's kernels as `backend` runs them.
 
     Calibrations of the device itself come first, the wanted backend before others; then those of its relatives:
-    those of the vendor, the nearest first (`_distance`).
+    those of the vendor and kind (a GPU's kernels tell nothing of a processor's), the nearest first (`_distance`).
     `own` False leaves the device's own out, as if it had never been measured; a `file` comes before all.
     """
     mine = [_packaged(f) for f in sorted(CALIBRATIONS.glob(f"{of.id}.*.yaml"))] if own else []
@@ -306,8 +306,7 @@ def _relatives(of: Device, backend: str) -> tuple[Calibration, ...]:
     """Calibrations of the vendor's other devices, the nearest first, as they would be on this one."""
     if of.kind == "cpu":
         return ()
-    others = [c for c in _shipped() if c.device != of.id and _vendor(c) == of.vendor and c.serves(backend)]
-    others = [c for c in others if c.device is not None and device(c.device).kind != "cpu"]
+    others = [c for c in _shipped() if c.device != of.id and _made_as(c, of) and c.serves(backend)]
     others.sort(key=lambda c: (_distance(c, of) + 0.5 * _backend_rank(c.backend or "", backend), c.name))
     return tuple(lent(c, of) for c in others)
 
@@ -348,8 +347,10 @@ def _backend_rank(backend: str, wanted: str) -> int:
     return 0 if backend == wanted else 1 if backend.split("-", maxsplit=1)[0] == wanted.split("-", maxsplit=1)[0] else 2
 
 
-def _vendor(calibration: Calibration) -> str | None:
-    return device(calibration.device).vendor if calibration.device else None
+def _made_as(calibration: Calibration, of: Device) -> bool:
+    """Whether it is of a device of the same vendor and kind."""
+    known = device(calibration.device) if calibration.device else None
+    return known is not None and (known.vendor, known.kind) == (of.vendor, of.kind)
 
 
 def _distance(calibration: Calibration, of: Device) -> float:

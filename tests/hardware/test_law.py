@@ -192,6 +192,11 @@ def test_the_nearest_relative_lends(name: str, lender: str) -> None:
     assert found.calibration.device == lender
 
 
+def test_a_gpu_borrows_nothing_from_a_processor_of_its_vendor() -> None:
+    kinds = [{device(c.device).kind for c in calibrations_for(device(n)).relatives if c.device} for n in device_names()]
+    assert all(found <= {device(n).kind} for n, found in zip(device_names(), kinds, strict=True))
+
+
 def test_what_a_unit_draws_goes_with_its_arithmetic() -> None:
     h100, l40s = device("nvidia-h100-sxm-80gb"), device("nvidia-l40s-48gb")
     lender = calibrations_for(h100).own[0]
