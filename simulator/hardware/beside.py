@@ -10,11 +10,20 @@ from simulator.hardware.architectures import Architecture, Launches, WholeGraph
 from simulator.hardware.architectures.work import work_of
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.links import link
-from simulator.workloads.operators import AnyOperator
+from simulator.workloads.operators import AnyOperator, Collective, HostCopy, Rounds
 
 if TYPE_CHECKING:
     from simulator.hardware.device import Device
     from simulator.hardware.law import TimingLaw
+
+
+def runner(on: Device, op: AnyOperator) -> Device:
+    """The device that runs an operator: this one, or the one beside it where its architecture cannot."""
+    from simulator.hardware.device import device
+
+    if on.fallback is None or on.architecture is None or isinstance(op, Collective | HostCopy | Rounds):
+        return on
+    return on if on.architecture.lacks(op, on) is None else device(on.fallback)
 
 
 def on_architecture(device: Device, architecture: Architecture, op: AnyOperator) -> Roofs:

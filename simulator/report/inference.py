@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.hardware.architectures import architecture_name
-from simulator.hardware.formats import peak_of
 from simulator.report.graph_memory import memory_figures, memory_rows
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.lowering import unknown
@@ -28,8 +27,6 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
     estimated: dict[str, int] = {}
     for part in result.model.parts:
         estimated |= unknown(part.graph)
-    on = result.law.device
-    peak = peak_of(on, scenario_format(result)) or max(on.peak_flops.values())
     timed_by, source = _timed_by(result)
     return {
         "model": result.model.name,
@@ -48,7 +45,7 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
         "moved_mb": sum(e.bytes * times for e, times in result.executions) / 1e6,
         "weights_mb": float(np.asarray(counts.weight_bytes)) / 1e6,
         "peak_activation_mb": _peak(result) / 1e6,
-        "share_of_peak_flops": 2.0 * float(np.asarray(counts.macs)) / (result.seconds * peak),
+        "share_of_peak_flops": sum(e.at_peak * times for e, times in result.executions) / result.seconds,
         "time_by_type_ms": _by(result, "type"),
         "time_by_bound_ms": _by(result, "bound"),
         **_backward(result),
@@ -101,13 +98,6 @@ def _shared(result: InferenceResult) -> dict[str, Any]:
         "waiting_ms": sum(s.waiting * s.times for s in result.shared) * 1e3,
     }
     return {"parallel": found}
-
-
-def scenario_format(result: InferenceResult) -> str:
-    """The arithmetic format of the scenario."""
-    from simulator.workloads.dtypes import dtype
-
-    return dtype(result.scenario.format).compute
 
 
 def _peak(result: InferenceResult) -> float:

@@ -72,3 +72,23 @@ def test_times_of_types_and_of_bounds_add_up_to_the_latency():
     summary = infer(scenario).summary
     for parts in ("time_by_type_ms", "time_by_bound_ms"):
         assert np.isclose(sum(summary[parts].values()), summary["latency_ms"])
+
+
+@pytest.mark.parametrize(
+    ("on", "runtime"), [("nvidia-h100-sxm-80gb", "torch-amp"), ("samsung-hbm-pim-a100", "compiled")]
+)
+def test_no_more_than_the_peak_of_what_computes_is_used(on, runtime):
+    """Mixed precision computes in another format than the scenario's, and memory leaves products to a GPU."""
+    model = {"family": "transformer", "options": {"depth": 2, "width": 4096, "heads": 32, "hidden": 16384}}
+    format = "fp32" if runtime == "torch-amp" else "fp16"
+    found = infer(InferenceScenario(model=model, device=on, runtime=runtime, format=format, batch=8)).summary
+    assert 0.2 < found["share_of_peak_flops"] <= 1.0
+
+
+def test_energy_counts_the_device_beside_that_computes():
+    """A GPU beside a memory takes what it takes without it, and the memory at least what it takes idle."""
+    model = {"model": "resnet-18", "format": "fp16", "batch": 8}
+    alone, beside = (
+        infer(InferenceScenario(**model, device=on)) for on in ("nvidia-a100-sxm-80gb", "samsung-hbm-pim-a100")
+    )
+    assert beside.joules > alone.joules

@@ -10,20 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.hardware.device import Device
-from simulator.hardware.energy import operator_joules
-from simulator.hardware.formats import peak_of
+from simulator.engine.inference.spending import joules, spent
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.law import TimingLaw
-from simulator.hardware.power import device_power
-from simulator.hardware.products import by_instructions
-from simulator.hardware.unpacking import unpacked
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.lowering import Kernel, kernels
 from simulator.workloads.graphs.memory.residency import held_bytes
-from simulator.workloads.operators import AnyOperator, Size
+from simulator.workloads.operators import Aggregation, AnyOperator, Elementwise, Fused, Gather, LowRank
 
 Floats = NDArray[np.float64]
+Streamed = Elementwise | Gather | Aggregation | LowRank
 
 
 @dataclass(frozen=True)
@@ -80,15 +76,16 @@ class Execution:
     def joules(self) -> float:
         """Energy of one forward pass; 0 without a figure for it.
 
-        By operation where the device publishes energies, else by how busy arithmetic and memory are on average.
+        By operation where a device publishes energies, else by how busy arithmetic and memory are on average.
         """
-        device = self.law.device
-        if device.energy:
-            spent = sum(float(np.asarray(operator_joules(k.op, device) * k.count)) for k in self.kernels)
-            return spent + device.idle_power * self.seconds
-        least = [least_seconds(k.op, self.law) for k in self.kernels]
-        compute, memory = (_numbers([pair[i] for pair in least]) * self.counts for i in range(2))
-        return float(energy(self.law.device, np.asarray(self.seconds), compute.sum(), memory.sum()))
+        parts = [spent(k.op, self.law).times(k.count) for k in self.kernels]
+        return float(joules(parts, self.law, np.asarray(self.seconds)))
+
+    @cached_property
+    def at_peak(self) -> float:
+        """Seconds that the arithmetic of all products takes at the full peak of its formats, where it is computed."""
+        products = [k for k in self.kernels if not isinstance(_leaf(k.op), Streamed)]
+        return float(sum(np.asarray(spent(_leaf(k.op), self.law).compute * k.count) for k in products))
 
 
 def ends(busy: Floats, counts: Floats, dispatch: float, loaded: Floats | None = None) -> Floats:
@@ -111,29 +108,6 @@ def ends(busy: Floats, counts: Floats, dispatch: float, loaded: Floats | None = 
     return np.asarray(done + np.maximum(np.maximum.accumulate(late, axis=0), 0.0))
 
 
-def least_seconds(op: AnyOperator, law: TimingLaw) -> tuple[Size, Size]:
-    """Seconds of a launch at the full peak of its arithmetic, and at the full bandwidth of memory.
-
-    Instructions of a processor that are no multiply-adds keep its cores as busy as those that are.
-    """
-    if law.device.kind == "cpu" and (by_instructions(op) or unpacked(op)):
-        return law.roofs(op).compute, op.bytes() / law.device.memory_bandwidth
-    compute = op.flops() / (peak_of(law.device, op.compute) or max(law.device.peak_flops.values()))
-    return compute, op.bytes() / law.device.memory_bandwidth
-
-
-def energy(device: Device, seconds: Floats, compute: Floats, memory: Floats) -> Floats:
-    """Joules of a forward pass that would take `compute` seconds at full peak, and `memory` at full bandwidth.
-
-    Zero for devices without a power figure.
-    """
-    if not device.tdp:
-        return np.zeros_like(seconds)
-    lasting = np.maximum(seconds, 1e-30)
-    watts = device_power(device, np.minimum(compute / lasting, 1.0), np.minimum(memory / lasting, 1.0))
-    return np.asarray(watts * seconds)
-
-
 def execute(graph: Graph, law: TimingLaw, *, dispatch: float = 0.0, call: float = 0.0) -> Execution:
     """Time all kernels of a graph by a device's law."""
     launches = tuple(kernels(graph))
@@ -151,6 +125,11 @@ def _from_cache(graph: Graph, launches: Sequence[Kernel], roofs: Sequence[Roofs]
     for kernel, found in zip(launches, roofs, strict=True):
         share = min(held.pop(kernel.node, 0.0) / max(float(np.asarray(kernel.op.bytes())), 1.0), 1.0)
         yield replace(found, memory=found.memory * (1.0 - share * (1.0 - 1.0 / (1.0 + gain))))
+
+
+def _leaf(op: AnyOperator) -> AnyOperator:
+    """The kernel's own operator, without what is joined to it."""
+    return _leaf(op.main) if isinstance(op, Fused) else op
 
 
 def _numbers(values: list[Any]) -> Floats:

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from simulator.engine.inference.execution import ends, energy, least_seconds
+from simulator.engine.inference.execution import ends
+from simulator.engine.inference.spending import Spent, joules, spent
 from simulator.errors import InputError
 from simulator.hardware.architectures import WholeGraph
 from simulator.hardware.law import TimingLaw
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.lowering import kernels
-from simulator.workloads.operators import AnyOperator
+from simulator.workloads.operators import AnyOperator, Size
 
 Floats = NDArray[np.float64]
 
@@ -39,22 +40,24 @@ def time_candidates(graph: Graph, law: TimingLaw, n: int, *, dispatch: float = 0
         )
     launches = kernels(graph)
     counts = np.stack([np.broadcast_to(np.asarray(k.count, dtype=np.float64), n) for k in launches])
-    parts = [_seconds(k.op, law, n) for k in launches]
-    busy = np.stack([p[0] for p in parts]) * counts
+    parts = [_one(k.op, law, n) for k in launches]
+    busy = np.stack([seconds for seconds, _ in parts]) * counts
     seconds = call + ends(busy, counts, dispatch)[-1]
-    compute = sum((p[1] * c for p, c in zip(parts, counts, strict=True)), np.zeros(n))
-    memory = sum((p[2] * c for p, c in zip(parts, counts, strict=True)), np.zeros(n))
-    return Timed(seconds, energy(law.device, seconds, compute, memory))
+    taken = [each.times(c) for (_, each), c in zip(parts, counts, strict=True)]
+    return Timed(seconds, joules(taken, law, seconds))
 
 
-def _seconds(op: AnyOperator, law: TimingLaw, n: int) -> tuple[Floats, Floats, Floats]:
-    """Seconds of a launch, and the least by arithmetic and by memory, for all candidates."""
+def _one(op: AnyOperator, law: TimingLaw, n: int) -> tuple[Floats, Spent]:
+    """Seconds of a launch, and what it takes, for all candidates."""
     small, inverse = distinct(op, n)
-    found = []
-    for value in (law.seconds(small), *least_seconds(small, law)):
+
+    def everyone(value: Size) -> Floats:
         one = np.asarray(value, dtype=np.float64)
-        found.append(np.broadcast_to(one, n) if inverse is None else np.broadcast_to(one, inverse.max() + 1)[inverse])
-    return found[0], found[1], found[2]
+        return np.broadcast_to(one, n) if inverse is None else np.broadcast_to(one, inverse.max() + 1)[inverse]
+
+    taken = spent(small, law)
+    each = Spent(taken.on, everyone(taken.joules), everyone(taken.compute), everyone(taken.memory))
+    return everyone(law.seconds(small)), each
 
 
 def distinct(op: Any, n: int) -> tuple[Any, NDArray[np.int64] | None]:
