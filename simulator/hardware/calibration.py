@@ -126,11 +126,12 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A curve with where it came from."""
+    """A curve with where it came from; `lent` by another device."""
 
     curve: Any
     calibration: Calibration
     format: str
+    lent: bool = False
 
     def hidden(self, overlap: float) -> float:
         """The share of overhead that back-to-back kernels hide, given that of kernels timed with their gaps."""
@@ -215,7 +216,7 @@ class Calibrations:
                 group = self.own if mine else self.relatives
                 known = next((c for c in group if candidate in c.curves.get(family, {})), None)
                 if known is not None:
-                    return Found(known.curves[family][candidate], known, candidate)
+                    return Found(known.curves[family][candidate], known, candidate, lent=not mine)
         defaults = self.default.curves[family]
         for candidate in names:
             if candidate in defaults:

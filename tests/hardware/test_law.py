@@ -26,7 +26,7 @@ from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link
 from simulator.hardware.power import device_power
 from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.operators import Attention, Collective, Elementwise, Experts, Gemm, HeadShape
+from simulator.workloads.operators import Attention, Collective, Convolution, Elementwise, Experts, Gemm, HeadShape
 from simulator.workloads.span import Span
 
 LINK = Link("test", 100e9, 1e-6, 1.0, "made up")
@@ -195,6 +195,18 @@ def test_the_nearest_relative_lends(name: str, lender: str) -> None:
 def test_a_gpu_borrows_nothing_from_a_processor_of_its_vendor() -> None:
     kinds = [{device(c.device).kind for c in calibrations_for(device(n)).relatives if c.device} for n in device_names()]
     assert all(found <= {device(n).kind} for n, found in zip(device_names(), kinds, strict=True))
+
+
+@pytest.mark.parametrize("backend", ["vllm", "pytorch"])
+@pytest.mark.parametrize("name", [n for n in device_names() if device(n).kind == "gpu"])
+def test_no_borrowed_curve_exceeds_the_datasheet(name: str, backend: str) -> None:
+    """Large products take their arithmetic at the peak at least, large norms their bytes beyond the cache."""
+    on, half = device(name), DTYPES["fp16"]
+    law = TimingLaw(on, calibrations_for(on, backend=backend, own=False), fabric_of(on, None))
+    for op in (Gemm(1 << 14, 1 << 13, 1 << 13, half, half), Convolution(64, 512, 512, 784, 784, 9, 1, half, half)):
+        assert law.seconds(op) >= op.flops() / law.peak("fp16")
+    norm = Elementwise(2e9, 1.0, 1.0, 8.0, half, "norm")
+    assert law.seconds(norm) >= (norm.bytes() - law.machine.cache) / on.memory_bandwidth
 
 
 def test_what_a_unit_draws_goes_with_its_arithmetic() -> None:
