@@ -194,13 +194,11 @@ class Calibrations:
                 return _collective_curve(calibration, pattern)
         return None
 
-    def _knows(self, family: str) -> bool:
-        return any(family in c.curves for c in (*self.own, *self.relatives))
-
     def find(self, family: str, name: str) -> Found:
         """The curve for a kernel of this family and format (or pattern, or kernel name).
 
-        Its own format on the device itself, else on its nearest relative, then near formats in the same order.
+        Its own format on the device itself, else on its nearest relative, then near formats in the same order; that of
+        matrix products for convolutions of which there is none.
         """
         names = [name, *NEAR.get(f"{family} {name}", NEAR.get(name, ()))]
         if family in ANY and ANY[family] not in names:
@@ -209,14 +207,14 @@ class Calibrations:
         order = [(True, exact), (False, exact), (True, near), (False, near)]
         if family == "streaming":  # one's own kernels tell more of a device's memory than the same kernel elsewhere
             order = [(True, names), (False, names)]
-        if family == "convolution" and not self._knows(family):
-            return self.find("gemm", name)
         for mine, wanted in order:
             for candidate in wanted:
                 group = self.own if mine else self.relatives
                 known = next((c for c in group if candidate in c.curves.get(family, {})), None)
                 if known is not None:
                     return Found(known.curves[family][candidate], known, candidate, lent=not mine)
+        if family == "convolution":  # the products of their patches
+            return self.find("gemm", name)
         defaults = self.default.curves[family]
         for candidate in names:
             if candidate in defaults:

@@ -197,6 +197,14 @@ def test_a_gpu_borrows_nothing_from_a_processor_of_its_vendor() -> None:
     assert all(found <= {device(n).kind} for n, found in zip(device_names(), kinds, strict=True))
 
 
+@pytest.mark.parametrize("backend", ["vllm", "pytorch", "onnxruntime"])
+@pytest.mark.parametrize("name", ["amd-epyc-turin-2core", "nvidia-t4-16gb", "amd-mi300x-192gb"])
+def test_convolutions_without_a_curve_of_their_format_are_timed_as_products(name: str, backend: str) -> None:
+    known = calibrations_for(device(name), backend=backend)
+    for number in DTYPES:
+        assert known.find("convolution", number).curve is not None
+
+
 @pytest.mark.parametrize("backend", ["vllm", "pytorch"])
 @pytest.mark.parametrize("name", [n for n in device_names() if device(n).kind == "gpu"])
 def test_no_borrowed_curve_exceeds_the_datasheet(name: str, backend: str) -> None:
