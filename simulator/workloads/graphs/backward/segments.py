@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simulator.errors import InputError
 from simulator.workloads.graphs.backward.keeping import PRODUCTS
 from simulator.workloads.graphs.graph import Graph, Node
 from simulator.workloads.graphs.kinds import KINDS
@@ -15,8 +16,11 @@ def segments(graph: Graph) -> Iterator[list[Node]]:
     """Nodes of a graph segment by segment, in its order.
 
     One ends behind a product where exactly one tensor goes on, so that residual blocks stay whole, unless the only
-    reader of that tensor is no product: activations, norms and poolings stay with what gives their operand.
+    reader of that tensor is no product: activations, norms and poolings stay with what gives their operand. Raises
+    `InputError` for a training step, whose updates give nothing that could go on.
     """
+    if not all(node.outputs for node in graph.nodes):
+        raise InputError(f"graph {graph.name} updates its weights: give rewrites of the network before train")
     buffer = buffer_names(graph)
     left: dict[str, int] = {}
     for at, node in enumerate(graph.nodes):

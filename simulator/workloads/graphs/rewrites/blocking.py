@@ -26,6 +26,8 @@ class BlockChannels:
     vector: int = 16
 
     def __call__(self, graph: Graph) -> Graph:
+        if any(node.type.startswith("Reorder") for node in graph.nodes):
+            return graph  # its layouts are chosen
         done = _Layouts(graph)
         for node in graph.nodes:
             if self._unblocks(done, node):

@@ -61,7 +61,7 @@ class LiteResidual:
         g = Builder(graph.name, source.dtype)
         g.input(*source.shape, name=before)
         g.scope(scope.rstrip("/"))
-        stride = round(float(np.asarray(source.shape[3])) / float(np.asarray(wanted.shape[3])))
+        stride = max(round(float(np.asarray(source.shape[3])) / float(np.asarray(wanted.shape[3]))), 1)
         x = g.average_pool(before, self.ratio, self.ratio)
         x = normed(g, x, source.shape[1], self.kernel, stride, self.groups)
         x = normed(g, x, wanted.shape[1], act=None)

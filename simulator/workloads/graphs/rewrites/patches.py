@@ -47,6 +47,8 @@ class Patch:
         """Nodes that run by patches and their result: the smallest that alone goes on at the first width in reach."""
         if len(graph.inputs) != 1 or len(graph.tensors[graph.inputs[0]].shape) != 4:
             raise InputError(f"patches: graph {graph.name} does not begin with one image")
+        if any(node.epilogue for node in graph.nodes):
+            raise InputError(f"patches: kernels of graph {graph.name} are fused: give patch before fuse")
         ends, count = list[tuple[int, str, Tensor]](), 0
         for segment in segments(graph):
             count += len(segment)

@@ -18,7 +18,7 @@ class SkipNorm:
         joined = {node.inputs[0]: node for node in graph.nodes if self._takes(graph, node)}
         norms = {id(node) for node in joined.values()}
         return graph.with_nodes(
-            _together(node, joined[node.outputs[0]]) if node.outputs[0] in joined else node
+            _together(node, joined[node.outputs[0]]) if set(node.outputs) & set(joined) else node
             for node in graph.nodes
             if id(node) not in norms
         )

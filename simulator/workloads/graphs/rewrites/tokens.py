@@ -30,6 +30,8 @@ class MergeTokens:
     def __call__(self, graph: Graph) -> Graph:
         if (self.tokens is None) == (self.share is None):
             raise InputError("merge-tokens: give one of tokens and share")
+        if self.tokens is not None and self.tokens < 1:
+            raise InputError(f"merge-tokens: tokens is {self.tokens}: give at least 1")
         if self.share is not None and not 0.0 < self.share < 1.0:
             raise InputError(f"merge-tokens: share is {self.share}: give one between 0 and 1")
         if self.after is None:
@@ -47,6 +49,8 @@ class MergeTokens:
 
     def _merge(self, edit: Edit, name: str, repeat: Size) -> str:
         batch, tokens, width = edit.tensors[name].shape
+        if np.all(np.asarray(tokens) < 2):
+            return name
         gone = np.floor(np.asarray(tokens) * self.share) if self.share is not None else np.asarray(self.tokens)
         left = np.maximum(tokens - np.minimum(gone, tokens // 2), 1)
         kept = left if left.ndim else int(left)
