@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.engine.inference.execution import least_seconds
+from simulator.engine.inference.spending import spent
 from simulator.hardware.architectures.work import work_of
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
@@ -190,7 +190,8 @@ def test_look_ups_keep_a_core_busy_though_they_are_few_operations():
     """On a processor the least time of instructions that multiply nothing is that of the instructions."""
     board = law("raspberry-pi-5")
     op = Lookup(Gemm(1, 4096, 4096, DTYPES["int2_int8"], FP16), 2.0)
-    busy, moved = least_seconds(op, board)
+    taken = spent(op, board)
+    busy, moved = taken.compute, taken.memory
     assert busy == pytest.approx(board.roofs(op).compute)
     assert busy > 2 * op.flops() / board.peak("fp32")
     assert moved == pytest.approx(op.bytes() / board.device.memory_bandwidth)

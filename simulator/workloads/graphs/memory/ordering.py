@@ -12,6 +12,9 @@ from simulator.workloads.graphs.memory.dependencies import Dependencies
 from simulator.workloads.graphs.memory.sharing import InPlace, buffers
 
 
+SIDE = 10  # sets that may wait for each that was looked at
+
+
 class Order(Protocol):
     """The same graph with its nodes in another order in which they can run."""
 
@@ -46,7 +49,10 @@ class LeastMemory:
 
 
 def exact(needs: Dependencies, most: int) -> list[int] | None:
-    """Nodes in an order of the least peak, or None where more than `most` sets would have to be looked at."""
+    """Nodes in an order of the least peak, or None where more than `most` sets would have to be looked at.
+
+    None too where `SIDE` times as many wait to be looked at, as they do where very many nodes could run at any time.
+    """
     everything = (1 << needs.count) - 1
     start = needs.alive_at_start
     queue: list[tuple[float, int, int, float]] = [(start, 0, 0, start)]
@@ -60,7 +66,7 @@ def exact(needs: Dependencies, most: int) -> list[int] | None:
         if done in settled:
             continue
         settled.add(done)
-        if len(settled) > most:
+        if len(settled) > most or len(reached) > SIDE * most:
             return None
         for node in needs.ready(done):
             during, after = needs.run(done, node, alive)
