@@ -18,6 +18,7 @@ def timed(model, rewrites, **fields):
         ("mobilenet-v2", [("fuse", {}), ("patch", {"grid": 2})], "give patch before fuse"),
         ("mobilenet-v2", [("train", {}), ("patch", {"grid": 2})], "before train"),
         ("mobilenet-v2", [("train", {}), ("lite-residual", {})], "before train"),
+        ("mobilenet-v2", [("train", {"scheme": "biases"}), ("prune-channels", {"keep": 0.5})], "before train"),
         ("deit-tiny", [("merge-tokens", {"tokens": -5})], "at least 1"),
     ],
 )

@@ -19,8 +19,7 @@ def segments(graph: Graph) -> Iterator[list[Node]]:
     reader of that tensor is no product: activations, norms and poolings stay with what gives their operand. Raises
     `InputError` for a training step, whose updates give nothing that could go on.
     """
-    if not all(node.outputs for node in graph.nodes):
-        raise InputError(f"graph {graph.name} updates its weights: give rewrites of the network before train")
+    require_forward(graph)
     buffer = buffer_names(graph)
     left: dict[str, int] = {}
     for at, node in enumerate(graph.nodes):
@@ -36,6 +35,12 @@ def segments(graph: Graph) -> Iterator[list[Node]]:
             group = []
     if group:
         yield group
+
+
+def require_forward(graph: Graph) -> None:
+    """Raise `InputError` for a training step: rewrites of what it trains come before it."""
+    if not all(node.outputs for node in graph.nodes):
+        raise InputError(f"graph {graph.name} updates its weights: give rewrites of the network before train")
 
 
 def _trailing(graph: Graph, buffer: dict[str, str], name: str, at: int) -> bool:

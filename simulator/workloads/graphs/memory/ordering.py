@@ -11,7 +11,6 @@ from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.memory.dependencies import Dependencies
 from simulator.workloads.graphs.memory.sharing import InPlace, buffers
 
-
 SIDE = 10  # sets that may wait for each that was looked at
 
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from simulator.errors import InputError
+from simulator.workloads.graphs.backward.segments import require_forward
 from simulator.workloads.graphs.graph import Graph, Node
 from simulator.workloads.graphs.rewrites.channels import Channels, channel_axis
 from simulator.workloads.graphs.rewrites.editing import Edit, chosen, weighted
@@ -37,6 +38,7 @@ class PruneChannels:
                 raise InputError(f"prune-channels: keep is {share}: give a share above 0 and at most 1")
         for pattern in self.layers or {}:
             chosen(graph, [pattern], "prune-channels.layers")
+        require_forward(graph)
         channels = Channels(graph)
         sizes = dict(enumerate(channels.sizes))
         for group in channels.groups():
