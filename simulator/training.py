@@ -36,7 +36,7 @@ from simulator.policies.tensor_overlap import SERIAL
 from simulator.specs.settings import lay_over
 from simulator.specs.training import BatchSpec, GptSpec, RoutingSpec, ScheduleSpec, TrainingScenario
 from simulator.specs.validating import validated
-from simulator.training_limits import largest
+from simulator.training_limits import largest, with_size
 from simulator.workloads.generators.building import length_law
 from simulator.workloads.models import model
 from simulator.workloads.training.gpt import gpt
@@ -78,8 +78,17 @@ def train(scenario: TrainingScenario) -> TrainingResult:
     if scenario.largest is None:
         return _train(scenario)
     refuse_beside("largest", {"run": scenario.run is not None})
-    size, result = largest(scenario, scenario.largest, _train)
-    return replace(result, largest={scenario.largest: size})
+    size = largest(scenario, scenario.largest, _check_room)
+    return replace(_train(with_size(scenario, scenario.largest, size)), largest={scenario.largest: size})
+
+
+def _check_room(scenario: TrainingScenario) -> None:
+    """Raise `DoesNotFit` without timing the step, unless what it holds depends on when it holds it."""
+    timed = (scenario.offload, scenario.parameter_server, scenario.batch.lengths)
+    if any(part is not None for part in timed):
+        _train(scenario)
+    else:
+        check_memory(lay_out(scenario))
 
 
 def _train(scenario: TrainingScenario) -> TrainingResult:

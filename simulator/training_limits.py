@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 from simulator.errors import DoesNotFit, InputError
 from simulator.specs.training import GptSpec, TrainingScenario
 
-Found = TypeVar("Found")
 Size = Literal["batch", "sequence", "layers"]
 MOST_DOUBLINGS = 24
 # A sequence is found to this many tokens, the width of tiles that kernels fill.
 TOKENS = 128
 
 
-def largest(scenario: TrainingScenario, what: Size, run: Callable[[TrainingScenario], Found]) -> tuple[int, Found]:
-    """The largest size for which `run` raises no `DoesNotFit`, and what it gave; the scenario's own is tried first.
+def largest(scenario: TrainingScenario, what: Size, check: Callable[[TrainingScenario], None]) -> int:
+    """The largest size for which `check` raises no `DoesNotFit`; the scenario's own is tried first.
 
     Raises `InputError` where not even the smallest fits, and where there is no such size to change.
     """
     unit = TOKENS if what == "sequence" else 1
 
-    def tried(count: int) -> Found | None:
+    def fits(count: int) -> bool:
         try:
-            return run(with_size(scenario, what, count * unit))
+            check(with_size(scenario, what, count * unit))
         except DoesNotFit:
-            return None
+            return False
+        return True
 
     low = 0
-    best: Found | None = None
     high = max(1, size_of(scenario, what) // unit)
     for _ in range(MOST_DOUBLINGS):
-        found = tried(high)
-        if found is None:
+        if not fits(high):
             break
-        low, best, high = high, found, 2 * high
+        low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        found = tried(middle)
-        low, high, best = (middle, high, found) if found is not None else (low, middle, best)
-    if best is None:
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    if not low:
         raise InputError(f"largest: not even a {what} of {unit} fits: use a smaller model or more devices")
-    return low * unit, best
+    return low * unit
 
 
 def size_of(scenario: TrainingScenario, what: Size) -> int:

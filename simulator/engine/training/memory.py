@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.engine.training.offloading.copies import Copies
 from simulator.engine.training.pipeline import Timeline
 from simulator.engine.training.step import Step
 from simulator.errors import DoesNotFit
@@ -37,9 +36,8 @@ class StageMemory:
 def stage_memory(step: Step, stage: int) -> StageMemory:
     """Memory of a stage under the step's schedule."""
     pieces = step.job.layout.pieces(stage)
-    kept, _ = activations_over_time(step, stage)
     working = max(step.passes[p].working for p in pieces) + gathered_bytes(step.part(stage), pieces)
-    return StageMemory(step.states(stage), float(kept.max()), working)
+    return StageMemory(step.states(stage), most_kept(step, stage), working)
 
 
 def gathered_bytes(step: Step, pieces: Sequence[int]) -> float:
@@ -51,12 +49,36 @@ def gathered_bytes(step: Step, pieces: Sequence[int]) -> float:
     return (1 + communication.prefetch) * largest * step.job.formats.stored.bytes
 
 
+def most_kept(step: Step, stage: int) -> float:
+    """Most bytes of activations that a stage keeps.
+
+    Passes of a stage follow one another, so that their order is enough; when what leaves comes back takes their times.
+    """
+    if step.copied is not None:
+        return float(activations_over_time(step, stage)[0].max())
+    last, saved = _last_kinds(step), [step.passes[piece].saved for piece in step.job.layout.pieces(stage)]
+    changes: list[float] = []
+    given: list[float] = []  # by the first of two paired passes, both of which end when the pair has
+    for each in step.orders[stage]:
+        change = [saved[each.chunk]] if each.kind == "forward" else [-saved[each.chunk]] if each.kind in last else []
+        if each.paired and each.kind != "forward":
+            given = change
+            continue
+        changes += [*change, *given]
+        given = []
+    return float(np.cumsum(changes).max())
+
+
+def _last_kinds(step: Step) -> tuple[str, ...]:
+    """Kinds of passes with which what a forward pass kept is done."""
+    return ("weights", "whole") if step.schedule.splits else ("backward",)
+
+
 def activations_over_time(step: Step, stage: int) -> tuple[Floats, Floats]:
     """Bytes that a stage keeps after each change, and the times of the changes in seconds."""
     timeline, layout = step.timeline, step.job.layout
-    last = ("weights", "whole") if step.schedule.splits else ("backward",)
     saved = [step.passes[piece].saved for piece in layout.pieces(stage)]
-    times, changes = _changes(timeline, stage, saved, last)
+    times, changes = _changes(timeline, stage, saved, _last_kinds(step))
     if step.copies is not None:
         away = [(c.bytes, c.out[1], c.back[0]) for c in step.copies.done[stage] if c.back]
         moved = [change for size, left, back in away for change in ((left, -size), (back, size))]
@@ -82,9 +104,11 @@ def _changes(timeline: Timeline, stage: int, saved: list[float], last: tuple[str
     return np.array(times), np.array(changes)
 
 
-def _check_host(copies: Copies, stages: int) -> None:
+def _check_host(step: Step) -> None:
     """Raise `DoesNotFit` where activations that left the devices do not fit the host."""
-    needed, there = max(copies.host_peak(stage) for stage in range(stages)), copies.plan.host_memory
+    copies, stages = step.copies, range(step.job.layout.pipeline)
+    assert copies is not None
+    needed, there = max(copies.host_peak(stage) for stage in stages), copies.plan.host_memory
     if needed > there:
         raise DoesNotFit(
             f"offload: a device needs {needed / 1e9:.4g} GB of host memory for activations and has "
@@ -97,8 +121,8 @@ def check_memory(step: Step) -> None:
     if step.offloaded is not None:
         step.offloaded.check_memory()
         return
-    if step.copies is not None:
-        _check_host(step.copies, step.job.layout.pipeline)
+    if step.copied is not None:
+        _check_host(step)
     stages = {s: stage_memory(step, s) for s in range(step.job.layout.pipeline)}
     stage = max(stages, key=lambda s: stages[s].total - step.part(s).law.device.memory_capacity)
     worst, device, job = stages[stage], step.part(stage).law.device, step.job
@@ -106,7 +130,7 @@ def check_memory(step: Step) -> None:
     if worst.total <= capacity:
         return
     remedies = []
-    if step.copies is None and step.mixed is None and job.layout.pipeline > 1:
+    if step.copied is None and step.mixed is None and job.layout.pipeline > 1:
         remedies.append("offload pipe-offload")
     if job.recompute != "full":
         remedies.append("recompute full")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from simulator.workloads.operators import Call
 from simulator.workloads.training.job import Job
 from simulator.workloads.training.layer_work import LayerCalls, chunk_layer_calls
 from simulator.workloads.training.replica_exchange import Exchange, exchanges
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -58,21 +61,22 @@ class WorkBuilder:
 
     def _forward(self, calls: Sequence[LayerCalls]) -> tuple[LayerPass, ...]:
         gather = Exchange.forward_weights
-        return tuple(LayerPass(self._gather(c, gather), ((self.segment(c.forward), None),)) for c in calls)
+        return tuple(of_each(calls, lambda c: LayerPass(self._gather(c, gather), ((self.segment(c.forward), None),))))
 
     def _backward(self, calls: Sequence[LayerCalls], last: bool, *, apart: bool) -> tuple[LayerPass, ...]:
         """From the last layer to the first; gradients of weights with those of inputs, unless they are apart."""
         order = list(reversed(calls))
-        gathers = [self._gather(c, Exchange.backward_weights) for c in order]
+        gathers = of_each(order, lambda c: self._gather(c, Exchange.backward_weights))
         if apart:
-            segments = [self.segment(c.backward) for c in order]
+            segments = of_each(order, lambda c: self.segment(c.backward))
             return tuple(LayerPass(g, ((s, None),)) for g, s in zip(gathers, segments, strict=True))
-        segments = [self.segment((*c.backward, *c.weights)) for c in order]
+        segments = of_each(order, lambda c: self.segment((*c.backward, *c.weights)))
         return self._reducing(order, segments, gathers, last)
 
     def _weights(self, calls: Sequence[LayerCalls], last: bool) -> tuple[LayerPass, ...]:
         order = list(reversed(calls))
-        return self._reducing(order, [self.segment(c.weights) for c in order], [None] * len(order), last)
+        segments = of_each(order, lambda c: self.segment(c.weights))
+        return self._reducing(order, segments, [None] * len(order), last)
 
     def _reducing(
         self, order: Sequence[LayerCalls], segments: Sequence[Segment], gathers: Sequence[Move | None], last: bool
@@ -81,8 +85,12 @@ class WorkBuilder:
         routed = [c.routed if self.job.layout.expert > 1 else 0.0 for c in order]
         common = [c.parameters - r for c, r in zip(order, routed, strict=True)]
         found: list[list[tuple[Segment, Move | None]]] = [[] for _ in order]
+        moves: dict[tuple[float, float], Move | None] = {}
         for cut in cut_together(self._pieces(common), self._pieces(routed) if any(routed) else ()):
-            move = self._reduce(cut.full + cut.routed, cut.routed, last)
+            size = (cut.full + cut.routed, cut.routed)
+            if size not in moves:
+                moves[size] = self._reduce(*size, last)
+            move = moves[size]
             found[cut.layer].append((segments[cut.layer].part(cut.share), move))
         return tuple(LayerPass(g, tuple(pieces)) for g, pieces in zip(gathers, found, strict=True))
 
@@ -124,6 +132,12 @@ class WorkBuilder:
         gather: Callable[[float], Reduction] = self.exchange.updated_weights
         moves = tuple(self._move("updated_weights", gather(own)).links for own in full)
         return Updates(moves, tuple(needed))
+
+
+def of_each(layers: Sequence[LayerCalls], make: Callable[[LayerCalls], Made]) -> list[Made]:
+    """What is made of each layer, once for those that are the same object."""
+    made = {number: make(layer) for number, layer in {id(c): c for c in layers}.items()}
+    return [made[id(c)] for c in layers]
 
 
 def _joined(moves: Sequence[Move]) -> Move:

@@ -19,10 +19,10 @@ from simulator.workloads.training.replica_exchange import sent_bytes
 class TimedLayer:
     """Seconds of one layer's passes, and bytes: weights and gradients whole, what it keeps, what it forms again.
 
-    `beside` are the seconds of both passes beside collectives of each level. `parameters` are those that this device's
-    data-parallel group updates, `gradients` those of these. A tied embedding's gradient is `formed` by the last layer
-    and waits on the device for what the first one adds, with whose gradients it leaves. `wire` are bytes that the
-    passes' own collectives send (forward, backward), `flops` those of both passes.
+    `beside` are the seconds of both passes beside collectives of each level, if replicas have any. `parameters` are
+    those that this device's data-parallel group updates, `gradients` those of these. A tied embedding's gradient is
+    `formed` by the last layer and waits on the device for what the first one adds, with whose gradients it leaves.
+    `wire` are bytes that the passes' own collectives send (forward, backward), `calls` the operators of both passes.
     """
 
     forward: float
@@ -35,14 +35,20 @@ class TimedLayer:
     kept: float
     working: float
     wire: tuple[float, float]
-    flops: float
+    calls: tuple[Call, ...]
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of both passes."""
+        return _flops(self.calls)
 
 
 def timed_layers(step: Step, works: Iterable[LayerWork], plan: Plan) -> list[TimedLayer]:
     """The layers under a plan: what it swaps is kept in place of being formed again."""
     works = list(works)
     tied = works[-1].shared
-    crowded = Crowded(step.law, step.of, step.job.communication.units)
+    alone = step.job.layout.copies == 1
+    crowded = None if alone else Crowded(step.law, step.of, step.job.communication.units)
     return [_timed(step, crowded, work, plan, n, 0.0 if n else tied) for n, work in enumerate(works)]
 
 
@@ -59,7 +65,7 @@ def sizes_of(step: Step, works: Iterable[LayerWork]) -> list[LayerSizes]:
     ]
 
 
-def _timed(step: Step, crowded: Crowded, work: LayerWork, plan: Plan, number: int, waits: float) -> TimedLayer:
+def _timed(step: Step, crowded: Crowded | None, work: LayerWork, plan: Plan, number: int, waits: float) -> TimedLayer:
     """`waits` are parameters whose gradients a later layer has formed before this one."""
     formats, passes = step.job.formats, work.passes
     gradient = formats.gradients.bytes
@@ -72,7 +78,7 @@ def _timed(step: Step, crowded: Crowded, work: LayerWork, plan: Plan, number: in
     return TimedLayer(
         step.seconds(passes.forward),
         step.seconds(back),
-        (crowded.calls(passes.forward).beside, crowded.calls(back).beside),
+        (_beside(crowded, passes.forward), _beside(crowded, back)),
         work.parameters * formats.stored.bytes,
         (work.parameters - work.shared) * gradient,
         (work.parameters - waits) * gradient,
@@ -80,8 +86,12 @@ def _timed(step: Step, crowded: Crowded, work: LayerWork, plan: Plan, number: in
         passes.saved + swapped,
         max(0.0, passes.working - swapped),
         (_wire(passes.forward), _wire(back)),
-        _flops((*passes.forward, *back)),
+        (*passes.forward, *back),
     )
+
+
+def _beside(crowded: Crowded | None, calls: Iterable[Call]) -> tuple[float, ...]:
+    return () if crowded is None else crowded.calls(calls).beside
 
 
 def _wire(calls: Iterable[Call]) -> float:
