@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from simulator.assembly.graph_options import check_family_options, check_sizes
 from simulator.errors import InputError
 from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.cores import cores_of
@@ -18,7 +19,7 @@ from simulator.policies.parallel import ParallelPolicy
 from simulator.policies.registry import build_policy
 from simulator.specs.inference import BATCH_NAMES, FamilySpec, InferenceScenario, OnnxSpec, ParallelSpec
 from simulator.workloads.dtypes import DType, dtype
-from simulator.workloads.graphs.catalogue import family_model, graph_model
+from simulator.workloads.graphs.catalogue import entry, family_model, graph_model
 from simulator.workloads.graphs.counting import count_model
 from simulator.workloads.graphs.graph import Graph, Model, Part
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes, touched_bytes
@@ -75,13 +76,20 @@ def law_for(law: TimingLaw, graph: Graph) -> TimingLaw:
 def _read(scenario: InferenceScenario, format: DType) -> Model:
     given = scenario.model
     if isinstance(given, str):
-        return graph_model(given, scenario.batch, format, **scenario.options)
+        check_family_options(entry(given).family, scenario.options, f"model {given}")
+        return _with_sizes(graph_model(given, scenario.batch, format, **scenario.options))
     if scenario.options:
         raise InputError("options: they are of a named model: give them inside model, or leave them out")
     if isinstance(given, FamilySpec):
-        return family_model(given.family, given.family, scenario.batch, format, **given.options)
+        check_family_options(given.family, given.options, f"family {given.family}")
+        return _with_sizes(family_model(given.family, given.family, scenario.batch, format, **given.options))
     assert isinstance(given, OnnxSpec)
     return _from_onnx(scenario, given, format)
+
+
+def _with_sizes(model: Model) -> Model:
+    check_sizes(model)
+    return model
 
 
 def _from_onnx(scenario: InferenceScenario, given: OnnxSpec, format: DType) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -19,10 +19,10 @@ WORDS: dict[Any, str] = {
 }
 
 
-def check_options(policy: str, found: type[Any], options: Mapping[str, Any]) -> None:
-    """Raise `InputError` naming the first option of `policy` that is not of the kind that its class `found` says.
+def check_options(policy: str, found: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise `InputError` naming the first option of `policy` that is not of the kind that `found` says.
 
-    Classes that do not say are asked themselves.
+    Classes and functions that do not say are asked themselves.
     """
     try:
         hints = get_type_hints(found.__init__ if inspect.isclass(found) else found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -54,12 +55,18 @@ def graph_model(name: str, batch: Size = 1, format: DType = FP32, **options: Any
 
 def family_model(family: str, name: str, batch: Size = 1, format: DType = FP32, **options: Any) -> Model:
     """A model of a family (its module's `build`) with these options. Raises `InputError` for wrong ones."""
-    module = _module(family)
+    build = builder_of(family)
     try:
-        built = module.build(batch, format, **options)
+        built = build(batch, format, **options)
     except TypeError as error:
         raise InputError(f"model {name}: its options do not fit family {family}: {error}") from None
     return Model(name, (Part(built),)) if isinstance(built, Graph) else Model(name, built.parts)
+
+
+def builder_of(family: str) -> Callable[..., Any]:
+    """What builds a family's models. Raises `InputError` for an unknown family."""
+    found: Callable[..., Any] = _module(family).build
+    return found
 
 
 def side_by_side(family: str) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ class EarlyExit:
     def _place(self, graph: Graph, row: Mapping[str, Any]) -> int:
         if set(row) != {"after", "share"}:
             raise InputError("early-exit: each of exits has the fields after and share")
+        if not isinstance(row["share"], int | float):
+            raise InputError(f"early-exit: share is {row['share']!r}: give a number")
         (node, *_) = chosen(graph, [str(row["after"])], "early-exit.exits")
         return graph.nodes.index(node)
 
