@@ -63,8 +63,8 @@ def _items(summary: dict[str, Any]) -> Rows:
     }
     found |= {f"latency, {name}": f"{value:,.3f} ms" for name, value in summary["latency_ms"].items()}
     if summary["energy_j"]:
-        found["energy"] = f"{summary['energy_j']:,.4g} J"
-        found["energy an item"] = f"{summary['energy_per_item_j']:,.4g} J"
+        found["energy"] = f"{_joules(summary['energy_j'])} J"
+        found["energy an item"] = f"{_joules(summary['energy_per_item_j'])} J"
     for name, source in summary["sources"].items():
         if "real_time_factor" in source:
             found[f"real-time factor, {name}"] = f"{source['real_time_factor']:.4f}"
@@ -99,7 +99,7 @@ def _resources(summary: dict[str, Any]) -> Rows:
         {
             "name": name,
             "busy": f"{row['utilisation']:.1%}",
-            "energy (J)": f"{row['energy_j']:,.4g}",
+            "energy (J)": _joules(row["energy_j"]),
             "sent (MB)": f"{row['sent_bytes'] / 1e6:,.3f}" if "sent_bytes" in row else "",
         }
         for name, row in summary["resources"].items()
@@ -117,3 +117,8 @@ def _supplies(summary: dict[str, Any]) -> Rows:
         }
         for name, row in summary["supplies"].items()
     ]
+
+
+def _joules(value: float) -> str:
+    """Four digits, or whole joules where there are more."""
+    return f"{value:,.0f}" if value >= 1e3 else f"{value:,.4g}"

@@ -110,6 +110,15 @@ def test_a_closed_loop_is_a_machine_repair_model():
     assert result.summary["items"]["throughput_per_s"] == pytest.approx(throughput, rel=0.02)
 
 
+def test_a_closed_loop_ends_with_its_last_item():
+    arrivals = {"process": "closed", "clients": 2, "think_ms": 1000}
+    result = run(
+        sources={"s": {"arrivals": arrivals, "items": 2, "to": "a"}},
+        stages={"a": {"service": constant(10), "servers": 2}},
+    )
+    assert result.outcome.makespan == pytest.approx(0.01)
+
+
 def test_littles_law_between_metered_and_recorded_figures():
     """Items present on average, metered over time, against arrivals and sojourns of single items."""
     result = run(sources={"s": poisson(150, 5_000, "a")}, stages={"a": {"service": exponential(10), "servers": 2}})

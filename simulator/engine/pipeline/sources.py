@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
+from operator import length_hint
 
 import numpy as np
 from simpy.events import Event
@@ -39,13 +40,18 @@ def emit(network: Network, emission: Emission, times: Iterator[float]) -> Genera
 
 
 def ask(network: Network, emission: Emission, think: Draws, remaining: Iterator[int]) -> Generator[Event, None, None]:
-    """One client of a closed loop: an item, the wait for its end, a pause; as long as there are `remaining` items."""
+    """One client of a closed loop: an item, the wait for its end, a pause; as long as there are `remaining` items.
+
+    These are the iterator of a range, which all clients of a source share.
+    """
     for _ in remaining:
         item = _item(network, emission, network.now)
         item.done = network.clock.event()
         yield from network.forward(emission.name, network.ledger.admit(item))
         if not item.done.triggered:
             yield item.done
+        if not length_hint(remaining):
+            return  # nobody waits for a pause after the last item
         yield network.clock.timeout(think())
 
 
