@@ -33,6 +33,7 @@ from simulator.report.stragglers import straggler_figures
 from simulator.report.training_energy import stage_energy, step_energy
 from simulator.report.training_flops import hardware_flops, model_flops
 from simulator.report.training_memory import largest_micro_batch, memory_of
+from simulator.report.training_notes import notes
 from simulator.report.training_run import summarise_run
 from simulator.report.training_sites import summarise_sites
 from simulator.report.zeroth_order import zeroth_order_figures
@@ -58,6 +59,8 @@ def summarise(result: TrainingResult) -> dict[str, Any]:
     energy = step_energy(step) if result.served is None else served_energy(result.served)
     memory = memory_of(step)
     extra: dict[str, Any] = {"largest": dict(result.largest)} if result.largest else {}
+    if told := notes(step):
+        extra["notes"] = told
     if step.offloaded is None:
         busiest = max(range(layout.pipeline), key=step.timeline.busy)
         extra["communication"] = communication_figures(step, busiest)

@@ -106,8 +106,10 @@ def movement_tables(summary: dict[str, Any], shown: Callable[[int], list[int]]) 
 
 
 def tables_beyond_the_step(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
-    """Titles and rows of what a step does not show: stragglers, a long run, sites, scalars, a parameter server."""
+    """Titles and rows of what a step does not show: notes, stragglers, a long run, sites, scalars, a server."""
     tables = []
+    if "notes" in summary:
+        tables.append(("notes", [{"": note} for note in summary["notes"]]))
     if "stages" in summary:
         tables.append(("stages", stage_rows(summary["stages"])))
     if "stragglers" in summary:

@@ -22,11 +22,19 @@ def lay_over(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
     for given, value in pairs:
         path = _resolve(given.strip().replace("-", "_"), paths, whole)
         inner = values
-        for part in path[:-1]:
+        for depth, part in enumerate(path[:-1], 1):
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise InputError(f"setting {given}: {part} is not a mapping in this scenario")
+                raise InputError(f"setting {given}: {_instead('.'.join(path[:depth]), inner, path[depth])}")
         inner[path[-1]] = value
+
+
+def _instead(whole: str, value: object, inside: str) -> str:
+    """What to set where the value of a field has none of its own, as the name of a model has no layers."""
+    return (
+        f"this scenario gives {whole} as {value!r}, which is not a mapping and has no {inside}: give all its fields at "
+        f"once, for example --set '{whole}={{{inside}: ...}}'"
+    )
 
 
 def full_name(key: str, whole: type[BaseModel]) -> str:
