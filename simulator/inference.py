@@ -99,4 +99,6 @@ def infer(scenario: InferenceScenario) -> InferenceResult:
         found = shared(phases_of(scenario.parallel, part), run, law, scenario.parallel.devices)
         steps += found
         executions += [(each, s.times) for s in found for each in s.runs]
+    if not any(each.kernels for each, _ in executions):
+        raise InputError(f"model {model.name}: nothing runs, its operators only rename tensors: give another model")
     return InferenceResult(scenario, ready, count_model(model), law, tuple(executions), memory, tuple(steps))

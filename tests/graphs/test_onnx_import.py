@@ -316,3 +316,11 @@ def test_empty_inputs_and_inputs_too_small_are_refused(tmp_path):
         read_onnx(saved(tmp_path, n.model({"x": [1, 3, 0, 9]}, [y])))
     with pytest.raises(InputError, match="too small"):
         read_onnx(saved(tmp_path, n.model({"x": [1, 3, 4, 4]}, [y])))
+
+
+def test_a_file_that_only_renames_its_input_is_refused_in_a_line(tmp_path):
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
+    file = saved(tmp_path, helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    with pytest.raises(InputError, match="nothing runs"):
+        infer(InferenceScenario(model={"onnx": str(file)}, device="nvidia-t4-16gb"))
