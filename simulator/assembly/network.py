@@ -80,4 +80,4 @@ def operations_of(spec: ChurnSpec, step: Step) -> tuple[Operation, ...]:
     size = states.parameters * step.job.formats.gradients.bytes * layout.tensor
     state = (states.weights + states.optimizer) * layout.tensor
     peers = Peers(links, latency, spec.fails, spec.joins, spec.notice_s)
-    return run_operations(spec.steps, size, state, step.step_seconds - step.reduce_seconds(0), peers)
+    return run_operations(spec.steps, size, state, step.step_seconds - step.end.reduce_seconds(0), peers)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from simulator.assembly.stragglers import MOST_DRAWS, slowdowns_of
 from simulator.assembly.training_sites import OUTER_FLOPS, OUTER_READS, OUTER_WRITES
+from simulator.engine.training.ending import FP32
 from simulator.engine.training.memory import check_memory, stage_memory
 from simulator.engine.training.parameter_server.run import Served, Server, run_workers
-from simulator.engine.training.step import FP32, Step
+from simulator.engine.training.step import Step
 from simulator.engine.training.straggling import replica_seconds, usual_seconds
 from simulator.errors import DoesNotFit, InputError, refuse_beside
 from simulator.hardware.calibration import calibrations_for

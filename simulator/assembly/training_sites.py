@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from simulator.engine.training.ending import FP32
 from simulator.engine.training.sites.local_steps import Period, Sites, required_bandwidth, steady_period
 from simulator.engine.training.sites.presence import Presence, Rounds, run_rounds
-from simulator.engine.training.step import FP32, Step
+from simulator.engine.training.step import Step
 from simulator.errors import InputError
 from simulator.hardware.links import link
 from simulator.policies.registry import build_policy

@@ -93,7 +93,7 @@ def latency(row: Mapping[str, Any]) -> float:
         head=name not in NO_HEAD,
     )  # fmt: skip
     step = step_of(job, DEVICES[device], stack="pytorch-eager")
-    return step.timeline.seconds + step.reduce_seconds(0) if mode == "train" else _inference(step)
+    return step.timeline.seconds + step.end.reduce_seconds(0) if mode == "train" else _inference(step)
 
 
 def _inference(step: Step) -> float:

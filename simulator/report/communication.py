@@ -27,7 +27,7 @@ def communication_figures(step: Step, stage: int) -> dict[str, Any]:
     is the mean over a run.
     """
     waited, beside = (_by_kind(found) for found in link_waits(step, stage))
-    exposed = waited | {kind: value for kind, value in step.reductions(stage).items() if value}
+    exposed = waited | {kind: value for kind, value in step.end.reductions(stage).items() if value}
     seconds: dict[str, dict[str, float]] = {"exposed_s": exposed, "hidden_s": beside, "bubble_s": {}}
     crowding = recasting = 0.0
     if step.exchanging:
@@ -38,7 +38,7 @@ def communication_figures(step: Step, stage: int) -> dict[str, Any]:
         seconds["bubble_s"] = lane.streams.seconds("waiting")
         crowding, recasting = lane.streams.slowed, lane.recasting
     if step.job.communication.local is not None and step.job.layout.holders > 1:
-        rounds = step.averaging(stage)
+        rounds = step.end.averaging(stage)
         seconds["exposed_s"][KIND], seconds["hidden_s"][KIND] = rounds.exposed, rounds.hidden
         crowding += rounds.slowed
     tensor = tensor_overlap(step, stage)

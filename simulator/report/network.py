@@ -24,14 +24,14 @@ def network_figures(step: Step, spec: NetworkSpec | None) -> dict[str, Any] | No
 
     job, replicas = step.job, step.job.layout.data
     alone = replace(step, network=None, _timed={})
-    stage = max(range(job.layout.pipeline), key=step.reduce_seconds)
-    seconds = step.reduce_seconds(stage)
+    stage = max(range(job.layout.pipeline), key=step.end.reduce_seconds)
+    seconds = step.end.reduce_seconds(stage)
     sent = 2.0 * (replicas - 1) / replicas * step.states(stage).parameters * job.formats.gradients.bytes
     return {
         "topology": step.network.topology.name,
         "routing": type(step.network.policy).__name__,
         "reduction_s": seconds,
-        "reduction_alone_s": alone.reduce_seconds(stage),
+        "reduction_alone_s": alone.end.reduce_seconds(stage),
         "reduction_bus_gbit_per_s": sent * 8.0 / 1e9 / seconds if seconds else None,
         "send_s": step.send_seconds,
         "send_alone_s": alone.send_seconds,

@@ -151,12 +151,12 @@ def breakdown(step: Step) -> dict[str, float]:
         busy["tensor_parallel"] += tensor.seconds - sum(busy.values())
     if step.exchanging:
         busy |= step.exchanging[stage].within
-    reduction, update = step.tails[stage] + step.reduce_seconds(stage), step.update_seconds(stage)
+    reduction, update = step.tails[stage] + step.end.reduce_seconds(stage), step.end.update_seconds(stage)
     return busy | {
         "wait": step.timeline.seconds - sum(busy.values()),
         "gradient_reduction": reduction,
         "optimizer": update,
-        "other": step.end_seconds - reduction - update,
+        "other": step.end.seconds - reduction - update,
     }
 
 

@@ -40,7 +40,7 @@ def stage_energy(step: Step, stage: int) -> float:
     joules = float(watts) * busy + device.idle_power * (step.step_seconds - busy)
     if step.forward_steps is None:
         return joules
-    seconds = step.update_seconds(stage)
+    seconds = step.end.update_seconds(stage)
     share = step.forward_steps.moved(step.states(stage).parameters) / (device.memory_bandwidth * seconds)
     over_weights = device_power(device, np.array([0.0]), np.minimum([share], 1.0))[0]
     return joules + (float(over_weights) - device.idle_power) * seconds

@@ -111,16 +111,16 @@ def _copies(step: Step, stage: int) -> Iterator[Span]:
 
 def _end(step: Step, stage: int) -> Iterator[Span]:
     """After the last pass of any stage: what still runs of exchanges, sums of shared embeddings, reduction, update."""
-    passed, tied = step.timeline.seconds, step.tied_seconds()
+    passed, tied = step.timeline.seconds, step.end.tied_seconds()
     now = passed + step.tails[stage]
     if now > passed:
         yield Span(stage, "reduction", "exchanges", passed, now)
     if tied and stage in (0, step.job.layout.pipeline - 1):
         yield Span(stage, "reduction", "shared embedding", now, now + tied)
-    reduced = now + tied + step.reduce_seconds(stage)
+    reduced = now + tied + step.end.reduce_seconds(stage)
     if reduced > now + tied:
         yield Span(stage, "reduction", "gradients", now + tied, reduced)
-    yield Span(stage, "optimizer", "update", reduced, reduced + step.update_seconds(stage))
+    yield Span(stage, "optimizer", "update", reduced, reduced + step.end.update_seconds(stage))
 
 
 def stage_name(step: Step, stage: int) -> str:

@@ -110,8 +110,8 @@ def _breakdown(varied: VariedStep) -> dict[str, float]:
     found |= {name: value / stages for name, value in exposed.items()}
     if varied.exchanging is not None:
         found |= varied.exchanging.within
-    slowest = max(range(stages), key=lambda s: varied.reduce_seconds(s) + step.update_seconds(s))
-    reduction, update = varied.reduce_seconds(slowest), step.update_seconds(slowest)
+    slowest = max(range(stages), key=lambda s: varied.reduce_seconds(s) + step.end.update_seconds(s))
+    reduction, update = varied.reduce_seconds(slowest), step.end.update_seconds(slowest)
     return found | {
         "wait": varied.passed - sum(found.values()),
         "gradient_reduction": reduction,

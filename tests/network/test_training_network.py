@@ -38,14 +38,14 @@ def test_an_idle_network_of_full_bisection_changes_nothing() -> None:
     plain, wide = step(), step({"topology": TOPOLOGY})
     assert wide.step_seconds == pytest.approx(plain.step_seconds, rel=1e-9)
     assert wide.send_seconds == pytest.approx(plain.send_seconds)
-    assert wide.reduce_seconds(0) == pytest.approx(plain.reduce_seconds(0))
+    assert wide.end.reduce_seconds(0) == pytest.approx(plain.end.reduce_seconds(0))
 
 
 def test_oversubscription_and_collisions_slow_the_reduction_and_not_the_tensor_groups() -> None:
     wide = step({"topology": TOPOLOGY})
     for topology, policy in (({"oversubscription": 8}, "spraying"), ({"spines": 16}, "ecmp")):
         narrow = step({"topology": TOPOLOGY | topology, "routing": {"policy": policy}})
-        assert narrow.reduce_seconds(0) > wide.reduce_seconds(0)
+        assert narrow.end.reduce_seconds(0) > wide.end.reduce_seconds(0)
         assert narrow.pass_seconds.forward == wide.pass_seconds.forward
 
 
@@ -53,7 +53,7 @@ def test_placement_decides_which_groups_leave_their_nodes() -> None:
     """With replicas innermost the gradients stay inside nodes, and the tensor groups pay for it."""
     usual = step({"topology": TOPOLOGY})
     turned = step({"topology": TOPOLOGY, "placement": ["data", "tensor", "pipeline"]})
-    assert turned.reduce_seconds(0) < usual.reduce_seconds(0)
+    assert turned.end.reduce_seconds(0) < usual.end.reduce_seconds(0)
     assert turned.pass_seconds.forward[0] > usual.pass_seconds.forward[0]
 
 

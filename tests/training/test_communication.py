@@ -83,7 +83,7 @@ def test_buckets_finish_between_all_hidden_and_all_exposed(layout: Layout) -> No
     free = Communication(gradient_bucket=25e6, weight_bucket=25e6, units=0.0)
     serial, overlapped = run(layout, batch=16), run(layout, free, batch=16)
     alone = run(replace(layout, data=1), batch=16 // layout.data)
-    least = alone.timeline.seconds + overlapped.update_seconds(0)
+    least = alone.timeline.seconds + overlapped.end.update_seconds(0)
     assert least < overlapped.step_seconds < serial.step_seconds
 
 
@@ -158,20 +158,20 @@ def test_local_steps_average_once_a_round(steps: int, overlapped: bool) -> None:
     """A round of local steps and one all-reduce after them; beside them it costs nothing where it is shorter."""
     local = LocalSteps(steps, overlapped)
     found = run(Layout(data=D), Communication(units=0.0, local=local), micro=4, batch=4 * D)
-    averaging, every_step = found.averaging(0), run(Layout(data=D), micro=4, batch=4 * D)
-    whole = every_step.reduce_seconds(0)
+    averaging, every_step = found.end.averaging(0), run(Layout(data=D), micro=4, batch=4 * D)
+    whole = every_step.end.reduce_seconds(0)
     assert averaging.exposed + averaging.hidden == pytest.approx(whole / steps)
     assert averaging.exposed == pytest.approx(0.0 if overlapped else whole / steps)
-    alone = found.timeline.seconds + found.update_seconds(0)
+    alone = found.timeline.seconds + found.end.update_seconds(0)
     assert found.step_seconds == pytest.approx(alone + averaging.added)
     assert sent(found) == pytest.approx(2.0 / steps)
 
 
 def test_an_average_longer_than_its_round_is_exposed_by_the_rest() -> None:
     found = run(Layout(data=D), Communication(units=0.0, local=LocalSteps(1, overlapped=True)))
-    whole = run(Layout(data=D)).reduce_seconds(0)
-    averaging = found.averaging(0)
-    computing = found.timeline.seconds + found.update_seconds(0) + averaging.slowed
+    whole = run(Layout(data=D)).end.reduce_seconds(0)
+    averaging = found.end.averaging(0)
+    computing = found.timeline.seconds + found.end.update_seconds(0) + averaging.slowed
     assert averaging.exposed == pytest.approx(max(0.0, whole - computing))
     assert averaging.hidden + averaging.exposed == pytest.approx(whole)
 

@@ -216,7 +216,7 @@ def test_a_double_ring_hides_the_network_behind_rings_inside_nodes() -> None:
 def test_context_ranks_reduce_gradients_and_share_states() -> None:
     plain = step_of(job(layout=Layout(data=4, zero=1)), "nvidia-a100-sxm-80gb")
     four = step_of(job(layout=Layout(context=4, zero=1)), "nvidia-a100-sxm-80gb")
-    assert plain.reduce_seconds(0) == four.reduce_seconds(0)
+    assert plain.end.reduce_seconds(0) == four.end.reduce_seconds(0)
     assert plain.states(0) == four.states(0)
 
 

@@ -116,7 +116,7 @@ def test_devices_together_hold_the_model_once_and_shard_experts_over_their_copie
 def test_gradients_of_experts_are_summed_over_fewer_copies() -> None:
     def reductions(expert: int) -> list[Collective]:
         step = step_of(mixtral(Layout(data=16, expert=expert)), "nvidia-h100-sxm-80gb")
-        step.reduce_seconds(0)
+        step.end.reduce_seconds(0)
         return [op for op in step._timed if isinstance(op, Collective)]
 
     assert {(op.world, op.stride) for op in reductions(8)} == {(16, 1), (2, 8)}
@@ -208,7 +208,7 @@ def test_gradients_of_experts_are_reduced_beside_backward_passes() -> None:
         found = step_of(replace(mixtral(layout), communication=communication), "nvidia-h100-sxm-80gb")
         streams = found.exchanging[0].streams
         took = sum(streams.seconds(w).get("gradient_reduction", 0.0) for w in ("hidden", "exposed", "waiting"))
-        assert took == passing(plain.reduce_seconds(0))
+        assert took == passing(plain.end.reduce_seconds(0))
     assert found.step_seconds < plain.step_seconds
 
 

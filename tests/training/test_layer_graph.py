@@ -133,7 +133,7 @@ def test_replicas_share_the_batch_and_reduce_the_gradients() -> None:
     one, eight = step(job(mlp())), step(job(mlp(), layout=Layout(data=8)))
     assert eight.timeline.seconds == pytest.approx(one.timeline.seconds / 8)
     volume = Collective("all_reduce", 4 * 256 * 256 * 2.0, 8)
-    assert eight.reduce_seconds(0) == pytest.approx(eight.of(volume))
+    assert eight.end.reduce_seconds(0) == pytest.approx(eight.of(volume))
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_replicas_reduce_as_many_gradients_as_there_are_parameters():
     model = layer_graph(graph("mobilenet-v2"))
     job = Job(model, 1, 32, 256, Layout(data=8), FP16)
     step = step_of(job, "nvidia-a100-sxm-80gb")
-    assert step.reduce_seconds(0) == pytest.approx(step.of(Collective("all_reduce", 2.0 * 3_504_872, 8)))
+    assert step.end.reduce_seconds(0) == pytest.approx(step.of(Collective("all_reduce", 2.0 * 3_504_872, 8)))
 
 
 def test_scores_of_attention_are_kept_beside_its_operands():

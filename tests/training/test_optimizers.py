@@ -64,7 +64,7 @@ def test_fewer_states_take_less_memory_and_time() -> None:
     steps = [step(replace(job(), optimizer=optimizer(n))) for n in names]
     states = [s.states(0).optimizer for s in steps]
     assert states == sorted(states) and len(set(states)) == 3
-    seconds = [s.update_seconds(0) for s in steps]
+    seconds = [s.end.update_seconds(0) for s in steps]
     assert seconds == sorted(seconds) and len(set(seconds)) == 3
 
 
@@ -88,13 +88,13 @@ def test_muon_is_slower_than_momentum_by_its_products() -> None:
     with_products, without = step(muon()), step(replace(job(), optimizer=optimizer("momentum")))
     assert with_products.states(0) == without.states(0)
     products = with_products.seconds(orthogonal_updates(with_products.job, 0))
-    assert with_products.update_seconds(0) - without.update_seconds(0) == pytest.approx(products)
+    assert with_products.end.update_seconds(0) - without.end.update_seconds(0) == pytest.approx(products)
 
 
 def test_shards_of_states_share_out_the_matrices() -> None:
     whole = step(muon(Layout(data=4)))
     shared = step(muon(Layout(data=4, zero=1)))
-    assert shared.update_seconds(0) == pytest.approx(whole.update_seconds(0) / 4, rel=0.05)
+    assert shared.end.update_seconds(0) == pytest.approx(whole.end.update_seconds(0) / 4, rel=0.05)
 
 
 def test_stages_share_out_the_layers() -> None:

@@ -141,7 +141,7 @@ def test_busy_and_idle_add_up_and_the_slowest_replica_decides() -> None:
     ends, busy = found.ends
     assert len(found.placed) == 2
     assert busy[2] == 0.0
-    assert found.step_seconds == pytest.approx(max(busy) + found.step.end_seconds)
+    assert found.step_seconds == pytest.approx(max(busy) + found.step.end.seconds)
     assert np.all(busy <= ends)
 
 

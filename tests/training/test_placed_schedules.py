@@ -35,8 +35,8 @@ def test_both_directions_hold_the_model_twice_and_reduce_it_together() -> None:
     held = sum(both.states(s).parameters for s in range(4))
     tied = both.job.model.vocab * both.job.model.hidden
     assert held == pytest.approx(2 * (sum(plain.states(s).parameters for s in range(4)) - tied))
-    assert both.reduce_seconds(0) > 0.0
-    assert plain.reduce_seconds(0) == 0.0
+    assert both.end.reduce_seconds(0) > 0.0
+    assert plain.end.reduce_seconds(0) == 0.0
 
 
 def test_shards_that_move_with_every_micro_batch_are_refused_beside_pairs() -> None:
@@ -48,7 +48,7 @@ def test_shards_that_move_with_every_micro_batch_are_refused_beside_pairs() -> N
 def test_in_a_v_the_two_ends_share_their_embedding() -> None:
     found = step(job(layout=Layout(pipeline=4, chunks=2)), ZeroBubbleV())
     assert sum(found.states(s).parameters for s in range(4)) == pytest.approx(step(job()).states(0).parameters)
-    assert found.tied_seconds() == 0.0
+    assert found.end.tied_seconds() == 0.0
 
 
 @pytest.mark.parametrize(

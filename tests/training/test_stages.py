@@ -122,7 +122,7 @@ def test_a_schedule_that_places_pieces_runs_on_stages_whose_layers_are_given() -
     assert mixed.mixed is not None
     assert mixed.mixed.stage_of == (0, 1, 2, 3, 3, 2, 1, 0)
     assert _layers(mixed) == [4, 4, 2, 2]
-    assert mixed.tied_seconds() == 0.0  # the first stage holds both ends
+    assert mixed.end.tied_seconds() == 0.0  # the first stage holds both ends
 
 
 @pytest.mark.parametrize("layout", [{"tensor": 2, "data": 2}, {"tensor": 2, "data": 2, "sequence_parallel": True}])
@@ -144,7 +144,7 @@ def test_each_stage_computes_and_updates_as_fast_as_its_own_devices_do() -> None
     for stage, like in ((0, fast), (1, fast), (2, slow), (3, slow)):
         assert mixed.pass_seconds.forward[stage] == like.pass_seconds.forward[stage]
         assert mixed.pass_seconds.backward[stage] == like.pass_seconds.backward[stage]
-        assert mixed.ending(stage) == like.ending(stage)
+        assert mixed.end.ending(stage) == like.end.ending(stage)
         assert mixed.states(stage) == like.states(stage)
         assert stage_memory(mixed, stage).total == pytest.approx(stage_memory(like, stage).total)
     assert mixed.job.layout.devices == 2 * (2 + 2 + 1 + 1)
@@ -262,7 +262,7 @@ def test_the_sum_of_a_shared_embedding_crosses_the_link() -> None:
     whole = 51200 * 1024 * found["ethernet-1"].job.formats.gradients.bytes
     for name, step in found.items():
         rate = link(name).bandwidth * link(name).efficiency
-        assert step.tied_seconds() == pytest.approx(2 * link(name).latency + whole / rate)
+        assert step.end.tied_seconds() == pytest.approx(2 * link(name).latency + whole / rate)
 
 
 @pytest.mark.parametrize(("slow", "stages_hit"), [(2, [0]), (3, [0, 1])])

@@ -74,7 +74,7 @@ def test_a_pipeline_of_forward_passes_is_a_flow_shop(stages: int) -> None:
     forward, micro_batches = found.pass_seconds.forward, 2 * 32
     expected = sum(forward) + (micro_batches - 1) * max(forward) + (stages - 1) * found.send_seconds
     assert found.timeline.seconds == pytest.approx(expected)
-    assert found.tied_seconds() == 0.0
+    assert found.end.tied_seconds() == 0.0
 
 
 @settings(max_examples=60, deadline=None)

@@ -86,7 +86,7 @@ class Mixed:
         first, last = self.stage_of[0], self.stage_of[-1]
         one, other = self.parts[first], self.parts[last]
         if one is other:
-            return one.tied_seconds()
+            return one.end.tied_seconds()
         tied = max(chunks_of(part.job).tied for part in (one, other))
         if not tied:
             return 0.0

@@ -1,9 +1,8 @@
-"""One training step: the pipeline's passes, the gradients' reduction, the optimiser, and the memory that it takes."""
+"""One training step: the pipeline's passes, what replicas exchange beside them, and what follows the last one."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.engine.training.crowded import Crowded
+from simulator.engine.training.ending import Ending
 from simulator.engine.training.exchanging import Exchanging
 from simulator.engine.training.forward_steps import ForwardSteps
 from simulator.engine.training.mixed import Mixed
 from simulator.engine.training.offloading.copies import Copies, CopyPlan
-from simulator.engine.training.outer import KIND, Averaging, averaging_rounds
+from simulator.engine.training.pass_times import pass_seconds, send_seconds
 from simulator.engine.training.peers import Peers
 from simulator.engine.training.pipeline import PassSeconds, Timeline, run_pipeline
 from simulator.engine.training.stage_work import WorkBuilder
@@ -23,21 +23,17 @@ from simulator.engine.training.tensor_overlap import TensorPasses, part_of_micro
 from simulator.errors import refuse_beside
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.rounds import rounds_seconds
-from simulator.policies.compression import Reduction
 from simulator.policies.pipeline.schedule import Pass, Schedule
 from simulator.policies.tensor_overlap import SERIAL
-from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise, Rounds
+from simulator.workloads.operators import AnyOperator, Call, Collective, Rounds
 from simulator.workloads.training.chunks import chunks_of
 from simulator.workloads.training.communication import PLAIN
 from simulator.workloads.training.job import Job
-from simulator.workloads.training.orthogonal import orthogonal_updates
 from simulator.workloads.training.passes import Passes, passes_of
-from simulator.workloads.training.replica_exchange import Exchange, exchanges
+from simulator.workloads.training.replica_exchange import Exchange
 from simulator.workloads.training.states import (
     States,
     chunk_parameters,
-    has_both_ends,
     routed_parameters,
     stage_states,
 )
@@ -45,8 +41,6 @@ from simulator.workloads.training.states import (
 if TYPE_CHECKING:
     from simulator.engine.network.network import Network
     from simulator.engine.training.offloading.running import OffloadedStep
-
-FP32 = DTYPES["fp32"]
 
 
 @dataclass(frozen=True)
@@ -96,30 +90,7 @@ class Step:
     @cached_property
     def pass_seconds(self) -> PassSeconds:
         """Seconds of each chunk's passes; recomputation counts to the backward pass."""
-        if self.mixed is not None:
-            return self.mixed.pass_seconds
-
-        def each(seconds: Callable[[Passes], float]) -> list[float]:
-            known = {id(p): p for p in self.passes}
-            found = {key: seconds(p) for key, p in known.items()}
-            return [found[id(p)] for p in self.passes]
-
-        weights = each(lambda p: self.seconds(p.weights))
-        if self.tensor_passes is None:
-            forward = each(lambda p: self.seconds(p.forward))
-            inputs = each(lambda p: self.seconds(p.recompute) + self.seconds(p.inputs))
-            if not self.schedule.splits:
-                inputs = [a + b for a, b in zip(inputs, weights, strict=True)]
-        else:
-            tensor, apart = self.tensor_passes, self.schedule.splits
-            forward = [tensor.forward(p).seconds for p in range(len(self.passes))]
-            inputs = [tensor.backward(p, weights=not apart).seconds for p in range(len(self.passes))]
-        links = each(lambda p: self.link_seconds(p.forward))
-        back = each(lambda p: self.link_seconds((*p.recompute, *p.inputs, *p.weights)))
-        return PassSeconds(
-            forward, inputs, weights, self.send_seconds, not self.job.overlap_sends, forward_links=links,
-            backward_links=back,
-        )  # fmt: skip
+        return pass_seconds(self) if self.mixed is None else self.mixed.pass_seconds
 
     @cached_property
     def tensor_passes(self) -> TensorPasses | None:
@@ -202,39 +173,8 @@ class Step:
 
     @cached_property
     def send_seconds(self) -> float:
-        """Seconds in which one micro-batch's activations pass from one stage to the next.
-
-        Each of the tensor-parallel devices sends its share, which the next stage gathers inside the node
-        (scatter/gather: arXiv:2104.04473, section 4.1). Where messages differ it is the longest.
-        """
-        job, tensor = self.job, self.job.layout.tensor
-        if job.layout.pipeline == 1:
-            return 0.0
-        whole = max(chunks_of(job).sent(c) for c in range(job.layout.model_chunks - 1))
-        send = self.of(Collective("send_recv", whole / tensor, 2, tensor * job.layout.holders))
-        if job.layout.sequence_parallel or tensor == 1:
-            return send
-        return send + self.of(Collective("all_gather", whole, tensor))
-
-    def reduce_seconds(self, stage: int) -> float:
-        """Seconds after the last pass of reducing gradients over the replicas and gathering the updated weights."""
-        return sum(self.reductions(stage).values())
-
-    def reductions(self, stage: int) -> dict[str, float]:
-        """The same by kind. What runs in buckets beside the passes is not among them."""
-        job, states, part = self.job, self.states(stage), self.part(stage)
-        if self.forward_steps is not None:
-            return {"projected_gradients": self.forward_steps.exchange_seconds}
-        if job.layout.holders == 1:
-            return {}
-        if job.communication.local is not None:
-            return {KIND: self.averaging(stage).added}
-        found, each = {}, exchanges(part.job, states.parameters, states.routed)
-        if job.communication.gradient_bucket is None:
-            found["gradient_reduction"] = sum(part._reduction_seconds(e.step_gradients(own)) for e, own in each)
-        if job.communication.weight_bucket is None:
-            found["updated_weights"] = sum(part._reduction_seconds(e.updated_weights(own)) for e, own in each)
-        return found
+        """Seconds in which one micro-batch's activations pass from one stage to the next."""
+        return send_seconds(self)
 
     @property
     def forward_steps(self) -> ForwardSteps | None:
@@ -242,69 +182,22 @@ class Step:
         rule = self.job.zeroth_order
         return None if rule is None else ForwardSteps(self.job, rule, self.of, self.peers)
 
-    def averaging(self, stage: int) -> Averaging:
-        """What averaging weights once a round of local steps takes."""
-        part = self.part(stage)
-        job, local = part.job, part.job.communication.local
-        assert local is not None
-        own = [self.passes[p] for p in job.layout.pieces(stage)]
-        calls = [c for p in own for c in (*p.forward, *p.recompute, *p.inputs, *p.weights)]
-        crowded = Crowded(part.law, part.of, job.communication.units)
-        alone = self.timeline.seconds + self.update_seconds(stage)
-        return averaging_rounds(job, local, crowded, calls, self.states(stage).parameters, alone)
-
-    def _reduction_seconds(self, reduction: Reduction) -> float:
-        return sum(self.of(op) for op in (*reduction.before, *reduction.links, *reduction.after))
-
     @property
     def tails(self) -> tuple[float, ...]:
         """Seconds after the last pass of all stages in which collectives of each stage still run."""
         return self._ran[2] or (0.0,) * self.job.layout.pipeline
 
-    def tied_seconds(self) -> float:
-        """Seconds of summing the gradients of an embedding that the first and the last stage share."""
-        if self.mixed is not None:
-            return self.mixed.tied_seconds()
-        job, layout = self.job, self.job.layout
-        tied = chunks_of(job).tied
-        if layout.pipeline == 1 or not tied or has_both_ends(layout, 0) or job.zeroth_order is not None:
-            return 0.0
-        gradients = tied * job.formats.gradients.bytes
-        return self.of(Collective("all_reduce", gradients, 2, layout.tensor * layout.holders))
-
-    def update_seconds(self, stage: int) -> float:
-        """Seconds of the optimiser on one device."""
-        if self.mixed is not None:
-            return self.part(stage).update_seconds(stage)
-        job, states = self.job, self.states(stage)
-        if self.forward_steps is not None:
-            own = states.parameters
-            return self.forward_steps.perturbing(own) + self.forward_steps.updating(own)
-        moved = job.optimizer.moved_beside(job.formats.stored) / FP32.bytes
-        seconds = self.of(Elementwise(states.updated, moved, 0.0, job.optimizer.flops, FP32))
-        if not job.optimizer.iterations:
-            return seconds
-        # sharded states are dealt out by whole matrices
-        share = states.updated / states.parameters
-        products = (call for piece in job.layout.pieces(stage) for call in orthogonal_updates(job, piece))
-        return seconds + share * self.seconds(products)
-
     @cached_property
-    def end_seconds(self) -> float:
-        """Seconds after the last pass of the slowest stage: reduction and update."""
-        stages = range(self.job.layout.pipeline)
-        return max(self.ending(s) for s in stages) + self.tied_seconds()
-
-    def ending(self, stage: int) -> float:
-        """Seconds of one stage after the last pass of all."""
-        return self.tails[stage] + self.reduce_seconds(stage) + self.update_seconds(stage)
+    def end(self) -> Ending:
+        """What follows the last pass."""
+        return Ending(self)
 
     @property
     def step_seconds(self) -> float:
         """Seconds of the whole step."""
         if self.offloaded is not None:
             return self.offloaded.seconds
-        return self.timeline.seconds + self.end_seconds
+        return self.timeline.seconds + self.end.seconds
 
     def busy(self, stage: int) -> float:
         """Seconds in which a stage computes passes."""
@@ -320,24 +213,6 @@ class Step:
     def timed_like(self, other: Step) -> Step:
         """The step with the law of another on the same devices; what either has timed, both know."""
         return replace(self, law=other.law, _timed=other._timed)
-
-    def link_seconds(self, calls: Iterable[Call]) -> float:
-        """Seconds in which a device does nothing but wait for links."""
-        total = 0.0
-        for call in calls:
-            if isinstance(call.op, Rounds):
-                work = sum(self.of(op) * count for op, count in call.op.leaves())
-                total += (self.of(call.op) - work) * call.count
-            elif isinstance(call.op, Collective):
-                total += self.of(call.op) * call.count
-        return total
-
-    def by_name(self, calls: Iterable[Call]) -> dict[str, float]:
-        """Seconds of calls by name."""
-        found: dict[str, float] = defaultdict(float)
-        for call in calls:
-            found[call.name] += self.of(call.op) * call.count
-        return dict(found)
 
     def of(self, op: AnyOperator) -> float:
         """Seconds of one call; layers repeat the same operators, so that each is timed once."""

@@ -159,13 +159,13 @@ class VariedStep:
 
     def reduce_seconds(self, stage: int) -> float:
         """Seconds after the last pass in which a stage reduces gradients and gathers updated weights."""
-        return self._exchanged[2] + self.step.reduce_seconds(stage)
+        return self._exchanged[2] + self.step.end.reduce_seconds(stage)
 
     @cached_property
     def end_seconds(self) -> float:
         """Seconds after the last pass of all: reduction and update."""
-        stages = range(self.step.job.layout.pipeline)
-        return max(self.reduce_seconds(s) + self.step.update_seconds(s) for s in stages) + self.step.tied_seconds()
+        stages, end = range(self.step.job.layout.pipeline), self.step.end
+        return max(self.reduce_seconds(s) + end.update_seconds(s) for s in stages) + end.tied_seconds()
 
     @property
     def step_seconds(self) -> float:

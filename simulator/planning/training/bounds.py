@@ -61,7 +61,7 @@ def least_seconds(step: Step) -> float:
         return min(before[p] for p in pieces) + work + min(after[p] for p in pieces)
 
     stages = range(layout.pipeline)
-    end = max(step.reduce_seconds(s) + step.update_seconds(s) for s in stages) + step.tied_seconds()
+    end = max(step.end.reduce_seconds(s) + step.end.update_seconds(s) for s in stages) + step.end.tied_seconds()
     return max(map(stage_seconds, stages)) + end
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from simulator.engine.training.step import FP32
+from simulator.engine.training.ending import FP32
 from simulator.policies.offload.plan import Copying, Plan
 from simulator.workloads.training.job import Job
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from simulator.engine.training.ending import FP32
 from simulator.engine.training.offloading.crossing import gradient_bytes, to_device
 from simulator.engine.training.offloading.graph import Graph
 from simulator.engine.training.offloading.layers import TimedLayer
 from simulator.engine.training.offloading.passes import consumed_at_once
-from simulator.engine.training.step import FP32, Step
+from simulator.engine.training.step import Step
 from simulator.hardware.host import HostShare
 from simulator.policies.offload.plan import Plan
 from simulator.workloads.operators import Collective, Elementwise
