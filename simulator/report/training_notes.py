@@ -16,10 +16,9 @@ def notes(step: Step) -> list[str]:
 def _useless_recomputation(step: Step) -> str | None:
     """Fused attention keeps no scores, which are all that selective recomputation leaves out."""
     job = step.job
-    if job.recompute != "selective" or step.offloaded is not None or step.copied is not None or step.mixed is not None:
+    if job.recompute != "selective" or step.offloaded is not None or step.copied is not None:
         return None
-    plain = replace(step, job=replace(job, recompute="none"))
-    more = max(stage_memory(step, s).total - stage_memory(plain, s).total for s in range(job.layout.pipeline))
+    more = max(_more_than_without(step.part(s), s) for s in range(job.layout.pipeline))
     if more < 0.0:
         return None
     fused = " beside fused attention, which keeps no scores" if job.fused_attention else ""
@@ -27,3 +26,9 @@ def _useless_recomputation(step: Step) -> str | None:
         f"recompute selective saves no memory{fused}: a device needs {more / 1e9:.3g} GB more than with recompute "
         "none, which computes nothing again"
     )
+
+
+def _more_than_without(step: Step, stage: int) -> float:
+    """Bytes that a device of a stage needs more than if nothing were computed again."""
+    plain = replace(step, job=replace(step.job, recompute="none"))
+    return stage_memory(step, stage).total - stage_memory(plain, stage).total
