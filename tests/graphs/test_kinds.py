@@ -104,3 +104,13 @@ def test_views_move_nothing():
     y = g.add_node("Flatten", [x], axis=1)
     assert g.shape(y) == (2, 128)
     assert kernels(g.build(y)) == []
+
+
+def test_factors_whose_sizes_differ_are_refused():
+    g = Builder("g")
+    x, y = g.input(8, 15, name="x"), g.input(16, 4, name="y")
+    with pytest.raises(InputError, match="sizes 15 and 16"):
+        g.matmul(x, y)
+    image = g.input(1, 12, 8, 8, name="image")
+    with pytest.raises(InputError, match="sizes 12 and 10"):
+        g.conv(image, 8, 3, groups=5)

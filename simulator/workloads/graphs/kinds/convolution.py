@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
+from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, agree, first
 from simulator.workloads.graphs.tensor import Shape, Tensor, product
 from simulator.workloads.operators import Convolution, Size
 
@@ -38,6 +38,7 @@ def windows(attributes: Attributes, spatial: Shape, kernel: Shape) -> Shape:
 def _shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
     image, filters = first(operands), operands[1]
     assert filters is not None
+    agree("Conv", image.shape[1], filters.shape[1] * attributes.get("group", 1))
     return ((image.shape[0], filters.shape[0], *windows(attributes, image.shape[2:], filters.shape[2:])),)
 
 

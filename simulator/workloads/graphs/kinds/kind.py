@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.errors import InputError
 from simulator.workloads.graphs.tensor import Shape, Tensor
 from simulator.workloads.operators import AnyOperator, Elementwise, Size
 
@@ -51,6 +52,12 @@ def streamed(
     written = sum((t.bytes for t in results), 0.0)
     size = out.elements * out.dtype.bytes
     return ((Elementwise(out.elements, moved / size, written / size, flops, out.dtype, kernel), 1),)
+
+
+def agree(type: str, one: Size, other: Size) -> None:
+    """Raise `InputError` for two numbers that have to be one; sizes over candidates are not looked at."""
+    if isinstance(one, int) and isinstance(other, int) and one != other:
+        raise InputError(f"{type}: sizes {one} and {other} have to be one: the graph does not fit together")
 
 
 def same_shape(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.workloads.graphs.kinds.elementwise import broadcast
-from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
+from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, agree, first
 from simulator.workloads.graphs.tensor import Shape, Tensor, product
 from simulator.workloads.operators import Elementwise, Gemm
 from simulator.workloads.products import FullAttention
@@ -21,6 +21,7 @@ def _second(operands: Operands) -> Tensor:
 
 def _matmul_shapes(attributes: Attributes, operands: Operands) -> tuple[Shape, ...]:
     a, b = first(operands).shape, _second(operands).shape
+    agree("MatMul", a[-1], b[-2] if len(b) > 1 else b[0])
     if len(b) == 1:
         return (a[:-1],)
     if len(a) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import gcd
 
 import numpy as np
 
@@ -22,10 +23,10 @@ PREFIX = "lite"
 class LiteResidual:
     """Add to the result of each block what a branch makes of its input, at a `ratio` times lower resolution.
 
-    A mean over `ratio` x `ratio` positions, a `kernel` x `kernel` convolution in `groups` groups with batch norm and
-    rectifier, a 1x1 convolution with batch norm, and interpolation to the block's size (Cai et al., TinyTL,
-    arXiv:2007.11622, section 3.2, with the sizes of the authors' code). Blocks end with a shortcut, or where images get
-    fewer channels again.
+    A mean over `ratio` x `ratio` positions, a `kernel` x `kernel` convolution in `groups` groups (fewer where channels
+    cannot be dealt out so) with batch norm and rectifier, a 1x1 convolution with batch norm, and interpolation to the
+    block's size (Cai et al., TinyTL, arXiv:2007.11622, section 3.2, with the sizes of the authors' code). Blocks end
+    with a shortcut, or where images get fewer channels again.
     """
 
     ratio: int = 2
@@ -63,7 +64,7 @@ class LiteResidual:
         g.scope(scope.rstrip("/"))
         stride = max(round(float(np.asarray(source.shape[3])) / float(np.asarray(wanted.shape[3]))), 1)
         x = g.average_pool(before, self.ratio, self.ratio)
-        x = normed(g, x, source.shape[1], self.kernel, stride, self.groups)
+        x = normed(g, x, source.shape[1], self.kernel, stride, gcd(self.groups, int(source.shape[1])))
         x = normed(g, x, wanted.shape[1], act=None)
         scales = [1, 1, *(float(a / b) for a, b in zip(wanted.shape[2:], g.shape(x)[2:], strict=True))]
         return g.build(g.add_node("Resize", [x], scales=scales, mode="linear"))
