@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from simulator.inference import InferenceResult
 from simulator.report.files import write_table
 from simulator.report.timeline import Event, write_trace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def operator_table(result: InferenceResult) -> pd.DataFrame:
@@ -19,6 +21,8 @@ def operator_table(result: InferenceResult) -> pd.DataFrame:
 
     `seconds` are those of all `launches` of one pass through the part, `start_s` counts from the part's own start.
     """
+    import pandas as pd
+
     tables = []
     for place, (execution, times) in enumerate(result.executions):
         ops = [k.op for k in execution.kernels]

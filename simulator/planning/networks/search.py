@@ -7,10 +7,9 @@ import importlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from simulator.assembly.graphs import law_of, model_of, rewritten, runtime_rewrites
@@ -25,6 +24,9 @@ from simulator.specs.validating import validated
 from simulator.workloads.graphs.catalogue import entry, side_by_side
 from simulator.workloads.graphs.counting import count_model
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIGURES = ("latency_ms", "energy_mj", "parameters", "macs", "weights_mb", "peak_activation_mb")
 CHUNK = 20_000  # candidates timed together, so that memory stays small
@@ -56,6 +58,8 @@ def anchor_search(values: dict[str, Any], folder: Path) -> None:
 
 def search_networks(scenario: NetworkSearch) -> NetworkResult:
     """Time the candidates. Raises `InputError` for fields that are not there and for values that do not fit."""
+    import pandas as pd
+
     space = Space(scenario.space)
     chosen = space.candidates(scenario.candidates, scenario.seed)
     table = pd.DataFrame({name: space.values(name, chosen) for name in space.names})

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from simulator.engine.inference.execution import ends
@@ -65,6 +64,8 @@ def distinct(op: Any, n: int) -> tuple[Any, NDArray[np.int64] | None]:
 
     None where no size is an array.
     """
+    import pandas as pd
+
     arrays = [np.broadcast_to(a, n) for a in _arrays(op)]
     if not arrays:
         return op, None

@@ -32,6 +32,19 @@ def squeeze_excitation(g: Builder, x: str, squeezed: Size, inner: str = "Relu", 
     return g.mul(x, g.act(g.conv(s, g.channels(x), bias=True), gate))
 
 
+def layer_scale(g: Builder, x: str) -> str:
+    """A learned factor of each channel of an image or of a sequence (Touvron et al., arXiv:2103.17239)."""
+    shape = g.shape(x)
+    return g.add_node("Mul", [x], weights=[(shape[1], 1, 1) if len(shape) == 4 else (shape[-1],)])
+
+
+def quartered(g: Builder, x: str, filters: int) -> str:
+    """Two convolutions of stride 2 that lead into `filters` channels, half as many between."""
+    for width in (filters // 2, filters):
+        x = g.act(g.batch_norm(g.conv(x, width, 3, 2, bias=True)))
+    return x
+
+
 def divisible(value: Size, divisor: int = 8) -> Size:
     """The nearest multiple of the divisor that is at least 0.9 of the value (MobileNetV2, arXiv:1801.04381)."""
     near = np.maximum(divisor, (np.asarray(value) + divisor / 2) // divisor * divisor)

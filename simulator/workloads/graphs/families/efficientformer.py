@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from simulator.workloads.dtypes import DType
 from simulator.workloads.graphs.builder import Builder
+from simulator.workloads.graphs.families.blocks import layer_scale, quartered
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.tensor import FP32
 from simulator.workloads.operators import Size
@@ -26,29 +27,23 @@ def build(
 ) -> Graph:
     """Four stages; the last `attending` blocks of the last one are transformer layers, values wider than keys."""
     g = Builder("efficientformer", format)
-    x = g.input(batch, 3, resolution, resolution)
-    for filters in (widths[0] // 2, widths[0]):
-        x = g.act(g.batch_norm(g.conv(x, filters, 3, 2, bias=True)))
+    x = quartered(g, g.input(batch, 3, resolution, resolution), widths[0])
     for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         if number:
             x = g.batch_norm(g.conv(x, width, 3, 2, bias=True))
         for _ in range(depth - (attending if number == len(widths) - 1 else 0)):
             pooled = g.add_node("Sub", [g.average_pool(x, 3, 1, 1), x])
-            x = g.add(x, _scaled(g, pooled, (width, 1, 1)))
+            x = g.add(x, layer_scale(g, pooled))
             y = g.act(g.batch_norm(g.conv(x, mlp * width, bias=True)), "Gelu")
-            x = g.add(x, _scaled(g, g.batch_norm(g.conv(y, width, bias=True)), (width, 1, 1)))
+            x = g.add(x, layer_scale(g, g.batch_norm(g.conv(y, width, bias=True))))
     n, c, h, w = g.shape(x)
     x = g.reshape(g.transpose(x, 0, 2, 3, 1), n, h * w, c)
     for _ in range(attending):
-        x = g.add(x, _scaled(g, _attended(g, g.layer_norm(x), heads, key, mlp * key), (c,)))
+        x = g.add(x, layer_scale(g, _attended(g, g.layer_norm(x), heads, key, mlp * key)))
         y = g.linear(g.act(g.linear(g.layer_norm(x), mlp * c), "Gelu"), c)
-        x = g.add(x, _scaled(g, y, (c,)))
+        x = g.add(x, layer_scale(g, y))
     x = g.mean(g.layer_norm(x), 1)
     return g.build(*(g.linear(x, classes) for _ in range(2)))
-
-
-def _scaled(g: Builder, x: str, shape: tuple[Size, ...]) -> str:
-    return g.add_node("Mul", [x], weights=[shape])
 
 
 def _attended(g: Builder, x: str, heads: int, key: int, value: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from simulator.workloads.dtypes import DType
 from simulator.workloads.graphs.builder import Builder
-from simulator.workloads.graphs.families.blocks import divisible, normed, squeeze_excitation
+from simulator.workloads.graphs.families.blocks import divisible, layer_scale, normed, squeeze_excitation
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.tensor import FP32
 from simulator.workloads.operators import Size
@@ -36,10 +36,10 @@ def build(
         attending = number >= len(widths) - attends
         x = _depth_wise(g, x, 7) if attending else x
         for _ in range(depth):
-            x = g.add(x, _scaled(g, _attended(g, x, head_width))) if attending else _depth_wise(g, x, 3)
+            x = g.add(x, layer_scale(g, _attended(g, x, head_width))) if attending else _depth_wise(g, x, 3)
             y = normed(g, x, g.channels(x), 7, groups=g.channels(x), act=None)
             y = g.act(g.conv(y, mlp * width, bias=True), "Gelu")
-            x = g.add(x, _scaled(g, g.conv(y, width, bias=True)))
+            x = g.add(x, layer_scale(g, g.conv(y, width, bias=True)))
     x = g.conv(x, 2 * widths[-1], 3, groups=widths[-1], bias=True)
     x = g.act(squeeze_excitation(g, x, divisible(widths[-1] / 8)), "Gelu")
     return g.build(g.linear(g.global_pool(x), classes))
@@ -51,11 +51,6 @@ def _folded(g: Builder, x: str, filters: int, kernel: int = 1, stride: int = 1) 
 
 def _depth_wise(g: Builder, x: str, kernel: int, stride: int = 1) -> str:
     return g.conv(x, g.channels(x), kernel, stride, g.channels(x), bias=True)
-
-
-def _scaled(g: Builder, x: str) -> str:
-    """The layer's own scale of each channel."""
-    return g.add_node("Mul", [x], weights=[(g.channels(x), 1, 1)])
 
 
 def _attended(g: Builder, x: str, head_width: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from simulator.workloads.dtypes import DType
 from simulator.workloads.graphs.builder import Builder
+from simulator.workloads.graphs.families.blocks import layer_scale, quartered
 from simulator.workloads.graphs.graph import Graph
 from simulator.workloads.graphs.tensor import FP32
 from simulator.workloads.operators import Size
@@ -24,18 +25,16 @@ def build(
 ) -> Graph:
     """Four stages, each with additive attention in its last block; `heads` classifiers are averaged."""
     g = Builder("swiftformer", format)
-    x = g.input(batch, 3, resolution, resolution)
-    for filters in (widths[0] // 2, widths[0]):
-        x = g.act(g.batch_norm(g.conv(x, filters, 3, 2, bias=True)))
+    x = quartered(g, g.input(batch, 3, resolution, resolution), widths[0])
     for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         if number:
             x = g.batch_norm(g.conv(x, width, 3, 2, bias=True))
         for _ in range(depth - 1):
             x = _local(g, x, mlp * width)
         x = _local(g, x, width)
-        x = g.add(x, _scaled(g, _attended(g, x)))
+        x = g.add(x, layer_scale(g, _attended(g, x)))
         y = g.conv(g.act(g.conv(g.batch_norm(x), mlp * width, bias=True), "Gelu"), width, bias=True)
-        x = g.add(x, _scaled(g, y))
+        x = g.add(x, layer_scale(g, y))
     x = g.global_pool(g.batch_norm(x))
     return g.build(*(g.linear(x, classes) for _ in range(heads)))
 
@@ -43,12 +42,7 @@ def build(
 def _local(g: Builder, x: str, hidden: int) -> str:
     c = g.channels(x)
     y = g.batch_norm(g.conv(x, c, 3, groups=c, bias=True))
-    return g.add(x, _scaled(g, g.conv(g.act(g.conv(y, hidden, bias=True), "Gelu"), c, bias=True)))
-
-
-def _scaled(g: Builder, x: str) -> str:
-    """The layer's own scale of each channel."""
-    return g.add_node("Mul", [x], weights=[(g.channels(x), 1, 1)])
+    return g.add(x, layer_scale(g, g.conv(g.act(g.conv(y, hidden, bias=True), "Gelu"), c, bias=True)))
 
 
 def _attended(g: Builder, x: str) -> str:
