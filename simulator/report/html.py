@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page, no network and no scripts needed."""
+"""The report: one self-contained HTML page that needs no network, and no scripts to be read."""
 
 from __future__ import annotations
 
@@ -97,8 +97,14 @@ def _calls_page(result: Result, calls: Calls) -> str:
 def page_template(name: str) -> Template:
     """A page of this folder; what is filled in is escaped."""
     from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
 
-    return Environment(autoescape=True, trim_blocks=True, loader=FileSystemLoader(PAGES)).get_template(name)
+    def asset(file: str) -> Markup:
+        return Markup((PAGES / "assets" / file).read_text(encoding="utf-8"))
+
+    environment = Environment(autoescape=True, trim_blocks=True, loader=FileSystemLoader(PAGES))
+    environment.globals["asset"] = asset
+    return environment.get_template(name)
 
 
 def _between(interval: list[float] | None) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Literal
 
+from simulator.report.live import curves_element, mark_texts, with_texts
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -72,15 +74,20 @@ def stacked_bars(
 
 
 def svg(figure: Figure, axes: Axes, *, legend: bool = True, location: Location = "best") -> str:
-    """The figure as an `<svg>` element whose bytes depend on nothing but its content."""
+    """The figure as an `<svg>` element whose bytes depend on nothing but its content, and its curves as data.
+
+    The SVG is what pages without scripts and paper show; a browser draws the curves again, to hover over and zoom.
+    """
     import matplotlib as mpl
 
     axes.xaxis.label.set(color=INK, fontsize=9)
     axes.yaxis.label.set(color=INK, fontsize=9)
     if legend and axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, labelcolor=INK, fontsize=9, loc=location)
+    texts = mark_texts(axes)
     out = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "simulator", "font.family": "sans-serif"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
-    return text[text.index("<svg") :].replace(INK, "currentColor")
+    drawn = with_texts(text[text.index("<svg") :].replace(INK, "currentColor"), texts)
+    return drawn + curves_element(axes)

@@ -23,6 +23,7 @@ from simulator.report.table import overload, print_facts, print_rows, print_summ
 from simulator.report.timeline import write_timeline
 from simulator.scenario import scenario_from
 from tests.builders import rows
+from tests.report.pages import check, without_scripts
 
 
 def result_of(outputs: list[int], *, gap: float = 0.2, keep_iterations: bool = True, **changes: Any) -> Result:
@@ -76,8 +77,9 @@ def test_page_is_whole_and_needs_nothing(tmp_path: Path) -> None:
     write_report(tmp_path / "a.html", RESULT)
     page = (tmp_path / "a.html").read_text()
     assert page == report(result_of([30, 1, 200, 80] * 10, replicas=2))
+    check(page)
+    page = without_scripts(page)
     assert page.count("<svg") == 8
-    assert "<script" not in page
     assert "http" not in page.replace("http://www.w3.org", "")
     for svg in page.split("<svg")[1:]:
         ElementTree.fromstring("<svg" + svg.split("</svg>")[0] + "</svg>")
@@ -86,7 +88,7 @@ def test_page_is_whole_and_needs_nothing(tmp_path: Path) -> None:
 
 def test_page_escapes_what_users_write() -> None:
     page = report(result_of([5, 6], name="<script>alert(1)</script>"))
-    assert "<script" not in page
+    assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
 
 
@@ -99,7 +101,7 @@ def test_smallest_runs_have_a_page(outputs: list[int]) -> None:
 
 
 def test_without_iterations_their_charts_are_left_out() -> None:
-    page = report(result_of([5, 6], keep_iterations=False))
+    page = without_scripts(report(result_of([5, 6], keep_iterations=False)))
     assert page.count("<svg") == 3
     assert "left out" in page
 

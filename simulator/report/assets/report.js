@@ -1,0 +1,209 @@
+// Draws the curves of a page again, so that they can be hovered over, zoomed and switched off; shows what a mark says
+// where it is touched; sorts and filters tables. Without it a page shows all of the same, at rest.
+(() => {
+  "use strict";
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const paint = (value) => () => (value === "ink" ? colour("--ink") : value);
+  const number = (value) =>
+    value == null ? "–" : value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+  const plots = [];
+
+  function make(tag, attributes, ...children) {
+    const element = Object.assign(document.createElement(tag), attributes);
+    element.append(...children);
+    return element;
+  }
+
+  // The index nearest to the pointer at which a series has a value, as each series has times of its own.
+  function nearest(plot, series, index, xValue) {
+    const [xs, ys] = [plot.data[0], plot.data[series]];
+    let low = index, high = index;
+    while (low >= 0 && ys[low] == null) low--;
+    while (high < xs.length && ys[high] == null) high++;
+    if (low < 0 || high >= xs.length) return low < 0 ? (high < xs.length ? high : index) : low;
+    return xValue - xs[low] <= xs[high] - xValue ? low : high;
+  }
+
+  // Ticks of a logarithmic axis: powers of ten, and their halves and fifths where there are few.
+  function decades(_, __, low, high) {
+    const found = [];
+    const steps = Math.log10(high / low) > 3 ? [1] : Math.log10(high / low) > 1 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
+      for (const step of steps) found.push(step * 10 ** power);
+    return found.filter((tick) => tick >= low && tick <= high);
+  }
+
+  function axisOf(axis, side) {
+    return {
+      ...(axis.log ? { splits: decades, filter: (_, ticks) => ticks } : {}),
+      label: axis.label, labelSize: 22, labelFont: "12px system-ui, sans-serif", font: "11px system-ui, sans-serif",
+      stroke: paint("ink"), side, size: side === 3 ? 56 : 42,
+      grid: { stroke: () => colour("--line"), width: 1 }, ticks: { stroke: () => colour("--line"), width: 1 },
+      values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick))),
+    };
+  }
+
+  function seriesOf(curve) {
+    return {
+      label: curve.name || "value", stroke: paint(curve.colour), width: curve.width, dash: curve.dash, spanGaps: true,
+      fill: curve.fill ? paint(curve.colour) : undefined,
+      paths: curve.width === 0 ? () => null : curve.steps ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
+      points: { show: curve.points, size: 6 }, value: (_, value) => number(value),
+    };
+  }
+
+  // Lone marks and lines across the whole chart, which belong to no series.
+  function ornaments(spec) {
+    return (plot) => {
+      const { ctx, bbox } = plot;
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+      ctx.clip();
+      for (const rule of spec.rules) {
+        ctx.strokeStyle = paint(rule.colour)();
+        ctx.setLineDash(rule.dash);
+        const at = plot.valToPos(rule.at, rule.axis, true);
+        ctx.beginPath();
+        if (rule.axis === "x") { ctx.moveTo(at, bbox.top); ctx.lineTo(at, bbox.top + bbox.height); }
+        else { ctx.moveTo(bbox.left, at); ctx.lineTo(bbox.left + bbox.width, at); }
+        ctx.stroke();
+        if (rule.name) {
+          ctx.fillStyle = colour("--ink");
+          ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+          if (rule.axis === "x") ctx.fillText(rule.name, at + 4, bbox.top + 14 * devicePixelRatio);
+          else ctx.fillText(rule.name, bbox.left + 4, at - 4);
+        }
+      }
+      for (const mark of spec.marks) {
+        ctx.fillStyle = paint(mark.colour)();
+        mark.x.forEach((x, i) => {
+          ctx.beginPath();
+          ctx.arc(plot.valToPos(x, "x", true), plot.valToPos(mark.y[i], "y", true), 3 * devicePixelRatio, 0, 7);
+          ctx.fill();
+        });
+      }
+      ctx.restore();
+    };
+  }
+
+  // A series switched on or off is switched in all charts of the page that show one of the same name.
+  let switching = false;
+  function switchEverywhere(plot, index, options) {
+    if (switching || index == null || !("show" in options)) return;
+    switching = true;
+    for (const other of plots) {
+      if (other === plot || plot.series[index].label === "value") continue;
+      other.series.forEach((one, i) => {
+        if (i > 0 && one.label === plot.series[index].label && one.show !== options.show) other.setSeries(i, options);
+      });
+    }
+    switching = false;
+  }
+
+  function draw(holder) {
+    const figure = holder.closest("figure"), spec = JSON.parse(holder.textContent);
+    const place = make("div", { className: "live" });
+    const data = uPlot.join(spec.series.map((one) => [one.x, one.y]));
+    const picture = figure.querySelector("svg").getBoundingClientRect();
+    const height = Math.max(200, Math.min(340, picture.width * 0.45));
+    const title = figure.querySelector("h3")?.textContent ?? "chart";
+    figure.insertBefore(place, holder);
+    const scale = (axis) => ({ time: false, distr: axis.log ? 3 : 1 });
+    const [yLow, yHigh] = spec.y.limits, [xLow, xHigh] = spec.x.limits;
+    const plot = new uPlot({
+      width: picture.width, height,
+      scales: {
+        x: { ...scale(spec.x), range: (_, low, high) => (low == null || low === data[0][0] && high === data[0].at(-1)
+          ? [xLow, xHigh] : [low, high]) },
+        y: { ...scale(spec.y), range: [yLow, yHigh] },
+      },
+      axes: [axisOf(spec.x, 2), axisOf(spec.y, 3)],
+      series: [{ label: spec.x.label || "x", value: (_, value) => number(value) }, ...spec.series.map(seriesOf)],
+      cursor: { dataIdx: nearest, drag: { x: true, y: false }, sync: { key: `${spec.x.label} ${spec.x.limits}` },
+        points: { size: 7 } },
+      hooks: { draw: [ornaments(spec)], setSeries: [switchEverywhere] },
+    }, data, place);
+    plot.root.setAttribute("role", "img");
+    plot.root.setAttribute("aria-label", title);
+    plots.push(plot);
+    figure.classList.add("drawn");
+    new ResizeObserver(() => {
+      const width = Math.floor(place.clientWidth);
+      if (width && width !== plot.width) plot.setSize({ width, height: plot.height });
+    }).observe(place);
+  }
+
+  function enlargeable(figure) {
+    const grid = figure.closest(".figures");
+    if (!grid || grid.children.length < 2) return;
+    const button = make("button", { type: "button", className: "enlarge", textContent: "Enlarge" });
+    button.addEventListener("click", () => {
+      const wide = figure.classList.toggle("wide");
+      button.textContent = wide ? "Reduce" : "Enlarge";
+    });
+    figure.prepend(button);
+  }
+
+  function tips() {
+    const tip = make("div", { className: "tip", role: "tooltip", hidden: true });
+    document.body.append(tip);
+    for (const title of document.querySelectorAll("figure svg title")) {
+      title.parentNode.dataset.tip = title.textContent;
+      title.parentNode.setAttribute("aria-label", title.textContent);
+      title.remove();
+    }
+    const show = (event) => {
+      const mark = event.target.closest?.("[data-tip]");
+      tip.hidden = !mark;
+      if (!mark) return;
+      tip.textContent = mark.dataset.tip;
+      const { width, height } = tip.getBoundingClientRect();
+      tip.style.left = `${Math.max(4, Math.min(event.clientX + 12, innerWidth - width - 4))}px`;
+      tip.style.top = `${event.clientY - height - 10 < 0 ? event.clientY + 16 : event.clientY - height - 10}px`;
+    };
+    for (const kind of ["pointermove", "pointerdown"]) document.addEventListener(kind, show);
+  }
+
+  // A cell is worth its first number, whatever stands behind it; texts sort as texts.
+  function sortKeys(table) {
+    const rows = [...table.rows].slice(1);
+    const columns = Math.max(...rows.map((row) => row.cells.length));
+    for (let column = 0; column < columns; column++) {
+      const cells = rows.map((row) => row.cells[column]).filter(Boolean);
+      const values = cells.map((cell) => /^[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?/i.exec(cell.textContent.trim())?.[0]);
+      if (!cells.every((cell, i) => values[i] || /^[–-]?$/.test(cell.textContent.trim()))) continue;
+      cells.forEach((cell, i) => {
+        cell.dataset.sort = values[i] ? Number(values[i].replace("−", "-").replaceAll(",", "")) : -Infinity;
+      });
+      table.rows[0].cells[column].dataset.sortMethod = "quantity";
+    }
+  }
+
+  function sortable(table) {
+    const head = table.rows[0];
+    if (table.rows.length < 4 || !head.querySelector("th") || table.querySelector("[colspan]")) return;
+    if (!table.tHead) table.createTHead().append(head);
+    sortKeys(table);
+    for (const cell of head.cells) cell.setAttribute("role", "columnheader");
+    Tablesort(table);
+    table.classList.add("sortable");
+    if (table.rows.length < 12) return;
+    const filter = make("input", { type: "search", className: "filter", placeholder: "Show rows that contain …" });
+    filter.setAttribute("aria-label", "Show rows that contain");
+    filter.addEventListener("input", () => {
+      const wanted = filter.value.toLowerCase().split(/\s+/);
+      for (const row of [...table.rows].slice(1))
+        row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
+    });
+    table.closest(".scroll").before(filter);
+  }
+
+  Tablesort.extend("quantity", () => false, (a, b) => parseFloat(b) - parseFloat(a));
+  document.querySelectorAll("figure script.curves").forEach(draw);
+  document.querySelectorAll("figure").forEach(enlargeable);
+  document.querySelectorAll("table").forEach(sortable);
+  tips();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach((plot) => plot.redraw()));
+  document.documentElement.dataset.ready = "true";
+})();
