@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from simulator.cascade.run import run_cascade
 from simulator.cascade.spec import Cascade
+from simulator.engine.recorder import Recorder
 from simulator.errors import InputError, unknown_name
 from simulator.experiment import Result, run
 from simulator.federated import simulate_federation
@@ -160,12 +161,16 @@ def plain(experiment: Experiment) -> dict[str, Any]:
 
 
 def run_experiment(
-    experiment: Experiment, *, on_progress: Callable[[int], None] | None = None, keep_iterations: bool = True
+    experiment: Experiment,
+    *,
+    on_progress: Callable[[int], None] | None = None,
+    keep_iterations: bool = True,
+    recorder: Recorder | None = None,
 ) -> Result:
-    """Simulate a scenario of either kind to its end, as `experiment.run` does."""
+    """Simulate a scenario of either kind to its end, as `experiment.run` does; a cascade takes no `recorder`."""
     if isinstance(experiment, Cascade):
         return run_cascade(experiment, on_progress=on_progress, keep_iterations=keep_iterations)
-    return run(experiment, on_progress=on_progress, keep_iterations=keep_iterations)
+    return run(experiment, on_progress=on_progress, keep_iterations=keep_iterations, recorder=recorder)
 
 
 def only_serving(scenario: Part, what: str) -> Scenario:

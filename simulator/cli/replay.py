@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from simulator.cli.metrics import Interval, Metrics, MetricsWanted, Start, metrics_wanted
+
 if TYPE_CHECKING:
     from simulator.experiment import Result
     from simulator.kinds import Experiment
@@ -52,6 +54,9 @@ def replay(
     ] = False,
     uncertainty: Uncertainty = 0,
     timeline: Timeline = False,
+    metrics: Metrics = False,
+    metrics_interval: Interval = None,
+    metrics_start: Start = None,
     out: Out = None,
     json_file: Json = None,
     quiet: Quiet = False,
@@ -88,7 +93,8 @@ def replay(
         "fast_forward": not step_by_step,
     }
     apply_overrides(values, settings or [])
-    _simulate(scenario_from(values), Wanted(out, json_file, timeline, quiet, uncertainty))
+    sampled = metrics_wanted(metrics, metrics_interval, metrics_start, out)
+    _simulate(scenario_from(values), Wanted(out, json_file, timeline, quiet, uncertainty, sampled))
 
 
 def run_scenario(
@@ -96,6 +102,9 @@ def run_scenario(
     settings: Settings = None,
     uncertainty: Uncertainty = 0,
     timeline: Timeline = False,
+    metrics: Metrics = False,
+    metrics_interval: Interval = None,
+    metrics_start: Start = None,
     out: Out = None,
     json_file: Json = None,
     quiet: Quiet = False,
@@ -107,7 +116,8 @@ def run_scenario(
     from simulator.kinds import is_summarised, load_experiment
     from simulator.published import is_published
 
-    wanted = Wanted(out, json_file, timeline, quiet, uncertainty)
+    sampled = metrics_wanted(metrics, metrics_interval, metrics_start, out)
+    wanted = Wanted(out, json_file, timeline, quiet, uncertainty, sampled)
     if is_published(scenario):
         _run_both(scenario, settings or [], wanted)
     elif is_summarised(scenario):
@@ -149,6 +159,7 @@ class Wanted(NamedTuple):
     timeline: bool
     quiet: bool
     uncertainty: int
+    metrics: MetricsWanted | None = None
 
 
 def _any(scenario: Part, wanted: Wanted) -> None:
@@ -165,21 +176,23 @@ def _train(scenario: Part, wanted: Wanted) -> None:
     from simulator.cli.summarised import run_summarised
     from simulator.errors import InputError
 
-    if wanted.uncertainty:
-        kind = getattr(scenario, "kind", "")
-        raise InputError(f"--uncertainty is not modelled for kind {kind}: leave it out")
+    for name, given in (("--uncertainty", wanted.uncertainty), ("--metrics", wanted.metrics)):
+        if given:
+            raise InputError(f"{name} is not modelled for kind {getattr(scenario, 'kind', '')}: leave it out")
     run_summarised(scenario, out=wanted.out, json_file=wanted.json_file, timeline=wanted.timeline, quiet=wanted.quiet)
 
 
 def _simulate(scenario: Experiment, wanted: Wanted) -> None:
+    from simulator.cli.metrics import recorder_for, write_wanted
     from simulator.cli.options import made_folder, timeline_needs_out
     from simulator.kinds import run_experiment
     from simulator.report import files
 
     timeline_needs_out(wanted.timeline, wanted.out)
+    recorder = recorder_for(scenario, wanted.metrics)
     folder = made_folder(wanted.out)
     with progress() as on_progress:
-        result = run_experiment(scenario, on_progress=on_progress)
+        result = run_experiment(scenario, on_progress=on_progress, recorder=recorder)
     summary = result.summary
     if wanted.uncertainty:
         from simulator.kinds import only_serving
@@ -195,6 +208,8 @@ def _simulate(scenario: Experiment, wanted: Wanted) -> None:
             files.write_table(folder / "calls.parquet", result.calls.table())
         if wanted.timeline:
             _write_timelines(folder, result)
+        if wanted.metrics is not None:
+            write_wanted(folder, result, wanted.metrics)
         files.write_json(folder / "summary.json", summary)
     if wanted.json_file is not None:
         files.write_json(wanted.json_file, summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,19 @@ ITERATION_COLUMNS = (
     "start_s", "end_s", "replica", "steps", "decode_sequences", "prefill_tokens", "prefill_sequences",
     "attention_flops", "attention_bytes", "running", "waiting", "kv_blocks_used",
 )  # fmt: skip
+
+
+class TokenGaps(Protocol):
+    """What is told of the time between one token of a sequence and the next."""
+
+    def add(self, seconds: Floats, weight: int) -> None:
+        """Count each duration `weight` times."""
+        ...
+
+    @property
+    def total(self) -> int: ...
+
+    def quantile(self, q: float) -> float: ...
 
 
 class LogHistogram:
@@ -74,7 +88,7 @@ class Recorder:
 
     def __init__(self, *, iterations: bool = True) -> None:
         self.keep_iterations = iterations
-        self.inter_token = LogHistogram()
+        self.inter_token: TokenGaps = LogHistogram()
         self._requests = array("d")
         self._iterations = array("d")
 
