@@ -13,7 +13,7 @@ import numpy as np
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.kernels.machine import ramp
 from simulator.workloads.operators import HeadShape, Size
-from simulator.workloads.products import DecodeAttention
+from simulator.workloads.operators.products import DecodeAttention
 
 if TYPE_CHECKING:
     from simulator.hardware.law import TimingLaw

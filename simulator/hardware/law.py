@@ -45,7 +45,7 @@ from simulator.workloads.operators import (
     Rounds,
     Size,
 )
-from simulator.workloads.products import AnyProduct
+from simulator.workloads.operators.products import AnyProduct
 
 NO_GAIN = 0.001  # what curves have for a cache that was not looked at
 MEMORY = 1 << 16  # chunk shapes whose work is remembered

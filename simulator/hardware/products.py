@@ -17,7 +17,7 @@ from simulator.hardware.kernels.attention import SMALLEST_TILE, Work
 from simulator.hardware.kernels.machine import quicker
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import AnyOperator, HeadShape, Size, main_of
-from simulator.workloads.products import (
+from simulator.workloads.operators.products import (
     AnyProduct,
     BitSerial,
     Chained,

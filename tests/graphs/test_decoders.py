@@ -12,7 +12,7 @@ from simulator.workloads.graphs.lowering import kernels
 from simulator.workloads.graphs.rewrites import Convert, ConvertCache, SparseAttention, SplitAttention
 from simulator.workloads.models import model
 from simulator.workloads.operators import Experts
-from simulator.workloads.products import DecodeAttention, FullAttention
+from simulator.workloads.operators.products import DecodeAttention, FullAttention
 
 NAMES = ["Llama-2-7b", "Llama-3.1-8B", "Qwen2.5-7B", "opt-1.3b", "gemma-2-2b", "pythia-1.4b", "phi-2", "starcoder2-7b"]
 

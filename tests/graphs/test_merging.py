@@ -20,7 +20,7 @@ from simulator.workloads.graphs.rewrites import (
     SparseAttention,
 )
 from simulator.workloads.graphs.rewrites.block_fusion import recomputed
-from simulator.workloads.products import Chained, FullAttention
+from simulator.workloads.operators.products import Chained, FullAttention
 
 
 def repvgg(widths=(48, 48, 96, 192, 1280), blocks=(1, 2, 4, 14, 1), *, branches=True):

@@ -12,7 +12,7 @@ from simulator.workloads.graphs.catalogue import graph_model
 from simulator.workloads.graphs.counting import count, macs
 from simulator.workloads.graphs.lowering import kernels
 from simulator.workloads.graphs.rewrites import Drop, Factorise, Prune, PruneChannels, PrunePositions
-from simulator.workloads.products import Sparse
+from simulator.workloads.operators.products import Sparse
 from simulator.workloads.sparsity import pattern
 
 

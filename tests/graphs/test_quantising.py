@@ -13,7 +13,7 @@ from simulator.workloads.graphs.counting import count, macs
 from simulator.workloads.graphs.lowering import kernels
 from simulator.workloads.graphs.rewrites import Fold, Fuse, LookUp, Quantise
 from simulator.workloads.operators import Convolution, Fused, Gemm
-from simulator.workloads.products import BitSerial, Lookup
+from simulator.workloads.operators.products import BitSerial, Lookup
 
 
 def graph_of(name, **options):

@@ -12,7 +12,7 @@ from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.workloads.dtypes import DTYPES
-from simulator.workloads.products import DecodeAttention
+from simulator.workloads.operators.products import DecodeAttention
 
 FP16 = DTYPES["fp16"]
 UNITS = 108

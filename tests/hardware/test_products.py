@@ -15,7 +15,7 @@ from simulator.hardware.law import TimingLaw
 from simulator.hardware.products import multiplying_share
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Fused, Gemm
-from simulator.workloads.products import BitSerial, Chained, FullAttention, Lookup, Sparse
+from simulator.workloads.operators.products import BitSerial, Chained, FullAttention, Lookup, Sparse
 from simulator.workloads.sparsity import pattern
 
 FP16, FP32 = DTYPES["fp16"], DTYPES["fp32"]

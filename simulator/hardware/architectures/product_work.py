@@ -10,7 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simulator.workloads.operators import AnyOperator
-from simulator.workloads.products import AnyProduct, BitSerial, Chained, DecodeAttention, FullAttention, Sparse
+from simulator.workloads.operators.products import (
+    AnyProduct,
+    BitSerial,
+    Chained,
+    DecodeAttention,
+    FullAttention,
+    Sparse,
+)
 
 if TYPE_CHECKING:
     from simulator.hardware.architectures.work import Work

@@ -26,7 +26,7 @@ from simulator.workloads.operators import (
     Rounds,
     Size,
 )
-from simulator.workloads.products import AnyProduct
+from simulator.workloads.operators.products import AnyProduct
 
 if TYPE_CHECKING:
     from simulator.hardware.device import Device

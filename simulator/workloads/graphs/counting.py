@@ -10,7 +10,7 @@ from simulator.workloads.graphs.graph import Graph, Model
 from simulator.workloads.graphs.lowering import node_kernels
 from simulator.workloads.graphs.tensor import Tensor
 from simulator.workloads.operators import Convolution, Experts, Fused, Gemm, Rounds, Size
-from simulator.workloads.products import BitSerial, Chained, DecodeAttention, FullAttention, Lookup, Sparse
+from simulator.workloads.operators.products import BitSerial, Chained, DecodeAttention, FullAttention, Lookup, Sparse
 
 
 @dataclass(frozen=True, slots=True, eq=False)

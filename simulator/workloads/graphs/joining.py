@@ -8,7 +8,7 @@ from simulator.workloads.graphs.graph import Graph, Node
 from simulator.workloads.graphs.kinds.kind import Work
 from simulator.workloads.graphs.tensor import Tensor
 from simulator.workloads.operators import AnyOperator, Elementwise, Fused, Size
-from simulator.workloads.products import Chained
+from simulator.workloads.operators.products import Chained
 
 WorkOf = Callable[[Graph, Node], Work]
 

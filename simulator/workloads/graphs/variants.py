@@ -12,7 +12,7 @@ from dataclasses import replace
 from simulator.workloads.graphs.kinds.kind import Attributes, Operands, Work
 from simulator.workloads.graphs.tensor import Tensor
 from simulator.workloads.operators import AnyOperator, Convolution, Fused, Gemm
-from simulator.workloads.products import BitSerial, Lookup, Sparse
+from simulator.workloads.operators.products import BitSerial, Lookup, Sparse
 from simulator.workloads.sparsity import pattern
 
 

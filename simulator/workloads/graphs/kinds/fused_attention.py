@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, first
 from simulator.workloads.graphs.tensor import Shape, Tensor
 from simulator.workloads.operators import Elementwise, Gemm, Size
-from simulator.workloads.products import DecodeAttention, FullAttention
+from simulator.workloads.operators.products import DecodeAttention, FullAttention
 
 MOST_DECODED = 16  # tokens a sequence up to which kernels for decoding are taken, drafts to be checked included
 

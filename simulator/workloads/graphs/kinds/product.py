@@ -10,7 +10,7 @@ from simulator.workloads.graphs.kinds.elementwise import broadcast
 from simulator.workloads.graphs.kinds.kind import Attributes, Kind, Operands, Work, agree, first
 from simulator.workloads.graphs.tensor import Shape, Tensor, product
 from simulator.workloads.operators import Elementwise, Gemm
-from simulator.workloads.products import FullAttention
+from simulator.workloads.operators.products import FullAttention
 
 
 def _second(operands: Operands) -> Tensor:
