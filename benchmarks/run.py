@@ -61,7 +61,8 @@ def replay(trace: Path, **settings: Any) -> dict[str, Any]:
     import numpy.random  # noqa: F401 - numpy loads it at first use
 
     import simulator
-    import simulator.api
+    import simulator.api.running
+    import simulator.api.views_serving
     import simulator.experiment
     import simulator.report.metrics
     import simulator.workloads.traces
@@ -69,13 +70,13 @@ def replay(trace: Path, **settings: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"model": LLAMA_70B, "device": H100, "tensor_parallel": 4, "replicas": 8} | settings
     started = time.perf_counter()
     result = simulator.replay(trace, **arguments)
-    summary = result.summary
+    requests = result.figures["requests"]["finished"]
     seconds = time.perf_counter() - started
     return {
         "seconds": seconds,
-        "requests": summary["requests"]["finished"],
-        "iterations": len(result.iteration_columns["start_s"]),
-        "steps": int(result.iteration_columns["steps"].sum()),
+        "requests": requests,
+        "iterations": len(result.result.iteration_columns["start_s"]),
+        "steps": int(result.result.iteration_columns["steps"].sum()),
     }
 
 

@@ -1,10 +1,13 @@
 """A discrete-event performance simulator for machine-learning systems.
 
 import simulator
-result = simulator.replay("traces/azure-like-conversation.csv.gz",
-                          model="meta-llama/Llama-3.1-70B", device="nvidia-h100-sxm-80gb",
-                          tensor_parallel=4, replicas=8)
-result.summary["latency_ms"]["ttft"]["p99"], result.requests, result.timeseries
+run = simulator.replay("traces/azure-like-conversation.csv.gz",
+                       model="meta-llama/Llama-3.1-70B", device="nvidia-h100-sxm-80gb",
+                       tensor_parallel=4, replicas=8)
+run.summary["latency_ms.ttft.p99"], run.requests, run.timeseries
+
+Each function does what the command of its name does; a scenario is a path of a YAML file, plain data, or an object
+that `load_scenario` and its like return. What cannot be used raises `InputError` with one line.
 """
 
 from __future__ import annotations
@@ -14,33 +17,40 @@ from typing import TYPE_CHECKING, Any
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
-    from simulator.api import replay
-    from simulator.comparison.compare import Comparison, compare
-    from simulator.experiment import Result, run
-    from simulator.kinds import load_experiment, run_experiment
-    from simulator.planning.plan import plan
+    from simulator.api.catalogue import catalogue, devices, models
+    from simulator.api.comparing import compare
+    from simulator.api.explaining import explain
+    from simulator.api.outcome import Outcome
+    from simulator.api.planning import plan
+    from simulator.api.running import replay, run, train
+    from simulator.api.validating import validate
+    from simulator.kinds import load_experiment
     from simulator.planning.spec import load_plan
     from simulator.scenario import Scenario, load_scenario
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Comparison", "InputError", "Result", "Scenario", "__version__", "compare", "load_experiment", "load_plan",
-    "load_scenario", "plan", "replay", "run", "run_experiment",
+    "InputError", "Outcome", "Scenario", "__version__", "catalogue", "compare", "devices", "explain",
+    "load_experiment", "load_plan", "load_scenario", "models", "plan", "replay", "run", "train", "validate",
 ]  # fmt: skip
 
 _HOMES = {
-    "replay": "simulator.api",
-    "run": "simulator.experiment",
-    "compare": "simulator.comparison.compare",
-    "Comparison": "simulator.comparison.compare",
-    "plan": "simulator.planning.plan",
+    "Outcome": "simulator.api.outcome",
+    "replay": "simulator.api.running",
+    "run": "simulator.api.running",
+    "train": "simulator.api.running",
+    "compare": "simulator.api.comparing",
+    "plan": "simulator.api.planning",
+    "explain": "simulator.api.explaining",
+    "validate": "simulator.api.validating",
+    "catalogue": "simulator.api.catalogue",
+    "devices": "simulator.api.catalogue",
+    "models": "simulator.api.catalogue",
     "load_plan": "simulator.planning.spec",
-    "Result": "simulator.experiment",
     "Scenario": "simulator.scenario",
     "load_scenario": "simulator.scenario",
     "load_experiment": "simulator.kinds",
-    "run_experiment": "simulator.kinds",
 }
 
 
@@ -51,3 +61,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

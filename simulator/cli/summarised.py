@@ -45,17 +45,14 @@ def _run_step(
 ) -> None:
     """Simulate a step, write what was asked for and print the headline figures."""
     from simulator.cli.options import made_folder
-    from simulator.policies.registry import policy_class
     from simulator.report.files import write_json
     from simulator.report.training_tables import print_training
     from simulator.training import train as run
 
     if timeline:
-        layers = scenario.offload is not None and policy_class("offload", scenario.offload.policy).moves == "layers"
-        refuse_beside("a timeline", {
-            "sequences of different lengths": scenario.batch.lengths is not None,
-            "offloading layer by layer": layers,
-        })  # fmt: skip
+        from simulator.report.training_timeline import refuse_untimed
+
+        refuse_untimed(scenario)
     folder = made_folder(out)
     result = run(scenario)
     summary = result.summary

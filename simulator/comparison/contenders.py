@@ -10,6 +10,7 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.kinds import Experiment, experiment_from, load_experiment, override
 from simulator.specs.load import LoadSpec
+from simulator.specs.part import Part
 from simulator.workloads.catalogue import load_generator
 
 Given = str | Path | Experiment
@@ -34,7 +35,7 @@ def contenders(given: Sequence[Given], settings: Settings = ()) -> tuple[tuple[C
     if len(given) < 2:
         raise InputError("compare needs two scenarios or more, the first of which is the baseline")
     read = [_read(g, settings) for g in given]
-    labels = _labels(given)
+    labels = labels_of(given)
     first, found, notes = read[0], [], []
     for label, scenario in zip(labels, read, strict=True):
         _refuse_other_requests(first.load, scenario.load, labels[0], label)
@@ -70,10 +71,11 @@ def _read(given: Given, settings: Settings) -> Experiment:
     return load_experiment(given, settings)
 
 
-def _labels(given: Sequence[Given]) -> list[str]:
+def labels_of(given: Sequence[str | Path | Part]) -> list[str]:
     """File names without ending, names of scenarios, or their numbers; repeated ones are numbered."""
     names = [
-        (g.name or f"scenario {i + 1}") if isinstance(g, Experiment) else Path(g).stem for i, g in enumerate(given)
+        Path(g).stem if isinstance(g, str | Path) else (getattr(g, "name", "") or f"scenario {i + 1}")
+        for i, g in enumerate(given)
     ]
     return [n if names.index(n) == i else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from simulator.comparison.contenders import Settings, differences
+from simulator.comparison.contenders import Settings, differences, labels_of
 from simulator.errors import InputError
 from simulator.kinds import load_summarised, simulate
 from simulator.specs.part import Part
@@ -44,16 +44,18 @@ class FigureComparison:
 
 
 def compare_figures(files: Sequence[Path], settings: Settings = ()) -> FigureComparison:
-    """Simulate each file's scenario. Raises `InputError` for fewer than two, and for different kinds."""
-    if len(files) < 2:
+    """Simulate each file's scenario, `settings` laid over all; errors as for `compare_summaries`."""
+    return compare_summaries([load_summarised(f, settings) for f in files], labels_of(files))
+
+
+def compare_summaries(scenarios: Sequence[Part], labels: Sequence[str]) -> FigureComparison:
+    """Simulate each scenario. Raises `InputError` for fewer than two, and for different kinds."""
+    if len(scenarios) < 2:
         raise InputError("compare needs two scenarios or more, the first of which is the baseline")
-    scenarios = [load_summarised(f, settings) for f in files]
     kinds = list(dict.fromkeys(str(getattr(s, "kind", "")) for s in scenarios))
     if len(kinds) > 1:
         raise InputError(f"{kinds[1]} cannot stand beside {kinds[0]}: compare scenarios of one kind")
     fields = [s.model_dump(exclude={"name"}) for s in scenarios]
-    names = [Path(f).stem for f in files]
-    labels = [n if names.count(n) == 1 else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
     return FigureComparison(
         tuple(labels),
         tuple(scenarios),

@@ -9,8 +9,9 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
-from simulator.comparison.contenders import Settings, differences
+from simulator.comparison.contenders import Settings, differences, labels_of
 from simulator.errors import InputError
+from simulator.specs.training import TrainingScenario
 from simulator.training import TrainingResult, load_training, train
 
 # Dotted names of the summary's headline figures.
@@ -140,13 +141,15 @@ def ratio(values: Sequence[float | None], i: int) -> float | None:
 
 
 def compare_training(paths: Sequence[Path], settings: Settings = ()) -> TrainingComparison:
-    """Simulate a step of each, `settings` laid over all. Raises `InputError` for fewer than two."""
-    if len(paths) < 2:
+    """Simulate a step of each file, `settings` laid over all; errors as for `compare_steps`."""
+    return compare_steps([load_training(path, settings) for path in paths], labels_of(paths))
+
+
+def compare_steps(scenarios: Sequence[TrainingScenario], labels: Sequence[str]) -> TrainingComparison:
+    """Simulate a step of each. Raises `InputError` for fewer than two."""
+    if len(scenarios) < 2:
         raise InputError("compare needs two scenarios or more, the first of which is the baseline")
-    scenarios = [load_training(path, settings) for path in paths]
     plain = [s.model_dump(exclude={"name"}) for s in scenarios]
-    names = [path.stem for path in paths]
-    labels = [n if names.index(n) == i else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
     return TrainingComparison(
         tuple(labels), tuple(train(s) for s in scenarios), tuple(differences(plain[0], p) for p in plain)
     )

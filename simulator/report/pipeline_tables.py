@@ -30,8 +30,13 @@ def pipeline_tables(summary: dict[str, Any]) -> list[tuple[str, Rows]]:
 
 def write_pipeline_files(folder: Path, result: PipelineResult) -> None:
     """`items.parquet` and `visits.parquet`: every item, and every visit of one to a stage; times in seconds."""
-    items, visits = result.outcome.items, result.outcome.visits
-    nan = float("nan")
+    write_table(folder / "items.parquet", item_columns(result))
+    write_table(folder / "visits.parquet", visit_columns(result))
+
+
+def item_columns(result: PipelineResult) -> dict[str, Any]:
+    """Columns of `items.parquet`: one row an item; seconds, NaN for what never came."""
+    items, nan = result.outcome.items, float("nan")
     numbers = {
         "created_s": [i.created for i in items],
         "closed_s": [nan if i.closed is None else i.closed for i in items],
@@ -39,8 +44,12 @@ def write_pipeline_files(folder: Path, result: PipelineResult) -> None:
     }
     table: dict[str, Any] = {"item": np.array([i.number for i in items])}
     table |= {"source": np.array([i.source for i in items]), "dropped_by": np.array([i.lost for i in items])}
-    table |= {name: np.array(values, dtype=np.float64) for name, values in numbers.items()}
-    write_table(folder / "items.parquet", table)
+    return table | {name: np.array(values, dtype=np.float64) for name, values in numbers.items()}
+
+
+def visit_columns(result: PipelineResult) -> dict[str, Any]:
+    """Columns of `visits.parquet`: one row a visit of an item to a stage; times in seconds."""
+    visits = result.outcome.visits
     columns: dict[str, Any] = {
         "item": np.array([v.item for v in visits], dtype=np.int64),
         "stage": np.array([v.stage for v in visits], dtype=str),
@@ -48,7 +57,7 @@ def write_pipeline_files(folder: Path, result: PipelineResult) -> None:
     }
     for name in ("entered", "started", "ended", "waited", "lag"):
         columns[f"{name}_s"] = np.array([getattr(v, name) for v in visits], dtype=np.float64)
-    write_table(folder / "visits.parquet", columns)
+    return columns
 
 
 def _items(summary: dict[str, Any]) -> Rows:

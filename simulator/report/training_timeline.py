@@ -9,8 +9,11 @@ from typing import NamedTuple
 from simulator.engine.training.memory import activations_over_time
 from simulator.engine.training.offloading.running import PLACES
 from simulator.engine.training.step import Step
+from simulator.errors import refuse_beside
 from simulator.policies.pipeline import Pass
+from simulator.policies.registry import policy_class
 from simulator.report.timeline import Event, write_trace
+from simulator.specs.training import TrainingScenario
 
 MOST_PASSES = 100_000
 STREAMS = ("compute", "sends", "copies", "reduction", "optimizer")
@@ -24,6 +27,15 @@ class Span(NamedTuple):
     name: str
     start: float
     end: float
+
+
+def refuse_untimed(scenario: TrainingScenario) -> None:
+    """Raise `InputError` for a step that has no timeline."""
+    layers = scenario.offload is not None and policy_class("offload", scenario.offload.policy).moves == "layers"
+    refuse_beside("a timeline", {
+        "sequences of different lengths": scenario.batch.lengths is not None,
+        "offloading layer by layer": layers,
+    })  # fmt: skip
 
 
 def write_step_timeline(path: Path, step: Step, *, most_passes: int = MOST_PASSES) -> None:

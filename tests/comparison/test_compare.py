@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import simulator
 from simulator.assembly.pools import deployment_of
 from simulator.comparison.compare import compare
 from simulator.comparison.metrics import REQUEST_METRICS
@@ -58,7 +57,7 @@ def test_a_faster_device_wins_on_every_request() -> None:
 def test_differences_are_those_of_two_separate_runs() -> None:
     scenarios = [scenario(), scenario(batching={"policy": "vllm-v0"})]
     one, other = (run(s).requests for s in scenarios)
-    found = simulator.compare(scenarios)
+    found = compare(scenarios)
     for name in ("ttft", "tpot", "e2e", "queue_wait"):
         assert np.array_equal(found.differences[f"{name}_s"], other[f"{name}_s"] - one[f"{name}_s"], equal_nan=True)
     mean = found.verdicts.set_index(["metric", "statistic"]).loc[("e2e", "mean")]

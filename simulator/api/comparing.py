@@ -1,0 +1,144 @@
+"""`simulator compare` as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulator.api.outcome import Outcome, Rows, View
+from simulator.api.reading import Given, Settings, read_scenario
+from simulator.api.running import Progress, plain
+from simulator.comparison.compare import Comparison
+from simulator.comparison.compare import compare as compare_requests
+from simulator.comparison.contenders import labels_of
+from simulator.comparison.figures import FigureComparison, compare_summaries
+from simulator.comparison.training import TrainingComparison, compare_steps
+from simulator.errors import InputError
+from simulator.kinds import Experiment
+from simulator.report.files import write_text
+from simulator.report.sections import scenario_text
+from simulator.specs.part import Part
+from simulator.specs.training import TrainingScenario
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def compare(
+    scenarios: Sequence[Given],
+    *,
+    settings: Settings | None = None,
+    uncertainty: int = 0,
+    on_progress: Progress | None = None,
+) -> Outcome:
+    """Run scenarios on the first one's load and seed and say how the others differ, as `simulator compare` does.
+
+    Each may be a path, plain data or a validated object; `settings` are laid over all. Scenarios that serve requests
+    are paired request by request, others by their figures. Raises `InputError` for what cannot be used or compared.
+    """
+    if isinstance(scenarios, str | Path) or not isinstance(scenarios, Sequence):
+        raise InputError("compare takes a list of two scenarios or more, the first of which is the baseline")
+    read = [read_scenario(given, settings or ()) for given in scenarios]
+    named = [g if isinstance(g, str | Path) else r for g, r in zip(scenarios, read, strict=True)]
+    served = [s for s in read if isinstance(s, Experiment)]
+    if served and len(served) < len(read):
+        raise InputError("training and graphs cannot stand beside serving: compare scenarios of one kind")
+    if served:
+        requested = [n if isinstance(n, str | Path) else s for n, s in zip(named, served, strict=True)]
+        found = compare_requests(requested, settings=settings or (), uncertainty=uncertainty, on_progress=on_progress)
+        return _outcome(found, "comparison", read, _served_view())
+    if uncertainty:
+        raise InputError("uncertainty is modelled for serving only: leave it out")
+    labels = labels_of(named)
+    steps = [s for s in read if isinstance(s, TrainingScenario)]
+    if steps and len(steps) == len(read):
+        return _outcome(compare_steps(steps, labels), "comparison of training", read, _steps_view())
+    return _outcome(compare_summaries(read, labels), "comparison of figures", read, _figures_view())
+
+
+def _outcome(
+    found: Comparison | TrainingComparison | FigureComparison, kind: str, read: Sequence[Part], view: View
+) -> Outcome:
+    labels = list(found.labels)
+    texts = [f"# {label}.yaml\n{scenario_text(scenario)}" for label, scenario in zip(labels, read, strict=True)]
+    return Outcome(
+        kind=kind,
+        name=f"{', '.join(labels[1:])} against {labels[0]}",
+        figures=plain(found.summary),
+        result=found,
+        scenario_yaml="---\n".join(texts),
+        again="simulator compare " + " ".join(f"{label}.yaml" for label in labels),
+        view=view,
+    )
+
+
+def _served_view() -> View:
+    from simulator.report.comparison_html import comparison_page
+
+    tables = {
+        "requests": lambda found: found.requests,
+        "differences": lambda found: found.differences,
+        "verdicts": lambda found: found.verdicts,
+        "who_wins": lambda found: found.who_wins,
+    }
+    return View(_served_title, _served_headline, _served_files, tables, comparison_page)
+
+
+def _served_title(found: Comparison) -> str:
+    return f"{len(found.pairs.index):,} requests, each served by {' and '.join(found.labels)}"
+
+
+def _served_headline(found: Comparison) -> list[tuple[str, Rows]]:
+    from simulator.comparison.metrics import REQUEST_METRICS
+
+    return [
+        (
+            f"{against.label} against {found.labels[0]}",
+            [
+                {"figure": metric.label, "value": against.verdict(metric)}
+                for metric in REQUEST_METRICS
+                if (metric.name, "mean") in against.differences
+            ],
+        )
+        for against in found.against
+    ]
+
+
+def _served_files(folder: Path, found: Comparison) -> None:
+    from simulator.report.comparison_html import write_compared_requests, write_comparison
+
+    write_compared_requests(folder / "requests.parquet", found)
+    write_comparison(folder / "report.html", found)
+
+
+def _steps_view() -> View:
+    from simulator.report.training_comparison import figure_rows
+    from simulator.report.training_comparison_page import training_comparison_page
+
+    return View(
+        title=lambda found: f"steps of {' and '.join(found.labels)}",
+        headline=lambda found: [("", figure_rows(found, parts=False))],
+        files=lambda folder, found: write_text(folder / "report.html", training_comparison_page(found)),
+        tables={"differences": _by_figure},
+        page=training_comparison_page,
+    )
+
+
+def _figures_view() -> View:
+    from simulator.report.figure_comparison import figure_comparison_page, figure_rows
+
+    return View(
+        title=lambda found: f"figures of {' and '.join(found.labels)}",
+        headline=lambda found: [("", figure_rows(found))],
+        files=lambda folder, found: write_text(folder / "report.html", figure_comparison_page(found)),
+        tables={"differences": _by_figure},
+        page=figure_comparison_page,
+    )
+
+
+def _by_figure(found: TrainingComparison | FigureComparison) -> pd.DataFrame:
+    """One row a figure, whose name has its unit: the value of each scenario."""
+    import pandas as pd
+
+    return pd.DataFrame.from_dict(found.figures, orient="index", columns=list(found.labels)).astype("float64")

@@ -1,0 +1,97 @@
+"""How runs that serve requests are seen: those of one deployment and those of cascades."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulator.api.outcome import Rows, View
+from simulator.experiment import Result
+from simulator.report import files
+from simulator.report.table import COLUMNS, deployment_title, headline, latency_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Columns of iterations that count things and are whole numbers.
+COUNTS = ("replica", "steps", "decode_sequences", "prefill_tokens", "prefill_sequences", "running", "waiting")
+
+
+def serving_view(result: Result) -> View:
+    """That of one deployment, or of a cascade, which has calls and no iterations of its own."""
+    tables = {"requests": _requests, "timeseries": _iterations}
+    if result.calls is not None:
+        tables = {"requests": _requests, "calls": _calls}
+    return View(_title, _headline, _files, tables, _page, _chart, _timeline)
+
+
+def _title(result: Result) -> str:
+    return deployment_title(result.summary["deployment"])
+
+
+def _headline(result: Result) -> list[tuple[str, Rows]]:
+    between = result.summary.get("intervals", {})
+    rows = [{"figure": name, "value": f"{value} {unit}".strip()} for name, value, unit in headline(result.summary)]
+    columns = ["latency (ms)", *COLUMNS.values()]
+    latencies = [dict(zip(columns, cells, strict=True)) for cells in latency_rows(result.summary)]
+    p99 = {key.split(".")[1]: pair for key, pair in _p99(between).items()}
+    if p99:
+        for row in latencies:
+            low, high = p99.get(row["latency (ms)"].lower(), (None, None))
+            row[f"P99, {between['level']:.0%} interval"] = "" if low is None else f"{low:,.2f} to {high:,.2f}"
+    return [("", rows), ("", latencies)]
+
+
+def _p99(between: dict[str, object]) -> dict[str, tuple[float, float]]:
+    from simulator.report.flat import flat_intervals
+
+    return {k: v for k, v in flat_intervals(between).items() if k.startswith("latency_ms.") and k.endswith(".p99")}
+
+
+def _requests(result: Result) -> pd.DataFrame:
+    return result.requests
+
+
+def _iterations(result: Result) -> pd.DataFrame:
+    found = result.timeseries
+    return found.astype({name: "int64" for name in COUNTS if name in found})
+
+
+def _calls(result: Result) -> pd.DataFrame:
+    import pandas as pd
+
+    assert result.calls is not None
+    return pd.DataFrame(result.calls.table())
+
+
+def _page(result: Result) -> str:
+    from simulator.report.html import report
+
+    return report(result)
+
+
+def _chart(result: Result) -> str:
+    from simulator.report.figures import latency
+
+    return latency(result)
+
+
+def _timeline(path: Path, result: Result) -> None:
+    """One file, or one a pool of a cascade: `timeline-small.json` beside `timeline.json`, which is not written."""
+    from simulator.report.timeline import write_timeline
+
+    if result.calls is None:
+        write_timeline(path, result)
+        return
+    for name, pool in result.calls.pools.items():
+        if len(pool.request_columns["index"]):
+            write_timeline(path.with_name(f"{path.stem}-{name}{path.suffix}"), pool)
+
+
+def _files(folder: Path, result: Result) -> None:
+    from simulator.report.html import write_report
+
+    files.write_requests(folder / "requests.parquet", result)
+    write_report(folder / "report.html", result)
+    if result.calls is not None:
+        files.write_table(folder / "calls.parquet", result.calls.table())

@@ -1,0 +1,82 @@
+"""How steps of training are seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulator.api.outcome import Rows, View
+from simulator.report.training_tables import headline_rows, training_title
+from simulator.training import TrainingResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def training_view(result: TrainingResult) -> View:
+    """Steps whose sequences are of different lengths have no passes of their own."""
+    tables = {"memory": _memory}
+    if result.varied is None:
+        tables = {"passes": _passes, "timeseries": _held, "memory": _memory}
+    return View(_title, _headline, _files, tables, _page, _chart, _timeline)
+
+
+def _title(result: TrainingResult) -> str:
+    return training_title(result.summary)
+
+
+def _headline(result: TrainingResult) -> list[tuple[str, Rows]]:
+    return [("", headline_rows(result.summary))]
+
+
+def _passes(result: TrainingResult) -> pd.DataFrame:
+    """One row a pass, transfer, reduction and update, by stage and stream; seconds from the step's beginning."""
+    import pandas as pd
+
+    from simulator.report.training_timeline import spans
+
+    found = spans(result.step, list(range(result.step.job.layout.pipeline)))
+    return pd.DataFrame(found, columns=["stage", "stream", "name", "start_s", "end_s"])
+
+
+def _held(result: TrainingResult) -> pd.DataFrame:
+    """One row a change: what a device of a stage holds from then on."""
+    import pandas as pd
+
+    from simulator.report.training_timeline import held
+
+    stages = range(result.step.job.layout.pipeline)
+    rows = [(stage, place, when, size) for stage in stages for place, when, size in held(result.step, stage)]
+    return pd.DataFrame(rows, columns=["stage", "place", "at_s", "held_bytes"])
+
+
+def _memory(result: TrainingResult) -> pd.DataFrame:
+    """One row a stage of the pipeline: gigabytes of one of its devices, by what holds them."""
+    import pandas as pd
+
+    return pd.DataFrame(result.summary["memory_gb"]).rename_axis("stage").add_suffix("_gb").reset_index()
+
+
+def _page(result: TrainingResult) -> str:
+    from simulator.report.training_html import training_report
+
+    return training_report(result)
+
+
+def _chart(result: TrainingResult) -> str:
+    from simulator.report.training_figures import time_by_part
+
+    return time_by_part(result.summary)
+
+
+def _timeline(path: Path, result: TrainingResult) -> None:
+    from simulator.report.training_timeline import refuse_untimed, write_step_timeline
+
+    refuse_untimed(result.scenario)
+    write_step_timeline(path, result.step)
+
+
+def _files(folder: Path, result: TrainingResult) -> None:
+    from simulator.report.training_html import write_training_report
+
+    write_training_report(folder / "report.html", result)
