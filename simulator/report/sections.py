@@ -28,11 +28,32 @@ class Section:
     code: str = ""
 
 
-def sectioned_page(title: str, subtitle: str, sections: Iterable[Section]) -> str:
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """One of the few large figures at the head of a page; `between` is its interval, or what to hold it against."""
+
+    name: str
+    value: str
+    unit: str = ""
+    between: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a reader who decides takes from the first screen: a few figures, and a sentence or two."""
+
+    figures: Sequence[KeyFigure]
+    sentences: Sequence[str] = ()
+
+
+def sectioned_page(title: str, subtitle: str, sections: Iterable[Section], answer: Answer | None = None) -> str:
     """The page as text; sections without content are left out. Everything that comes from the user is escaped."""
     shown = [s for s in sections if s.rows or s.sentences or s.figures or s.code]
     return page_template("sections.html").render(
-        title=title, subtitle=subtitle, sections=[(s, sorted(numeric(s.rows)), headless(s.rows)) for s in shown]
+        title=title,
+        subtitle=subtitle,
+        answer=answer,
+        sections=[(s, sorted(numeric(s.rows)), headless(s.rows)) for s in shown],
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simulator.report.files import write_text
 from simulator.report.sections import Section, again, sectioned_page, table_sections
+from simulator.report.training_answer import training_answer
 from simulator.report.training_figures import MOST_STAGES, training_figures
 from simulator.report.training_tables import (
     headline_rows,
@@ -45,9 +46,9 @@ def training_report(result: TrainingResult) -> str:
         scenario.name or title,
         f"{title + '; ' if scenario.name else ''}{degrees or 'one device'}",
         [
+            Section("Charts", figures=training_figures(result)),
             Section("Figures of the step", headline_rows(summary)),
             *table_sections(tables_beyond_the_step(summary)),
-            Section("Charts", figures=training_figures(result)),
             Section("The step by part", part_rows(summary), "Of the stage that computes longest."),
             *table_sections(movement_tables(summary, _shown)),
             Section("Memory of a device (GB)", memory_rows(summary, _shown(len(summary["memory_gb"])))),
@@ -57,4 +58,5 @@ def training_report(result: TrainingResult) -> str:
             ),
             again(scenario),
         ],
+        training_answer(summary, max(part.law.device.memory_capacity for part, _ in result.step.kinds)),
     )
