@@ -14,7 +14,8 @@ from simulator.assembly.pools import Pool, pools_of, prefill_pool, replica_spec,
 from simulator.assembly.power import power_of
 from simulator.assembly.speculation import speculation_of
 from simulator.engine.clock import Clock
-from simulator.engine.cluster import Cluster, Load
+from simulator.engine.cluster import Cluster
+from simulator.engine.cluster_spec import Load
 from simulator.engine.control import Control
 from simulator.engine.deployment import Deployment
 from simulator.engine.device_split import SplitRecord

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simulator.engine.cluster import Cluster, Load, PrefillPool, ReplicaSpec
+from simulator.engine.cluster import Cluster
+from simulator.engine.cluster_spec import Load, PrefillPool, ReplicaSpec
 from simulator.engine.control import Control
 from simulator.engine.handoff import KVTransfer
 from simulator.engine.kv_loading import TierSetup
@@ -16,11 +17,11 @@ from simulator.engine.recorder import Recorder
 from simulator.engine.speculation import Speculation
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.swapping import SwapSetup
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.overheads import StepOverheads, overheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.policies.batching import VllmV1
 from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulator.engine.feed_forward import FeedForwardPool
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import link
 from simulator.hardware.node import node
 from simulator.hardware.overheads import overheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.scenario import Scenario
 from simulator.specs.combining import refuse_together
 from simulator.workloads.dtypes import dtype

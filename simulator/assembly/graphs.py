@@ -9,11 +9,11 @@ import numpy as np
 
 from simulator.assembly.graph_options import check_family_options, check_sizes
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.cores import cores_of
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.relatives import calibrations_for
 from simulator.hardware.runtimes import Runtime, runtime
 from simulator.policies.parallel import ParallelPolicy
 from simulator.policies.registry import build_policy

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from simulator.engine.attention_offload import AttentionPool
 from simulator.engine.memory import RUNTIME_BYTES
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import link
 from simulator.hardware.overheads import overheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.scenario import Scenario
 from simulator.specs.combining import refuse_together
 

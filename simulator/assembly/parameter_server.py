@@ -16,11 +16,11 @@ from simulator.engine.training.parameter_server.run import Served, Server, run_w
 from simulator.engine.training.step import Step
 from simulator.engine.training.straggling import replica_seconds, usual_seconds
 from simulator.errors import DoesNotFit, InputError, refuse_beside
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link, link
+from simulator.hardware.relatives import calibrations_for
 from simulator.policies.consistency import BulkSynchronous, Consistency
 from simulator.policies.local_steps import LocalStepRule
 from simulator.policies.registry import build_policy

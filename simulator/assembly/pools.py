@@ -16,7 +16,7 @@ from simulator.assembly.roles import equal_caches
 from simulator.assembly.speculation import draft_source
 from simulator.assembly.splitting import split_of
 from simulator.assembly.swapping import swap_setup
-from simulator.engine.cluster import PrefillPool, ReplicaSpec
+from simulator.engine.cluster_spec import PrefillPool, ReplicaSpec
 from simulator.engine.deployment import Deployment, deploy, kv_transfer, native_precision
 from simulator.engine.finetuning import Finetuning
 from simulator.engine.handoff import WireEncoding

@@ -14,7 +14,8 @@ from simulator.calibrate.errors import Comparison
 from simulator.calibrate.files import fit_rows
 from simulator.calibrate.microbench import measure
 from simulator.calibrate.this_cpu import this_cpu
-from simulator.engine.cluster import Cluster, Load, ReplicaSpec
+from simulator.engine.cluster import Cluster
+from simulator.engine.cluster_spec import Load, ReplicaSpec
 from simulator.engine.recorder import Recorder
 from simulator.engine.streams import stream
 from simulator.experiment import request_source, run

@@ -8,10 +8,10 @@ from pathlib import Path
 from simulator.calibrate.errors import Comparison
 from simulator.calibrate.kernels import Group, groups, predict, predict_collective, read_rows
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import Device, device
 from simulator.hardware.fabric import Fabric, fabric_of
 from simulator.hardware.node import node
+from simulator.hardware.relatives import calibrations_for
 
 
 def check_kernels(path: str | Path, *, calibrated: bool = True, held_out: bool = False) -> Comparison:

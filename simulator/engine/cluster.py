@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from heapq import heapreplace
 
 from simpy.events import Event
@@ -12,13 +11,14 @@ from simpy.events import Event
 from simulator.engine.adapters import AdapterSetup
 from simulator.engine.autoscaling import autoscale
 from simulator.engine.clock import ARRIVAL, Clock
+from simulator.engine.cluster_spec import Load, PrefillPool, ReplicaSpec
 from simulator.engine.control import Control
-from simulator.engine.device_split import Split, SplitDevice
+from simulator.engine.device_split import SplitDevice
 from simulator.engine.dispatch import Dispatcher
 from simulator.engine.failures import break_and_repair
-from simulator.engine.finetuning import Finetuning, FinetuningPool
+from simulator.engine.finetuning import FinetuningPool
 from simulator.engine.fleet import Fleet
-from simulator.engine.handoff import Handoff, KVTransfer
+from simulator.engine.handoff import Handoff
 from simulator.engine.kv_loading import TierSetup
 from simulator.engine.migration import Migrations
 from simulator.engine.pairs import Pairing, Pairs
@@ -27,64 +27,12 @@ from simulator.engine.recorder import Recorder
 from simulator.engine.replica import Replica
 from simulator.engine.roles import Roles
 from simulator.engine.sequences import SequenceReader
-from simulator.engine.speculation import Speculation
-from simulator.engine.step_timer import StepTimer
-from simulator.engine.swapping import SwapSetup
 from simulator.engine.tiers import Tier, Tiers
 from simulator.errors import InputError
-from simulator.policies.batching.state import BatchingPolicy, Limits
 from simulator.policies.kv_cache import PagedKVCache
-from simulator.policies.queueing import Discipline
 from simulator.policies.routing import Router
 from simulator.policies.sequence import Sequence
 from simulator.workloads.requests import RequestSource
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How a trace's requests are offered.
-
-    Open loop (`concurrency` None): at their arrival times. Closed loop: `concurrency` clients, each sending
-    the next request as one of its own finishes, arrival times ignored. With `sessions_wait`, a turn of a
-    session is sent no earlier than its `think_s` after the turn before it has finished.
-    """
-
-    concurrency: int | None = None
-    sessions_wait: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaSpec:
-    """What every replica is built from; factories are called once a replica (policies once a lane).
-
-    `discipline` None is a queue in order of arrival.
-    """
-
-    timer: StepTimer
-    limits: Limits
-    kv: Callable[[], PagedKVCache]
-    policy: Callable[[], BatchingPolicy]
-    speculation: Speculation | None = None
-    tiers: TierSetup | None = None
-    discipline: Callable[[], Discipline] | None = None
-    finetuning: Callable[[], Finetuning] | None = None
-    adapters: AdapterSetup | None = None
-    swap: SwapSetup | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PrefillPool:
-    """Replicas that only compute prompts, and how their work reaches the others; `router` chooses among those.
-
-    Without a transfer each shares its devices and its KV cache with the replica of the same place that decodes; with
-    `split`, who has which part of them follows the load.
-    """
-
-    spec: ReplicaSpec
-    replicas: int
-    transfer: KVTransfer | None
-    router: Router | None
-    split: Split | None = None
 
 
 class Cluster:

@@ -15,13 +15,14 @@ from simulator.engine.memory import NO_DRAFTER, FinetuningMemory, MemoryPlan, pl
 from simulator.engine.prompt_pass import PromptModel, prompt_pass
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
-from simulator.hardware.calibration import Calibrations, calibrations_for
+from simulator.hardware.calibration import Calibrations
 from simulator.hardware.device import Device, device
 from simulator.hardware.fabric import Fabric, fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import link
 from simulator.hardware.node import Node, node
 from simulator.hardware.overheads import StepOverheads, overheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.policies.batching.state import Limits
 from simulator.policies.execution import Execution
 from simulator.policies.speculation.drafters import DraftSource

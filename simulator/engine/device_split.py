@@ -14,7 +14,8 @@ from math import inf
 import numpy as np
 
 from simulator.engine.clock import Clock
-from simulator.engine.lane import Lane, Run
+from simulator.engine.iterations import Run
+from simulator.engine.lane import Lane
 from simulator.engine.part_timing import StepCost, StepWork
 from simulator.engine.recorder import Floats
 from simulator.engine.replica import Replica

@@ -12,12 +12,12 @@ from simulator.engine.memory import NO_DRAFTER, DraftMemory
 from simulator.engine.step_timer import StepTimer
 from simulator.engine.table import Table
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import Device, device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.node import node
 from simulator.hardware.overheads import StepOverheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.policies.speculation.drafters import DraftModel, DraftSource, EarlyExit, NGram, PredictionHead
 from simulator.workloads.dtypes import dtype
 from simulator.workloads.models import model

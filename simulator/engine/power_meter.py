@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.deployment import Deployment
-from simulator.engine.lane import Floats, Lane, Run
+from simulator.engine.iterations import Floats, Run
+from simulator.engine.lane import Lane
 from simulator.engine.replica import Replica
 from simulator.engine.step_timer import StepTimer
 from simulator.hardware.power import device_power

@@ -64,10 +64,10 @@ def _elsewhere(device: Device, op: AnyOperator) -> Roofs:
 
 @cache
 def _law(name: str) -> TimingLaw:
-    from simulator.hardware.calibration import calibrations_for
     from simulator.hardware.device import device
     from simulator.hardware.fabric import fabric_of
     from simulator.hardware.law import TimingLaw
+    from simulator.hardware.relatives import calibrations_for
 
     on = device(name)
     return TimingLaw(on, calibrations_for(on), fabric_of(on, None))

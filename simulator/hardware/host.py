@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import link
 from simulator.hardware.node import Node, node
+from simulator.hardware.relatives import calibrations_for
 from simulator.hardware.storage import NVME
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Elementwise

@@ -180,8 +180,8 @@ def _dtypes() -> list[Row]:
 
 def _device_facts(name: str) -> Row:
     from simulator.hardware.architectures import architecture_name
-    from simulator.hardware.calibration import calibrations_for
     from simulator.hardware.device import device
+    from simulator.hardware.relatives import calibrations_for
 
     found = device(name)
     if found.architecture is not None:

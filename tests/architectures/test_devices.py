@@ -7,11 +7,11 @@ import pytest
 from simulator.engine.inference.execution import execute
 from simulator.errors import InputError
 from simulator.hardware.architectures import architecture_name
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import DEVICES, device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import link
+from simulator.hardware.relatives import calibrations_for
 from simulator.inference import infer
 from simulator.planning.networks.timing import time_candidates
 from simulator.report.catalogue import facts, rows

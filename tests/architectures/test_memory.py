@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.energy import operator_joules
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.relatives import calibrations_for
 from simulator.workloads.dtypes import dtype
 from simulator.workloads.operators import Attention, Elementwise, Gemm, HeadShape
 from simulator.workloads.span import Span

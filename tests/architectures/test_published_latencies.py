@@ -6,10 +6,10 @@ Errors are stated as found, with a little room: where one grows, the mechanism b
 import pytest
 
 from simulator.engine.inference.execution import execute
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.relatives import calibrations_for
 from simulator.inference import infer
 from simulator.specs.inference import InferenceScenario
 from tests.architectures.tiny import TINY

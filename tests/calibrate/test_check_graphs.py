@@ -9,8 +9,8 @@ import pytest
 
 from simulator.calibrate.check_graphs import check_graphs
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
+from simulator.hardware.relatives import calibrations_for
 from simulator.inference import infer
 from simulator.specs.inference import InferenceScenario
 

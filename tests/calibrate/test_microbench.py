@@ -16,8 +16,9 @@ from simulator.calibrate.processes import timed_all_reduces
 from simulator.calibrate.suite import CPU, GPU, Case, Scale, all_reduces, suite
 from simulator.cli import main
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for, load_calibration
+from simulator.hardware.calibration import load_calibration
 from simulator.hardware.device import device
+from simulator.hardware.relatives import calibrations_for
 
 TINY = Scale(5, 6, 6, 3, 18, side_least=4)
 OPS = {

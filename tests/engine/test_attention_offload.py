@@ -14,12 +14,12 @@ from simulator.engine.chunks import NO_CHUNKS
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.experiment import run
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import link
 from simulator.hardware.overheads import StepOverheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.scenario import scenario_from
 from simulator.workloads.parallelism import Parallelism, Precision
 from tests.builders import Rows, serve, timer_of, tiny_model

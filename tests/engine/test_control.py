@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.engine.autoscaling import Autoscaling
-from simulator.engine.cluster import Cluster, Load
+from simulator.engine.cluster import Cluster
+from simulator.engine.cluster_spec import Load
 from simulator.engine.control import Control
 from simulator.engine.failures import Failures, Outage
 from simulator.engine.fleet import State

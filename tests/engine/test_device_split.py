@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from simulator.assembly.pools import pools_of
 from simulator.assembly.splitting import attainable_bandwidth
 from simulator.engine.chunks import NO_CHUNKS, Chunks
-from simulator.engine.cluster import Cluster, PrefillPool, ReplicaSpec
+from simulator.engine.cluster import Cluster
+from simulator.engine.cluster_spec import PrefillPool, ReplicaSpec
 from simulator.engine.device_split import Split, SplitDevice, SplitRecord
 from simulator.engine.part_timing import PartTiming, StepWork
 from simulator.engine.recorder import Recorder

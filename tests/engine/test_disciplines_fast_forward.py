@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.cluster import Load
+from simulator.engine.cluster_spec import Load
 from simulator.policies.batching import BatchingPolicy
 from simulator.policies.queueing import (
     Discipline,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.cluster import Load
+from simulator.engine.cluster_spec import Load
 from simulator.engine.recorder import Recorder
 from simulator.engine.step_timer import StepTimer
 from simulator.policies.batching import (

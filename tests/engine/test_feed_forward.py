@@ -19,12 +19,12 @@ from simulator.engine.ping_pong import LayerSeconds, pipeline_seconds
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.experiment import run
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link, link
 from simulator.hardware.overheads import StepOverheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.planning.space import Configuration
 from simulator.report import series
 from simulator.scenario import Scenario, scenario_from

@@ -18,11 +18,11 @@ from simulator.engine.speculation import Speculation, SpeculationRecord
 from simulator.engine.streams import stream
 from simulator.errors import InputError
 from simulator.experiment import run
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.overheads import overheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.policies.speculation import Constant, Fixed
 from simulator.policies.speculation.draws import PositionDraws
 from simulator.scenario import scenario_from

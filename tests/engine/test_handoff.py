@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.assembly.pools import pools_of
-from simulator.engine.cluster import Load
+from simulator.engine.cluster_spec import Load
 from simulator.engine.handoff import KVTransfer, WireEncoding
 from simulator.errors import InputError
 from simulator.experiment import run

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.cluster import Cluster, Load
+from simulator.engine.cluster import Cluster
+from simulator.engine.cluster_spec import Load
 from simulator.engine.control import Control
 from simulator.engine.handoff import KVTransfer
 from simulator.engine.migration import Migration

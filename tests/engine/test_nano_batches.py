@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from simulator.engine.chunks import NO_CHUNKS
 from simulator.engine.step_timer import StepTimer
 from simulator.experiment import run
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.node import node
 from simulator.hardware.overheads import StepOverheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.policies.execution import Execution, NanoBatches, Sequential
 from simulator.scenario import scenario_from
 from simulator.workloads.models import model

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.cluster import Cluster, Load
+from simulator.engine.cluster import Cluster
+from simulator.engine.cluster_spec import Load
 from simulator.engine.handoff import KVTransfer
 from simulator.engine.pair import Pair
 from simulator.engine.pairs import Pairing

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.assembly.pools import pools_of
-from simulator.engine.cluster import Cluster, PrefillPool, ReplicaSpec
+from simulator.engine.cluster import Cluster
+from simulator.engine.cluster_spec import PrefillPool, ReplicaSpec
 from simulator.engine.recorder import Recorder
 from simulator.errors import InputError
 from simulator.experiment import run

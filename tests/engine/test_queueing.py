@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulator.engine.cluster import Load
+from simulator.engine.cluster_spec import Load
 from simulator.policies.routing import LeastOutstanding
 from tests.builders import FixedTimer, rows, serve
 

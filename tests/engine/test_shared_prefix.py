@@ -13,11 +13,11 @@ from simulator.engine.chunks import NO_CHUNKS
 from simulator.engine.step_timer import StepTimer
 from simulator.errors import InputError
 from simulator.experiment import run
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.overheads import StepOverheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.scenario import scenario_from
 from simulator.workloads.models import model
 from simulator.workloads.parallelism import Parallelism, Precision

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.engine.cluster import Load
+from simulator.engine.cluster_spec import Load
 from simulator.engine.deployment import Deployment, deploy
 from simulator.engine.drafter import Drafter
 from simulator.engine.drafter_layout import early_exit, model_drafter, prediction_head
@@ -22,11 +22,11 @@ from simulator.engine.speculation import Speculation, SpeculationRecord
 from simulator.engine.streams import stream
 from simulator.errors import InputError
 from simulator.experiment import Result, run
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.overheads import overheads
+from simulator.hardware.relatives import calibrations_for
 from simulator.policies.batching import BatchingPolicy, Orca, PrefillFirst, Static, VllmV1
 from simulator.policies.batching.state import Batch, ServingState
 from simulator.policies.speculation import (

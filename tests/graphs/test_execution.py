@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.engine.inference.execution import Execution, execute
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.kernels import Roofs
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.relatives import calibrations_for
 from simulator.inference import infer
 from simulator.specs.inference import InferenceScenario
 from simulator.workloads.graphs.builder import Builder

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.clocks import KNEE_CLOCK, KNEE_VOLTAGE, at_clock, voltage
 from simulator.hardware.device import device, device_names
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.power import device_power
+from simulator.hardware.relatives import calibrations_for
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Elementwise, Gemm
 

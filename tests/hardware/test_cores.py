@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.cores import cores_of
 from simulator.hardware.device import device
 from simulator.hardware.kernels import BlockedCurve, Machine, PackedCurve, VectorCurve
 from simulator.hardware.kernels.cores import Feed, lanes
+from simulator.hardware.relatives import calibrations_for
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Convolution
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.hardware.architectures.work import work_of
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.decode_attention import parts_of
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
+from simulator.hardware.relatives import calibrations_for
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators.products import DecodeAttention
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
-from simulator.hardware.calibration import calibrations_for, lent, load_calibration
+from simulator.hardware.calibration import load_calibration
 from simulator.hardware.collectives import (
     all_to_all,
     collective_seconds,
@@ -25,6 +25,7 @@ from simulator.hardware.kernels import DecodeCurve, GemmCurve, Machine
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link
 from simulator.hardware.power import device_power
+from simulator.hardware.relatives import calibrations_for, lent
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Attention, Collective, Convolution, Elementwise, Experts, Gemm, HeadShape
 from simulator.workloads.span import Span

@@ -7,12 +7,12 @@ import pytest
 
 from simulator.engine.inference.spending import spent
 from simulator.hardware.architectures.work import work_of
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.formats import format_on
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.products import multiplying_share
+from simulator.hardware.relatives import calibrations_for
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Fused, Gemm
 from simulator.workloads.operators.products import BitSerial, Chained, FullAttention, Lookup, Sparse

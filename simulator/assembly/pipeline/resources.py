@@ -13,12 +13,12 @@ from simulator.engine.pipeline.services.search import Store
 from simulator.engine.pipeline.services.transfer import Loss
 from simulator.engine.streams import stream
 from simulator.errors import InputError, unknown_name
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import Device, device
 from simulator.hardware.drives import Drive
 from simulator.hardware.fabric import fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.partition import part_of
+from simulator.hardware.relatives import calibrations_for
 from simulator.hardware.runtimes import Runtime
 from simulator.specs.pipeline.resources import DeviceSpec, LinkSpec, StoreSpec
 from simulator.specs.pipeline.scenario import PipelineScenario

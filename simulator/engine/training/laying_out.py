@@ -9,11 +9,11 @@ from typing import Any
 
 from simulator.engine.training.step import Step
 from simulator.errors import InputError, refuse_beside
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.fabric import Fabric, fabric_of
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.node import node as node_of
+from simulator.hardware.relatives import calibrations_for
 from simulator.hardware.stacks import training_stack
 from simulator.policies.context import ContextParallel, Ring
 from simulator.policies.pipeline import ForwardOnly, Interleaved, OneForwardOneBackward, Placing, Schedule
