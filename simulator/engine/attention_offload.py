@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError
+from simulator.hardware.attention_kernel import AttentionKernel
 from simulator.hardware.device import Device
-from simulator.hardware.law import AttentionKernel, TimingLaw
+from simulator.hardware.law import TimingLaw
 from simulator.hardware.links import Link
 from simulator.workloads.graph import attention_shapes, spans
 from simulator.workloads.operators import HeadShape

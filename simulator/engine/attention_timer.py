@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.hardware.attention_kernel import AttentionKernel
 from simulator.hardware.kernels.attention import Work
-from simulator.hardware.law import AttentionKernel
 
 Floats = NDArray[np.float64]
 KNOTS: Floats = np.concatenate([[0.0], 2.0 ** (np.arange(0, 24 * 4 + 1) / 4.0)])

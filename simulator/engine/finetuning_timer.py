@@ -15,7 +15,8 @@ from simulator.engine.chunks import Chunks
 from simulator.engine.finetuning_progress import Portion
 from simulator.engine.step_timer import Floats, StepTimer
 from simulator.engine.table import Table
-from simulator.hardware.law import AttentionKernel, TimingLaw
+from simulator.hardware.attention_kernel import AttentionKernel
+from simulator.hardware.law import TimingLaw
 from simulator.workloads.backward import ATTENTION_BACKWARD, backward_calls, loss_gradient_calls, recomputed_calls
 from simulator.workloads.graph import attention_shapes, spans
 from simulator.workloads.operators import Call, Collective

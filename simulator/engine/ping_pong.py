@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from simulator.engine.attention_timer import AttentionPiece
 from simulator.engine.feed_forward import FeedForwardPool
 from simulator.engine.table import Table
-from simulator.hardware.law import AttentionKernel, TimingLaw
+from simulator.hardware.attention_kernel import AttentionKernel
+from simulator.hardware.law import TimingLaw
 from simulator.workloads.graph import attention_shapes, spans
 from simulator.workloads.operators import Call, Collective
 from simulator.workloads.parallelism import Parallelism, Precision

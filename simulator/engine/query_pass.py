@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine.attention_timer import AttentionPiece
 from simulator.engine.chunks import NO_CHUNKS, Chunks
 from simulator.engine.step_timer import StepTimer
-from simulator.hardware.law import AttentionKernel
+from simulator.hardware.attention_kernel import AttentionKernel
 from simulator.workloads.span import Span
 
 Ints = NDArray[np.int64]

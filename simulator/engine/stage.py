@@ -13,7 +13,8 @@ from simulator.engine.feed_forward import FeedForwardPool
 from simulator.engine.shared_prefix import SharedPrefixLayer
 from simulator.engine.table import Table
 from simulator.engine.token_budget import ScoredLayer
-from simulator.hardware.law import AttentionKernel, TimingLaw
+from simulator.hardware.attention_kernel import AttentionKernel
+from simulator.hardware.law import TimingLaw
 from simulator.workloads.graph import attention_shapes, head_calls, prefetch_calls, spans, token_calls
 from simulator.workloads.operators import Call, Collective
 from simulator.workloads.parallelism import Parallelism, Precision, stage_layers

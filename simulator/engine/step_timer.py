@@ -17,7 +17,8 @@ from simulator.engine.chunks import NO_CHUNKS, Chunks, PromptPass
 from simulator.engine.feed_forward import FeedForwardPool
 from simulator.engine.ping_pong import PingPong
 from simulator.engine.stage import Stage
-from simulator.hardware.law import AttentionKernel, TimingLaw
+from simulator.hardware.attention_kernel import AttentionKernel
+from simulator.hardware.law import TimingLaw
 from simulator.hardware.overheads import StepOverheads
 from simulator.policies.execution import Execution, Sequential
 from simulator.workloads.graph import spans

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.hardware.law import AttentionKernel, TimingLaw
+from simulator.hardware.attention_kernel import AttentionKernel
+from simulator.hardware.law import TimingLaw
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Elementwise
 
