@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
+from simulator.errors import InputError
 from simulator.planning.bounds import Bounds
 from simulator.planning.evaluate import Question
 from simulator.planning.search import WAVE, Candidate, Found, bounded, branch_and_bound
@@ -28,13 +30,9 @@ def guided(
     """Search `space.spec.trials` distinct candidates; the same seed gives the same ones for any number of jobs.
 
     A candidate that is bounded out is told at its optimistic cost, one that fails at its cost times how many
-    replicas were allowed, so that the sampler still sees which way is better.
+    replicas were allowed, so that the sampler still sees which way is better. Raises `InputError` without Optuna.
     """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=space.spec.seed, n_startup_trials=2 * WAVE, constant_liar=True)
-    study = optuna.create_study(sampler=sampler)
+    study = _study(space)
     found = Found()
     known: dict[tuple[int, ...], float] = {}
     asked = 0
@@ -60,6 +58,20 @@ def guided(
         for trial, choice in zip(trials, choices, strict=True):
             study.tell(trial, known[choice])
     return found
+
+
+def _study(space: Space) -> Any:
+    try:
+        import optuna
+    except ImportError:
+        most = space.spec.exhaustive_up_to
+        raise InputError(
+            f"{space.size:,} candidates, more than exhaustive_up_to ({most:,}), are searched with the package optuna: "
+            "pip install 'simulator[search]', raise exhaustive_up_to or list fewer"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=space.spec.seed, n_startup_trials=2 * WAVE, constant_liar=True)
+    return optuna.create_study(sampler=sampler)
 
 
 def _told(candidate: Candidate | None, met: dict[str, float]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from scipy.stats import binom
 
 from simulator.cli import main
+from simulator.errors import InputError
 from simulator.planning import guided as guided_module
 from simulator.planning.evaluate import Question, evaluate, spare_replicas
 from simulator.planning.load import hold
@@ -202,3 +204,9 @@ def test_bad_plans_get_one_clear_line(name: str, tmp_path: Path, capsys: pytest.
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert expected in error
+
+
+def test_large_spaces_name_the_extra_that_searches_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)  # as where it is not installed
+    with pytest.raises(InputError, match=r"simulator\[search\].*exhaustive_up_to"):
+        plan(plan_from(values(exhaustive_up_to=1, trials=8)), jobs=1)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, Protocol
-
-from typing_extensions import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from simulator.errors import InputError, refuse_beside
 from simulator.workloads.dtypes import DTYPES, DType
@@ -126,7 +124,12 @@ class TrainedModel(Protocol):
     def parameters(self) -> float: ...
 
 
-Model_co = TypeVar("Model_co", bound=TrainedModel, default=Transformer, covariant=True)
+if TYPE_CHECKING:  # defaults of type variables come to `typing` with Python 3.13
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    Model_co = DefaultTypeVar("Model_co", bound=TrainedModel, default=Transformer, covariant=True)
+else:
+    Model_co = TypeVar("Model_co", bound=TrainedModel, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
