@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from reference.markdown import code, table
-from simulator.hardware.architectures import architecture_name
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import Device, device, device_names
 from simulator.report import catalogue
 
@@ -30,7 +28,8 @@ def _device(found: Device) -> tuple[object, ...]:
     peaks = ", ".join(
         f"{name} {found.peak_flops[name] / 1e12:,.4g}" for name in FORMATS if found.peak_flops.get(name)
     ) or ", ".join(f"{name} {value / 1e12:,.4g}" for name, value in found.peak_flops.items())
-    timed = architecture_name(found.architecture) if found.architecture else calibrations_for(found).name
+    facts = catalogue.facts("devices", found.id)
+    timed = facts.get("timed_by") or facts["calibration"]
     return (
         code(found.id),
         found.kind,
