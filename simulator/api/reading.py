@@ -21,7 +21,7 @@ from simulator.kinds import (
     summarised_kind,
 )
 from simulator.planning.spec import PlanSpec, load_plan, plan_from
-from simulator.published import Published, is_published, load_published
+from simulator.published import SCENARIOS, Published, is_published, load_published
 from simulator.scenario import Scenario
 from simulator.specs.part import Part
 from simulator.specs.settings import lay_over
@@ -29,17 +29,27 @@ from simulator.specs.training_plan import TrainingPlan
 from simulator.specs.validating import validated
 from simulator.yaml_io import load_yaml
 
+PLANS = Path(__file__).parents[1] / "planning" / "specs"
 Given = str | Path | Mapping[str, object] | BaseModel
 Settings = Mapping[str, object] | Sequence[str]
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def named(given: Given, folder: Path = SCENARIOS) -> Given:
+    """A path as it is, or that of the file of this name which comes with the package."""
+    if not isinstance(given, str | Path) or Path(given).exists():
+        return given
+    shipped = folder / f"{given}.yaml"
+    return shipped if shipped.exists() else given
+
+
 def read_scenario(given: Given, settings: Settings = ()) -> Part:
     """A scenario of any kind that `simulator run` takes but published ones, with `settings` laid over it.
 
-    Paths inside a file are relative to it, those in plain data to the working directory. Raises `InputError` for
-    what cannot be used.
+    A file is given by its path or, of those that come with the package, by its name. Paths inside it are relative to
+    it, those in plain data to the working directory. Raises `InputError` for what cannot be used.
     """
+    given = named(given)
     if isinstance(given, str | Path):
         return load_summarised(given, settings) if is_summarised(given) else load_experiment(given, settings)
     return _from_values(given, settings, _whole, Part, scenario_of)
@@ -47,6 +57,7 @@ def read_scenario(given: Given, settings: Settings = ()) -> Part:
 
 def read_training(given: Given, settings: Settings = ()) -> Part:
     """A scenario of training of any kind, a step where no kind is given; else as `read_scenario`."""
+    given = named(given)
     if isinstance(given, str | Path):
         return load_training_kind(given, settings)
     if isinstance(given, Mapping):
@@ -59,6 +70,7 @@ def read_training(given: Given, settings: Settings = ()) -> Part:
 
 def read_plan(given: Given, settings: Settings = ()) -> PlanSpec | TrainingPlan:
     """A question of capacity, or of the layout of training; else as `read_scenario`."""
+    given = named(given, PLANS)
     if isinstance(given, str | Path):
         values = load_yaml(given)
         if isinstance(values, dict) and values.get("kind") == "training-plan":
@@ -73,6 +85,7 @@ def read_plan(given: Given, settings: Settings = ()) -> PlanSpec | TrainingPlan:
 
 def read_published(given: Given) -> tuple[Published, Path] | None:
     """A published system with the folder that its paths are relative to; None for anything else."""
+    given = named(given)
     if isinstance(given, Published):
         return given, Path()
     if isinstance(given, str | Path):

@@ -35,6 +35,14 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
     assert simulator.run(path).summary["requests.finished"] == 1
 
 
+def test_what_comes_with_the_package_goes_by_its_name() -> None:
+    path = Path(simulator.__file__).parent / "scenarios" / "training" / "mlp.yaml"
+    assert (
+        simulator.train("training/mlp").figures == simulator.run(path).figures == simulator.run("training/mlp").figures
+    )
+    assert simulator.run("training/mlp").name == simulator.run(path).name
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
