@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.api.outcome import Outcome, Rows, View
 from simulator.api.reading import Given, Settings, named, read_scenario
@@ -13,10 +13,12 @@ from simulator.comparison.compare import Comparison
 from simulator.comparison.compare import compare as compare_requests
 from simulator.comparison.contenders import labels_of
 from simulator.comparison.figures import FigureComparison, compare_summaries
+from simulator.comparison.metrics import REQUEST_METRICS
 from simulator.comparison.training import TrainingComparison, compare_steps
 from simulator.errors import InputError
 from simulator.kinds import Experiment
 from simulator.report.files import write_text
+from simulator.report.flat import Scalar, flat
 from simulator.report.sections import scenario_text
 from simulator.specs.part import Part
 from simulator.specs.training import TrainingScenario
@@ -78,12 +80,35 @@ def _served_view() -> View:
     from simulator.report.comparison_html import comparison_page
 
     tables = {
+        "scenarios": _scenarios,
         "requests": lambda found: found.requests,
         "differences": lambda found: found.differences,
-        "verdicts": lambda found: found.verdicts,
+        "verdicts": _verdicts,
         "who_wins": lambda found: found.who_wins,
     }
-    return View(_served_title, _served_headline, _served_files, tables, comparison_page)
+    return View(_served_title, _served_headline, _served_files, tables, comparison_page, flatten=_served_flat)
+
+
+def _scenarios(found: Comparison) -> pd.DataFrame:
+    """One row a scenario: the figures of its own run, by the names that its summary has alone."""
+    import pandas as pd
+
+    return pd.DataFrame([flat(plain(result.summary)) for result in found.results], index=found.labels)
+
+
+def _verdicts(found: Comparison) -> pd.DataFrame:
+    """As the comparison has them, with the unit of each row that its statistic does not name: seconds or a share."""
+    verdicts = found.verdicts
+    latency = verdicts.metric.isin([m.name for m in REQUEST_METRICS if m.unit == "ms"])
+    share = (verdicts.metric == "goodput") & (verdicts.statistic == "mean")
+    verdicts.insert(2, "unit", latency.map({True: "s", False: ""}).mask(share, "share"))
+    return verdicts
+
+
+def _served_flat(figures: Mapping[str, Any]) -> dict[str, Scalar]:
+    """How the others differ, by the name of each; latencies in milliseconds, as `summary.json` has them."""
+    others = {row["scenario"]: {**row["requests"], **row["run"]} for row in figures["comparisons"]}
+    return flat({name: figures[name] for name in ("baseline", "pairs", "method")} | others)
 
 
 def _served_title(found: Comparison) -> str:
@@ -91,8 +116,6 @@ def _served_title(found: Comparison) -> str:
 
 
 def _served_headline(found: Comparison) -> list[tuple[str, Rows]]:
-    from simulator.comparison.metrics import REQUEST_METRICS
-
     return [
         (
             f"{against.label} against {found.labels[0]}",
@@ -123,6 +146,7 @@ def _steps_view() -> View:
         files=lambda folder, found: write_text(folder / "report.html", training_comparison_page(found)),
         tables={"differences": _by_figure},
         page=training_comparison_page,
+        flatten=_steps_flat,
     )
 
 
@@ -135,6 +159,7 @@ def _figures_view() -> View:
         files=lambda folder, found: write_text(folder / "report.html", figure_comparison_page(found)),
         tables={"differences": _by_figure},
         page=figure_comparison_page,
+        flatten=_figures_flat,
     )
 
 
@@ -143,3 +168,18 @@ def _by_figure(found: TrainingComparison | FigureComparison) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame.from_dict(found.figures, orient="index", columns=list(found.labels)).astype("float64")
+
+
+def _steps_flat(figures: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Every figure of every scenario, by the scenario's name."""
+    labels = [row["scenario"] for row in figures["scenarios"]]
+    return {f"{label}.{name}": row[label] for label in labels for name, row in figures["figures"].items()}
+
+
+def _figures_flat(figures: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Every figure of every scenario, by the scenario's name."""
+    return {
+        f"{label}.{name}": values[place]
+        for place, label in enumerate(figures["scenarios"])
+        for name, values in figures["figures"].items()
+    }

@@ -129,6 +129,24 @@ def test_a_plan_names_its_best() -> None:
     assert not stricter.summary["feasible"]
 
 
+def test_comparisons_name_figures_by_scenario() -> None:
+    other = {**SERVING, "name": "one", "replicas": 1}
+    found = simulator.compare([SERVING, other])
+    runs = found.table("scenarios")
+    assert runs.loc["one"].to_dict() == simulator.run(other).summary.to_dict()
+    more = runs.loc["one", "latency_ms.e2e.mean"] - runs.loc["eight billion", "latency_ms.e2e.mean"]
+    assert found.summary["one.e2e.mean.difference"] == pytest.approx(more)
+    assert 1e3 * found.differences.e2e_s.mean() == pytest.approx(more)
+    verdicts = found.table("verdicts").set_index(["metric", "statistic"])
+    assert verdicts.loc[("e2e", "mean"), "unit"] == "s"
+    assert 1e3 * verdicts.loc[("e2e", "mean"), "difference"] == pytest.approx(more)
+    steps = simulator.compare([TRAINING, {**TRAINING, "name": "wide", "layout": {"tensor": 4}}])
+    assert steps.summary["wide.step_s"] == steps.differences.loc["step_s", "wide"]
+    nets = simulator.compare([INFERENCE, {**INFERENCE, "name": "more", "batch": 16}])
+    assert nets.summary["more.batch"] == 16
+    assert nets.summary["a classifier.latency_ms"] == simulator.run(INFERENCE).summary["latency_ms"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_in_a_notebook(kind: str, tmp_path: Path) -> None:
     found = simulator.run(KINDS[kind])
