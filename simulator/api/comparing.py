@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.api.outcome import Outcome, Rows, View
-from simulator.api.reading import Given, Settings, named, read_scenario
+from simulator.api.reading import Given, Settings, checked, named, read_scenario
 from simulator.api.running import Progress, plain
 from simulator.comparison.compare import Comparison
 from simulator.comparison.compare import compare as compare_requests
@@ -41,15 +41,15 @@ def compare(
     """
     if isinstance(scenarios, str | Path) or not isinstance(scenarios, Sequence):
         raise InputError("compare takes a list of two scenarios or more, the first of which is the baseline")
-    given = [named(each) for each in scenarios]
-    read = [read_scenario(each, settings or ()) for each in given]
+    given, laid = [named(each) for each in scenarios], checked(settings)
+    read = [read_scenario(each, laid) for each in given]
     labelled = [g if isinstance(g, str | Path) else r for g, r in zip(given, read, strict=True)]
     served = [s for s in read if isinstance(s, Experiment)]
     if served and len(served) < len(read):
         raise InputError("training and graphs cannot stand beside serving: compare scenarios of one kind")
     if served:
         requested = [n if isinstance(n, str | Path) else s for n, s in zip(labelled, served, strict=True)]
-        found = compare_requests(requested, settings=settings or (), uncertainty=uncertainty, on_progress=on_progress)
+        found = compare_requests(requested, settings=laid, uncertainty=uncertainty, on_progress=on_progress)
         return _outcome(found, "comparison", read, _served_view())
     if uncertainty:
         raise InputError("uncertainty is modelled for serving only: leave it out")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.api.reading import Given, Settings, read_scenario, validated_as
+from simulator.api.reading import Given, Settings, checked, read_scenario, validated_as
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,5 +80,5 @@ def _graph(scenario: Given, settings: Settings | None) -> pd.DataFrame:
     from simulator.report.operators import operator_table
     from simulator.specs.inference import InferenceScenario
 
-    found = read_scenario(scenario, settings or ())
+    found = read_scenario(scenario, checked(settings))
     return operator_table(infer(validated_as(InferenceScenario, found, "a scenario of kind inference")))

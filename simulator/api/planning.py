@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from simulator.api.outcome import Outcome, Rows, View
-from simulator.api.reading import Given, Settings, read_plan
+from simulator.api.reading import Given, Settings, checked, read_plan
 from simulator.api.running import plain
 from simulator.errors import InputError
 from simulator.planning.plan import Plan
@@ -31,7 +31,7 @@ def plan(spec: Given, *, settings: Settings | None = None, jobs: int = -1) -> Ou
     """
     if jobs == 0:
         raise InputError("jobs is 0: give a number of processes, or -1 for one a core")
-    question = read_plan(spec, settings or ())
+    question = read_plan(spec, checked(settings))
     name = question.name or (Path(spec).stem if isinstance(spec, str | Path) else "plan")
     if isinstance(question, TrainingPlan):
         return _training(question, name)

@@ -36,11 +36,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def named(given: Given, folder: Path = SCENARIOS) -> Given:
-    """A path as it is, or that of the file of this name which comes with the package."""
-    if not isinstance(given, str | Path) or Path(given).exists():
+    """A path as it is, or that of the file of this name which comes with the package, in `folder`.
+
+    Raises `InputError` for a name that is neither.
+    """
+    if not isinstance(given, str | Path) or Path(given).exists() or Path(given).suffix in (".yaml", ".yml"):
         return given
-    shipped = folder / f"{given}.yaml"
-    return shipped if shipped.exists() else given
+    shipped = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    if str(given) not in shipped:
+        raise unknown_name("scenario", given, shipped, remedy="(nor is there such a file)")
+    return shipped[str(given)]
 
 
 def read_scenario(given: Given, settings: Settings = ()) -> Part:
@@ -120,6 +125,13 @@ def _from_values(
         raise InputError(f"{type(given).__name__} is no scenario: give a path, a mapping of fields, or a validated one")
     lay_over(values, settings, whole(values))
     return read(values)
+
+
+def checked(settings: Settings | None) -> Settings:
+    """Settings as they are, none for None. Raises `InputError` for a text, which is no list of texts, and the like."""
+    if settings is not None and (isinstance(settings, str) or not isinstance(settings, Mapping | Sequence)):
+        raise InputError('settings is no mapping: give one, such as {"max_num_seqs": 128}, or a list of "key=value"')
+    return settings or ()
 
 
 def _whole(values: Mapping[str, object]) -> type[BaseModel]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.api.outcome import Outcome
-from simulator.api.reading import Given, Settings, read_published, read_scenario, read_training
+from simulator.api.reading import Given, Settings, checked, read_published, read_scenario, read_training
 from simulator.errors import InputError
 from simulator.kinds import Experiment, only_serving, run_experiment, simulate
 from simulator.report.sections import scenario_text
@@ -69,12 +69,12 @@ def run(
         if settings or uncertainty:
             raise InputError("settings and uncertainty do not apply to a published system: change both of its sides")
         return run_published(*published)
-    return outcome_of(read_scenario(scenario, settings or ()), _stem(scenario), uncertainty, on_progress)
+    return outcome_of(read_scenario(scenario, checked(settings)), _stem(scenario), uncertainty, on_progress)
 
 
 def train(scenario: Given, *, settings: Settings | None = None) -> Outcome:
     """Run a training scenario of any kind, as `simulator train` does; a mapping without `kind` is a training step."""
-    return outcome_of(read_training(scenario, settings or ()), _stem(scenario), again="simulator train")
+    return outcome_of(read_training(scenario, checked(settings)), _stem(scenario), again="simulator train")
 
 
 def outcome_of(
