@@ -102,6 +102,7 @@ def statistic_of(values: Floats, quantile: float | None) -> float:
 
 def run_scenario(engine: dict[str, Any], folder: Path) -> Scenario:
     """The scenario of a recorded run, from the settings that the engine stated itself."""
+    _all_filled_in(engine, folder)
     try:
         given, cache = engine["engine_kwargs"], engine.get("kv_cache") or {}
         name = device_named(_hardware(engine))
@@ -120,11 +121,24 @@ def run_scenario(engine: dict[str, Any], folder: Path) -> Scenario:
                 "memory_utilization": cache.get("gpu_memory_utilization", given.get("gpu_memory_utilization", 0.9)),
             },
             "precision": {} if given.get("kv_cache_dtype", "auto") == "auto" else {"kv_cache": given["kv_cache_dtype"]},
-            "load": {"trace": str(folder / "requests.jsonl")},
+            "load": {
+                "trace": str(folder / "requests.jsonl"),
+                "concurrency": (engine.get("load") or {}).get("concurrency"),
+            },
         }
     except (KeyError, TypeError) as error:
         raise InputError(f"engine.json lacks {error}", file=folder) from None
     return scenario_from(values, file=folder / "engine.json")
+
+
+def _all_filled_in(engine: dict[str, Any], folder: Path) -> None:
+    """Raise `InputError` where a recording left open what a client cannot see of its server."""
+    parts = {name: engine.get(name) or {} for name in ("engine_kwargs", "hardware")}
+    wanted = {"engine_kwargs": ("tensor_parallel_size", "max_num_seqs", "max_num_batched_tokens"),
+              "hardware": ("device_name",)}  # fmt: skip
+    open_ = [f"{part}.{name}" for part, names in wanted.items() for name in names if parts[part].get(name, "") is None]
+    if open_:
+        raise InputError(f"engine.json says null for {', '.join(open_)}: fill in what the server had", file=folder)
 
 
 def _layout(given: dict[str, Any]) -> dict[str, Any]:

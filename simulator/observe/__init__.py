@@ -1,0 +1,1 @@
+"""Recording what a real OpenAI-compatible server does under a given load."""
