@@ -23,7 +23,8 @@ class View:
 
     `title` is one line, `headline` titled tables of formatted cells, `tables` frames by name, `page` the report as
     HTML and `chart` a small drawing as SVG; `timeline` writes a Chrome trace to a path, `files` all that the command
-    writes into a folder but `summary.json` and the timeline. `flatten` makes one row of the figures.
+    writes into a folder but `summary.json` and the timeline. `flatten` makes one row of the figures, and `intervals`
+    finds those among them.
     """
 
     title: Callable[[Any], str]
@@ -34,6 +35,7 @@ class View:
     chart: Callable[[Any], str] | None = None
     timeline: Callable[[Path, Any], None] | None = None
     flatten: Callable[[Mapping[str, Any]], dict[str, Scalar]] = flat
+    intervals: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda figures: figures.get("intervals", {})
     summary_file: str | None = "summary.json"
 
 
@@ -67,12 +69,12 @@ class Outcome:
 
     @cached_property
     def intervals(self) -> pd.DataFrame:
-        """The 90 % interval of each figure by its name in `summary`: columns `low` and `high`, in its unit."""
+        """The 90 % interval of each figure of the run, or of a plan's best, by name: `low` and `high`, in its unit."""
         import pandas as pd
 
-        if "intervals" not in self.figures:
-            raise InputError("this has no intervals: run it with uncertainty=N, the number of replications")
-        rows = flat_intervals(self.figures["intervals"])
+        rows = flat_intervals(self.view.intervals(self.figures))
+        if not rows:
+            raise InputError("this has no intervals: give uncertainty=N, the number of replications, where it is run")
         return pd.DataFrame(list(rows.values()), index=list(rows), columns=["low", "high"])
 
     @property

@@ -60,7 +60,10 @@ def _view(found: Plan) -> View:
 
     chart = _chart if found.ranked and found.spec.front else None
     tables = {"deployments": _deployments, "front": _front}
-    return View(_title, _headline, write_plan, tables, page, chart, flatten=_flatten, summary_file=None)
+    return View(
+        _title, _headline, write_plan, tables, page, chart,
+        flatten=_flatten, intervals=_intervals, summary_file=None,
+    )  # fmt: skip
 
 
 def _title(found: Plan) -> str:
@@ -105,3 +108,10 @@ def _flatten(figures: Mapping[str, Any]) -> dict[str, Scalar]:
     """The answer as one row: the question's figures, and the first deployment's under `best`."""
     best = figures["deployments"][0] if figures["deployments"] else {}
     return flat(figures) | {f"best.{name}": value for name, value in _row(best).items()}
+
+
+def _intervals(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of the first deployment, where the question asks for them."""
+    deployments = figures["deployments"]
+    found: Mapping[str, Any] = deployments[0].get("intervals", {}).get("figures", {}) if deployments else {}
+    return found

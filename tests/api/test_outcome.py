@@ -125,6 +125,9 @@ def test_a_plan_names_its_best() -> None:
     assert set(found.front.deployment) <= {"nvidia-l40s-48gb", "nvidia-l4-24gb"}
     again = simulator.run(found.result.best_scenario)
     assert again.summary["latency_ms.ttft.p99"] == found.deployments["latency_p99_ms.ttft"].iloc[0]
+    unsure = simulator.plan(PLAN, settings={"uncertainty": 3, "devices": ["nvidia-l4-24gb"]}, jobs=1)
+    low, high = unsure.intervals.loc["latency_ms.ttft.p99"]
+    assert 0 < low < high
     stricter = simulator.plan(PLAN, settings={"objectives.ttft_ms.p99": 0.001}, jobs=1)
     assert not stricter.summary["feasible"]
 
@@ -170,7 +173,7 @@ def test_what_a_kind_has_not(tmp_path: Path) -> None:
         _ = served.passes
     with pytest.raises(simulator.InputError, match="kind training has no table 'requests'"):
         _ = step.requests
-    with pytest.raises(simulator.InputError, match="uncertainty=N"):
+    with pytest.raises(simulator.InputError, match="give uncertainty=N"):
         _ = served.intervals
     with pytest.raises(simulator.InputError, match="not modelled for kind training"):
         simulator.run(TRAINING, uncertainty=3)
