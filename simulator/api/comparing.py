@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ def _outcome(
         figures=plain(found.summary),
         result=found,
         scenario_yaml="---\n".join(texts),
-        again="simulator compare " + " ".join(f"{label}.yaml" for label in labels),
+        again=shlex.join(["simulator", "compare", *(f"{label}.yaml" for label in labels)]),
         view=view,
     )
 

@@ -21,7 +21,7 @@ def block(
     if chart:
         parts.append(f'<div style="max-width:30em;flex:1 1 20em">{_scaled(chart)}</div>')
     parts.append("</div>")
-    note = f"again: {escape(again)} with .scenario_yaml in that file" if again else ""
+    note = f"to run this again: {escape(again)}; .scenario_yaml has the text"
     parts.append(f'<div style="opacity:.7;font-size:.85em;margin-top:.4em">{note}</div>')
     return f'<div style="color:inherit;font-family:sans-serif;font-size:.9em">{"".join(parts)}</div>'
 

@@ -43,10 +43,10 @@ class View:
 class Outcome:
     """What a run, comparison or plan came to.
 
-    `figures` are nested plain data, exactly what `summary.json` holds; `scenario_yaml` is the text of a file from
-    which the command that `again` names gives the same numbers. `result` is the simulator's own object, with all
-    that it knows and no promise to stay as it is. Tables are there by kind, as `tables` tells; one that a kind does
-    not have raises `InputError`.
+    `figures` are nested plain data, exactly what `summary.json` holds; `scenario_yaml` is the text of the file, or of a
+    comparison the documents of its files, from which the command that `again` names gives the same numbers. `result` is
+    the simulator's own object, with all that it knows and no promise to stay as it is. Tables are there by kind, as
+    `tables` tells; one that a kind does not have raises `InputError`.
     """
 
     kind: str
