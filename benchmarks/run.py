@@ -46,6 +46,7 @@ ROWS = {
     "training-step": Row("step of 10^12 parameters on 3,072 GPUs, after import", 1.0),
     "training-plan": Row("layout of GPT-3 on 512 GPUs, 4,608 combinations", 0.0),
     "networks": Row("100,000 networks around MobileNetV2, after import", 60.0),
+    "sweep": Row("sweep of 60 replays of 1,500 requests, a worker a core", 0.0, None, "budget: 85 per cent of ideal"),
     "import": Row("import simulator", 0.35),
     "help": Row("simulator --help", 0.5),
     "step-by-step": Row("Azure trace, first 2,000 requests, every step an event", 0.0),
@@ -53,7 +54,10 @@ ROWS = {
 }
 
 
-COUNTS = ("requests", "devices", "iterations", "steps", "candidates", "simulations", "processor_seconds")
+COUNTS = (
+    "requests", "devices", "iterations", "steps", "candidates", "simulations", "processor_seconds", "points", "workers",
+    "seconds_on_one_worker", "per_cent_of_ideal",
+)  # fmt: skip
 
 
 def replay(trace: Path, **settings: Any) -> dict[str, Any]:
@@ -142,6 +146,30 @@ def networks() -> dict[str, Any]:
     return {"seconds": time.perf_counter() - started, "candidates": summary["candidates"]}
 
 
+def sweep() -> dict[str, Any]:
+    """Seconds of a sweep on all cores, start of the workers included, and on one of them."""
+    from joblib import cpu_count
+
+    from simulator.sweeping import sweep as run_sweep
+
+    spec = {
+        "scenario": "serving/chunked-prefill-8b",
+        "vary": {"seed": list(range(12)), "max_num_seqs": [64, 96, 128, 192, 256]},
+    }
+    taken = []
+    for workers in (cpu_count(), 1):
+        started = time.perf_counter()
+        found = run_sweep(spec, workers=workers)
+        taken.append(time.perf_counter() - started)
+    return {
+        "seconds": taken[0],
+        "points": found.simulated,
+        "workers": cpu_count(),
+        "seconds_on_one_worker": round(taken[1], 1),
+        "per_cent_of_ideal": round(100 * taken[1] / (taken[0] * cpu_count())),
+    }
+
+
 def command(*arguments: str) -> dict[str, Any]:
     """Seconds of a whole process."""
     started = time.perf_counter()
@@ -196,6 +224,7 @@ def measure(key: str, measured: Path) -> dict[str, Any]:
         "training-step": training_step,
         "training-plan": training_plan,
         "networks": networks,
+        "sweep": sweep,
         "import": lambda: command("-c", "import simulator"),
         "help": lambda: command("-m", "simulator", "--help"),
         "step-by-step": lambda: replay(azure, limit=2000, settings={"fast_forward": False}),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-KINDS = "devices, models, policies, workloads, scenarios, plans, links, nodes or dtypes"
+KINDS = "devices, models, policies, workloads, scenarios, plans, sweeps, links, nodes or dtypes"
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
 
 Onnx = Annotated[
@@ -17,7 +17,7 @@ Onnx = Annotated[
 
 
 def list_(kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")], json_file: Json = None) -> None:
-    """List devices, models, policies, workloads, scenarios, plans, links, nodes or dtypes.
+    """List devices, models, policies, workloads, scenarios, plans, sweeps, links, nodes or dtypes.
 
     Example: simulator list devices
     """
@@ -38,7 +38,7 @@ def show(
     json_file: Json = None,
     onnx_file: Onnx = None,
 ) -> None:
-    """Show one device, model, policy, workload, scenario, plan, link, node or dtype in full, with its source.
+    """Show one device, model, policy, workload, scenario, plan, sweep, link, node or dtype in full, with its source.
 
     Example: simulator show device nvidia-h100-sxm-80gb
     """

@@ -15,6 +15,7 @@ from simulator.yaml_io import load_yaml
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 PLANS = Path(__file__).parent.parent / "planning" / "specs"
+SWEEPS = Path(__file__).parent.parent / "sweeping" / "specs"
 
 Row = dict[str, Any]
 
@@ -136,6 +137,11 @@ def _scenarios() -> list[Row]:
 def _plans() -> list[Row]:
     found = [(path, load_yaml(path)) for path in sorted(PLANS.glob("*.yaml"))]
     return [{"plan": path.stem, "about": values["name"]} for path, values in found if isinstance(values, dict)]
+
+
+def _sweeps() -> list[Row]:
+    found = [(path, load_yaml(path)) for path in sorted(SWEEPS.glob("*.yaml"))]
+    return [{"sweep": path.stem, "about": values["name"]} for path, values in found if isinstance(values, dict)]
 
 
 def _links() -> list[Row]:
@@ -265,6 +271,15 @@ def _plan_facts(name: str) -> Row:
     return values
 
 
+def _sweep_facts(name: str) -> Row:
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SWEEPS / f"{name}.yaml"
+    if not path.exists():
+        raise unknown_name("sweep", name, [r["sweep"] for r in _sweeps()])
+    values = load_yaml(path)
+    assert isinstance(values, dict)
+    return values
+
+
 def _link_facts(name: str) -> Row:
     from simulator.hardware.links import link
 
@@ -302,6 +317,7 @@ _ROWS: dict[str, Callable[[], list[Row]]] = {
     "workloads": _workloads,
     "scenarios": _scenarios,
     "plans": _plans,
+    "sweeps": _sweeps,
     "links": _links,
     "nodes": _nodes,
     "dtypes": _dtypes,
@@ -314,6 +330,7 @@ _FACTS: dict[str, Callable[[str], Row]] = {
     "workloads": _workload_facts,
     "scenarios": _scenario_facts,
     "plans": _plan_facts,
+    "sweeps": _sweep_facts,
     "links": _link_facts,
     "nodes": _node_facts,
     "dtypes": _dtype_facts,

@@ -15,18 +15,41 @@ def lay_over(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
     """Lay settings over plain values of a `whole` in place: `key=value` texts (values in YAML), or key to value.
 
     A key is a dotted path, or the last part of one if that is unique among the shortest, parts that are usually
-    left out set aside.
+    left out set aside. Numbers in a path count the entries of lists from 0.
     """
     paths = _fields(whole)
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides)
     for given, value in pairs:
-        path = _resolve(given.strip().replace("-", "_"), paths, whole)
-        inner = values
-        for depth, part in enumerate(path[:-1], 1):
-            inner = inner.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise InputError(f"setting {given}: {_instead('.'.join(path[:depth]), inner, path[depth])}")
-        inner[path[-1]] = value
+        _put(values, _resolve(given.strip().replace("-", "_"), paths, whole), given, value)
+
+
+def _put(values: dict[str, Any], path: list[str], given: str, value: object) -> None:
+    """Set what `path` leads to through mappings and, by numbers from 0, through entries of lists that are there."""
+    at: Any = values
+    left = path
+    while True:
+        here: Any
+        here, left = _listed_entry(at, left, given) if isinstance(at, list) else _named_entry(at, left)
+        if not left:
+            at[here] = value
+            return
+        at = at[here] if isinstance(at, list) else at.setdefault(here, {})
+        if not isinstance(at, dict | list):
+            raise InputError(f"setting {given}: {_instead('.'.join(path[: -len(left)]), at, left[0])}")
+
+
+def _named_entry(at: dict[str, Any], left: list[str]) -> tuple[str, list[str]]:
+    """The key of a mapping that the path begins with, which may hold dots and dashes, and what is left of the path."""
+    known = {str(key).replace("-", "_"): key for key in at}
+    ends = range(len(left), 0, -1)
+    end = next((n for n in ends if ".".join(left[:n]) in known), 1)
+    return known.get(".".join(left[:end]), left[0]), left[end:]
+
+
+def _listed_entry(at: list[Any], left: list[str], given: str) -> tuple[int, list[str]]:
+    if not left[0].isdigit() or int(left[0]) >= len(at):
+        raise InputError(f"setting {given}: {left[0]} is no entry of a list that has {len(at)}, counted from 0")
+    return int(left[0]), left[1:]
 
 
 def _instead(whole: str, value: object, inside: str) -> str:
@@ -55,6 +78,7 @@ def _resolve(key: str, fields: Mapping[str, Any], whole: type[BaseModel]) -> lis
         key in paths
         or any(p.startswith(f"{key}.") for p in paths)
         or any(key.startswith(f"{p}.") for p, kind in fields.items() if p.endswith(("pools", "groups")) or _open(kind))
+        or any(key.startswith(f"{p}.") and key[len(p) + 1].isdigit() for p, kind in fields.items() if _listed(kind))
     ):
         return key.split(".")
     ends = [p for p in paths if p.rsplit(".", 1)[-1] == key]
@@ -84,6 +108,12 @@ def _fields(part: type[BaseModel], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + name] = field.annotation
     return found
+
+
+def _listed(kind: Any) -> bool:
+    """Whether a field takes a list, whose entries are told apart by their numbers."""
+    choices = [get_args(each)[0] if get_origin(each) is Annotated else each for each in (kind, *get_args(kind))]
+    return any(get_origin(each) is list for each in choices)
 
 
 def _open(kind: Any) -> bool:

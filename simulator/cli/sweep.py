@@ -1,0 +1,80 @@
+"""`simulator sweep`: many points of one scenario, side by side, into one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.cli.options import made_folder
+from simulator.cli.replay import Json, Quiet
+
+
+def sweep(
+    spec: Annotated[Path, typer.Argument(help="Sweep in YAML; simulator list sweeps shows some.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for results.parquet and the finished points.")] = None,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes side by side; -1: one a core.")] = -1,
+    backend: Annotated[str, typer.Option(help="Where points are simulated: local, dask or ray.")] = "local",
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask or Ray cluster that runs; else one here is started.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Simulate points that failed again.")] = False,
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate many points of one scenario: a grid, a random sample or a Latin hypercube of any of its fields.
+
+    A sweep that was stopped goes on where it was when the same command is given again. Points that cannot be
+    simulated are rows that say why.
+
+    Example: simulator sweep simulator/sweeping/specs/serving-limits.yaml --out out/
+    """
+    from simulator.report import files
+    from simulator.sweeping import sweep as run_sweep
+
+    folder = made_folder(out)
+    with _progress(folder) as on_progress:
+        found = run_sweep(
+            spec,
+            out=folder,
+            workers=workers,
+            backend=backend,
+            cluster=cluster,
+            retry_failed=retry_failed,
+            on_progress=on_progress,
+        )
+    if json_file is not None:
+        files.write_json(json_file, found.summary)
+    if not quiet:
+        from simulator.report.sweep_table import print_sweep
+
+        print_sweep(found)
+
+
+@contextmanager
+def _progress(folder: Path | None) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal with rate and time left; and a line on what is kept if it is interrupted."""
+    import sys
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("sweeping"), BarColumn(), MofNCompleteColumn(), TextColumn("points"))
+    rate = TextColumn("{task.fields[rate]}")
+    with Progress(*columns, rate, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate="" if not speed else f"{speed:.3g} a second,")
+
+        try:
+            yield show
+        except KeyboardInterrupt:
+            if folder is not None:
+                print(f"finished points are kept in {folder}: the same command goes on from there", file=sys.stderr)
+            raise typer.Abort from None
