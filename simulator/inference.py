@@ -12,7 +12,7 @@ from simulator.assembly.graphs import bytes_of, law_for, law_of, model_of, phase
 from simulator.engine.inference.execution import Execution, execute
 from simulator.engine.inference.parallel import Shared, shared
 from simulator.errors import InputError, refuse_beside
-from simulator.hardware.architectures import Streaming
+from simulator.hardware.architectures import Streaming, architecture_name
 from simulator.hardware.law import TimingLaw
 from simulator.hardware.room import require_room
 from simulator.specs.inference import InferenceScenario
@@ -55,6 +55,14 @@ class InferenceResult:
         return sum(
             on.architecture.interval([(k.op, k.count) for k in e.kernels], on) * times for e, times in self.executions
         )
+
+    @property
+    def timed_by(self) -> tuple[str, str]:
+        """What times the kernels, and where its figures are from."""
+        on = self.law.device
+        if on.architecture is not None:
+            return f"{on.id} as a {architecture_name(on.architecture)}", on.source
+        return self.law.calibrations.name, self.law.calibrations.source
 
     @cached_property
     def summary(self) -> dict[str, Any]:

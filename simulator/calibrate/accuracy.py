@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from simulator.calibrate.check_models import check_models
 from simulator.calibrate.check_serving import check_serving
 from simulator.calibrate.check_steady_state import check_steady_state
 from simulator.calibrate.check_training import check_training
-from simulator.calibrate.errors import Comparison, errors
+from simulator.calibrate.errors import Comparison
 from simulator.errors import InputError
 
 INTRODUCTION = """# Accuracy
@@ -46,36 +47,79 @@ device and batch, with `latency_ms`.
 """
 
 
-def accuracy_page(folder: str | Path, *, jobs: int = -1) -> str:
-    """The page as Markdown. Raises `InputError` if the folder holds no measurements."""
+@dataclass(frozen=True)
+class MeasuredSets:
+    """Comparisons with every set of a folder of measurements; of kernels as calibrated and by datasheets only."""
+
+    kernels: tuple[tuple[Comparison, Comparison], ...]
+    serving: tuple[Comparison, ...]
+    steady_state: Comparison | None
+    training: Comparison | None
+    models: Comparison | None
+
+    def by_name(self) -> dict[str, Comparison]:
+        """One comparison a set that there is."""
+        found = {
+            "Kernels": _merged(known for known, _ in self.kernels),
+            "Kernels by datasheet": _merged(unknown for _, unknown in self.kernels),
+            "Serving runs": _merged(self.serving),
+            "Steady state": self.steady_state,
+            "Training runs": self.training,
+            "Whole models": self.models,
+        }
+        return {
+            name: comparison for name, comparison in found.items() if comparison is not None and comparison.measured
+        }
+
+
+def measured_sets(folder: str | Path, *, jobs: int = -1) -> MeasuredSets:
+    """Compare with every set of the folder. Raises `InputError` if it holds no measurements."""
     where = Path(folder)
     kernels = sorted((where / "kernels").glob("*.parquet"))
     if not kernels:
         raise InputError("no kernels/*.parquet in it", file=where)
-    parts = [INTRODUCTION, "## Kernels\n", *_kernels(kernels), "## Serving runs\n", *_serving(where / "serving")]
-    steady = where / "serving" / "steady_state.csv"
-    if steady.exists():
-        parts += ["## Deployments at a fixed concurrency\n", *_steady_state(steady, jobs)]
-    runs = where / "training" / "llm_pretraining.csv"
-    if runs.exists():
-        parts += ["## Training runs\n", *_training(runs)]
+    serving = where / "serving"
+    runs = sorted(p.parent for p in serving.glob("*/engine.json")) + sorted(serving.glob("*.json"))
+    steady, training = serving / "steady_state.csv", where / "training" / "llm_pretraining.csv"
     models = where / "models_e2e" / "transformers_single_gpu.csv"
-    if models.exists():
-        parts += ["## Whole models\n", *_models(models)]
+    return MeasuredSets(
+        tuple((check_kernels(p, held_out=True), check_kernels(p, held_out=True, calibrated=False)) for p in kernels),
+        tuple(check_serving(path) for path in runs),
+        check_steady_state(steady, jobs=jobs) if steady.exists() else None,
+        check_training(training) if training.exists() else None,
+        check_models(models) if models.exists() else None,
+    )
+
+
+def _merged(comparisons: Iterable[Comparison]) -> Comparison:
+    found = Comparison()
+    for comparison in comparisons:
+        found.merge(comparison)
+    return found
+
+
+def accuracy_page(found: MeasuredSets) -> str:
+    """The page as Markdown."""
+    parts = [INTRODUCTION, "## Kernels\n", *_kernels(found.kernels), "## Serving runs\n", *_serving(found.serving)]
+    if found.steady_state is not None:
+        parts += ["## Deployments at a fixed concurrency\n", *_steady_state(found.steady_state)]
+    if found.training is not None:
+        parts += ["## Training runs\n", *_training(found.training)]
+    if found.models is not None:
+        parts += ["## Whole models\n", *_models(found.models)]
     return "\n".join([*parts, PEERS, LAYOUT])
 
 
-def _kernels(files: Sequence[Path]) -> Iterator[str]:
+def _kernels(sets: Sequence[tuple[Comparison, Comparison]]) -> Iterator[str]:
     yield (
         "Shapes that no fit has seen (a third of each set), by device and operator. *Coverage* is the share of them "
         "inside\nthe 90 % interval that the calibration claims. *Datasheet only* times the device as if it had never "
         "been measured, by\nthe curves of its relatives.\n"
     )
     lines = []
-    for path in files:
-        known, unknown = check_kernels(path, held_out=True), check_kernels(path, held_out=True, calibrated=False)
+    for known, unknown in sets:
         for op in sorted({label["op"] for label in known.labels}):
-            fitted, datasheet = (_pooled(c, "op", op) for c in (known, unknown))
+            fitted, datasheet = (c.where("op", op).overall() for c in (known, unknown))
             lines.append(
                 [
                     known.labels[0]["device"], op, f"{fitted['n']:,}", _percent(fitted["median_ape"]),
@@ -85,11 +129,10 @@ def _kernels(files: Sequence[Path]) -> Iterator[str]:
     yield _table(["device", "operator", "rows", "median", "mean", "coverage", "datasheet only, median"], lines)
 
 
-def _serving(folder: Path) -> Iterator[str]:
+def _serving(runs: Sequence[Comparison]) -> Iterator[str]:
     yield "The same requests, engine settings and device, replayed.\n"
     lines = []
-    for path in sorted(p.parent for p in folder.glob("*/engine.json")) + sorted(folder.glob("*.json")):
-        found = check_serving(path)
+    for found in runs:
         for label, predicted, measured in zip(found.labels, found.predicted, found.measured, strict=True):
             if label["statistic"] in ("mean", "p99") and label.get("stage", "-1") == "-1":
                 name = f"{label['run']} {label.get('model', '')}".strip()
@@ -100,8 +143,7 @@ def _serving(folder: Path) -> Iterator[str]:
     yield _table(["run", "metric", "statistic", "predicted (ms)", "measured (ms)", "error"], lines)
 
 
-def _steady_state(path: Path, jobs: int) -> Iterator[str]:
-    found = check_steady_state(path, jobs=jobs)
+def _steady_state(found: Comparison) -> Iterator[str]:
     lines = [
         [label["device"], label["backend"], label["model"], label["metric"], f"{e['n']:,}"]
         + [_percent(e[k]) for k in ("median_ape", "mape")]
@@ -109,7 +151,7 @@ def _steady_state(path: Path, jobs: int) -> Iterator[str]:
         for label, e in ((g["group"], g) for g in found.summary()["groups"])
     ]
     for metric in ("ttft", "tpot"):
-        e = _pooled(found, "metric", metric)
+        e = found.where("metric", metric).overall()
         lines.append(
             [
                 "all",
@@ -127,9 +169,8 @@ def _steady_state(path: Path, jobs: int) -> Iterator[str]:
     )
 
 
-def _training(path: Path) -> Iterator[str]:
+def _training(found: Comparison) -> Iterator[str]:
     yield "Iterations of published runs, nothing fitted per row.\n"
-    found = check_training(path)
     lines = [
         [label["model"], label["gpus"], label["recompute"], f"{p[0]:,.2f}", f"{m[0]:,.2f}", f"{p[0] / m[0] - 1.0:+.1%}"]
         for label, p, m in zip(found.labels, found.predicted, found.measured, strict=True)
@@ -138,12 +179,11 @@ def _training(path: Path) -> Iterator[str]:
     yield _overall(found)
 
 
-def _models(path: Path) -> Iterator[str]:
+def _models(found: Comparison) -> Iterator[str]:
     yield "Forward passes, and training steps without an optimiser, of transformers in PyTorch's eager mode.\n"
-    found = check_models(path)
     lines = []
     for device in sorted({label["device"] for label in found.labels}):
-        e = _pooled(found, "device", device)
+        e = found.where("device", device).overall()
         lines.append(
             [device, f"{e['n']:,}", *(_percent(e[k]) for k in ("median_ape", "mape", "p90_ape")), f"{e['bias']:+.1%}"]
         )
@@ -163,16 +203,6 @@ def _overall(found: Comparison) -> str:
     )
     left_out = "; ".join(f"{count:,} rows: {reason}" for reason, count in sorted(found.skipped.items()))
     return text + (f" Left out: {left_out}.\n" if left_out else "\n")
-
-
-def _pooled(comparison: Comparison, key: str, value: str) -> dict[str, float]:
-    chosen = [i for i, label in enumerate(comparison.labels) if label[key] == value]
-    return errors(
-        *(
-            np.concatenate([x[i] for i in chosen])
-            for x in (comparison.predicted, comparison.measured, comparison.inside)
-        )
-    )
 
 
 def _milliseconds(*values: np.ndarray) -> list[str]:

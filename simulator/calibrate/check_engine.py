@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from simulator.calibrate.check_serving import STATISTICS, Latencies, latencies, simulated, statistic_of
+from simulator.calibrate.check_serving import STATISTICS, Latencies, latencies, simulated, sources_of, statistic_of
 from simulator.calibrate.engine import Decoder, RealTimer
 from simulator.calibrate.errors import Comparison
 from simulator.calibrate.files import fit_rows
@@ -61,7 +61,9 @@ def check_engine(
         decoder.cache.fill(0.1)  # so that no page is touched for the first time while the clock runs
         serve(scenario.model_copy(update={"load": scenario.load.model_copy(update={"limit": 8})}), decoder)
         measured = serve(scenario, decoder)
-        predicted = simulated(run(scenario))
+        result = run(scenario)
+        predicted = simulated(result)
+        comparison.sources.update(sources_of(result))
     for metric, values in measured.named.items():
         for statistic, quantile in STATISTICS.items():
             label = {"run": "NumPy engine on this machine", "metric": metric, "statistic": statistic}

@@ -11,7 +11,7 @@ import pandas as pd
 from simulator.calibrate.errors import Comparison
 from simulator.calibrate.measured_rows import read_rows
 from simulator.errors import InputError
-from simulator.inference import infer
+from simulator.inference import InferenceResult, infer
 from simulator.specs.inference import InferenceScenario
 from simulator.specs.validating import validated
 from simulator.workloads.graphs.catalogue import entry
@@ -29,7 +29,7 @@ def check_graphs(path: str | Path, *, calibration: str | None = None, by: Sequen
     model; without, a row is one.
     """
     comparison = Comparison()
-    groups: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[float, float, str]]] = {}
     rows = read_rows(path, COLUMNS)
     known = {"family", *(name for row in rows for name in row)}
     names = tuple(by) or tuple(name for name in NAMED if name in known)
@@ -38,26 +38,28 @@ def check_graphs(path: str | Path, *, calibration: str | None = None, by: Sequen
             raise InputError(f"by: no column {name!r}: there are {', '.join(sorted(known))}", file=path)
     for number, row in enumerate(rows):
         try:
-            pair = predicted(row, calibration), measured(row)
+            found, seconds = inferred(row, calibration), measured(row)
         except InputError as error:
             comparison.skip(error.message)
             continue
         label = tuple(_label(row, name) for name in names)
-        groups.setdefault(label if by else (*label, str(number)), []).append(pair)
-    for label, pairs in sorted(groups.items()) if by else groups.items():
-        found, wanted = zip(*pairs, strict=True)
-        comparison.add(dict(zip(names, label, strict=False)), found, wanted)
+        timed_by, source = found.timed_by
+        comparison.sources[timed_by] = source
+        groups.setdefault(label if by else (*label, str(number)), []).append((found.seconds, seconds, _name(row)))
+    for label, timed in sorted(groups.items()) if by else groups.items():
+        predictions, wanted, rows_of = zip(*timed, strict=True)
+        comparison.add(dict(zip(names, label, strict=False)), predictions, wanted, names=rows_of)
     return comparison
 
 
-def predicted(row: Mapping[str, Any], calibration: str | None = None) -> float:
-    """Seconds of a row's forward pass."""
+def inferred(row: Mapping[str, Any], calibration: str | None = None) -> InferenceResult:
+    """A row's forward pass."""
     values = {name: row[name] for name in COLUMNS}
     given = {name: row[name] for name in ("threads", "format") if _has(row, name)}
     rewrites = [{"policy": name} for name in str(row["rewrites"]).split()] if _has(row, "rewrites") else []
     scenario = {**values, **given, "options": options_of(row.get("options")), "rewrites": rewrites}
     scenario |= {"calibration": calibration}
-    return infer(validated(InferenceScenario, scenario, "a row")).seconds
+    return infer(validated(InferenceScenario, scenario, "a row"))
 
 
 def measured(row: Mapping[str, Any]) -> float:
@@ -84,6 +86,12 @@ def options_of(text: Any) -> dict[str, int]:
 
 def _has(row: Mapping[str, Any], name: str) -> bool:
     return name in row and not pd.isna(row[name])
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """What tells a row from others, whatever they are grouped by."""
+    given = [f"{name} {row[name]}" for name in ("threads", "format", "options") if _has(row, name)]
+    return ", ".join([str(row["model"]), f"batch {row['batch']}", str(row["device"]), str(row["runtime"]), *given])
 
 
 def _label(row: Mapping[str, Any], name: str) -> str:

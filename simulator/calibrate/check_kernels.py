@@ -40,6 +40,8 @@ def check_kernels(path: str | Path, *, calibrated: bool = True, held_out: bool =
 
 def _add(comparison: Comparison, group: Group, on: Device, fabric: Fabric, calibrated: bool) -> None:
     known = calibrations_for(on, backend=group.backend.removesuffix("-custom"), own=calibrated)
+    comparison.sources[known.name] = known.source
+    names = group.names()
     label = {"device": on.id, "op": group.op, "backend": group.backend, "dtype": group.dtype}
     if group.family in ("attention", "decode"):
         label["dtype"] = group.format
@@ -48,7 +50,7 @@ def _add(comparison: Comparison, group: Group, on: Device, fabric: Fabric, calib
     if group.family == "collective":
         curve = known.collective(group.format, fabric.inside.name)
         if curve is None:
-            comparison.add(label, predict_collective(group, fabric), group.seconds)
+            comparison.add(label, predict_collective(group, fabric), group.seconds, names=names)
             return
         spread = next(
             (
@@ -58,8 +60,8 @@ def _add(comparison: Comparison, group: Group, on: Device, fabric: Fabric, calib
             ),
             None,
         )
-        comparison.add(label, predict(group, curve, on, fabric), group.seconds, spread)
+        comparison.add(label, predict(group, curve, on, fabric), group.seconds, spread, names)
         return
     found = known.find(group.family, group.format)
     spread = found.spread if found.calibration.device == on.id else None
-    comparison.add(label, predict(group, found.curve, on, fabric), group.seconds, spread)
+    comparison.add(label, predict(group, found.curve, on, fabric), group.seconds, spread, names)

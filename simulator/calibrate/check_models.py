@@ -56,23 +56,31 @@ LAYOUTS: dict[str, Callable[[int], tuple[Layout, int]]] = {
 def check_models(path: str | Path) -> Comparison:
     """Time every row that can be modelled; the others are counted by reason."""
     comparison = Comparison()
-    found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    found: dict[tuple[str, str, str], list[tuple[float, float, str]]] = {}
     for row in read_rows(path, COLUMNS):
         try:
-            seconds = latency(row)
+            step = step_for(row)
         except InputError as error:
             comparison.skip(error.message)
             continue
         label = (str(row["device"]), str(row["model_name"]), str(row["mode"]))
-        found.setdefault(label, []).append((seconds, float(row["latency_ms"]) / 1e3))
+        timed_by = step.part(0).law.calibrations
+        comparison.sources[timed_by.name] = timed_by.source
+        name = f"batch {int(row['batch'])}, sequence {int(row['seqlen'])}, option {row['option']}"
+        found.setdefault(label, []).append((_seconds(step, row), float(row["latency_ms"]) / 1e3, name))
     for (device, name, mode), values in sorted(found.items()):
-        predicted, measured = zip(*values, strict=True)
-        comparison.add({"device": device, "model": name, "mode": mode}, predicted, measured)
+        predicted, measured, names = zip(*values, strict=True)
+        comparison.add({"device": device, "model": name, "mode": mode}, predicted, measured, names=names)
     return comparison
 
 
 def latency(row: Mapping[str, Any]) -> float:
     """Seconds of a row: its forward pass, in training the backward pass too. Raises `InputError` if not modelled."""
+    return _seconds(step_for(row), row)
+
+
+def step_for(row: Mapping[str, Any]) -> Step:
+    """The step of a row, of which inference takes the forward pass. Raises `InputError` if not modelled."""
     device, name, mode, option = (str(row[c]) for c in ("device", "model_name", "mode", "option"))
     if device not in DEVICES:
         raise InputError(f"device {device} is not known")
@@ -92,10 +100,11 @@ def latency(row: Mapping[str, Any]) -> float:
         model, sequence, micro, batch, layout, FP32, fused_attention=False, dropout=mode == "train", eager=kernels,
         head=name not in NO_HEAD,
     )  # fmt: skip
-    step = step_of(job, DEVICES[device], stack="pytorch-eager")
-    return step.timeline.seconds + step.end.reduce_seconds(0) if mode == "train" else _inference(step)
+    return step_of(job, DEVICES[device], stack="pytorch-eager")
 
 
-def _inference(step: Step) -> float:
-    """The forward pass without a loss."""
+def _seconds(step: Step, row: Mapping[str, Any]) -> float:
+    """What of a step is measured: in inference the forward pass without a loss."""
+    if row["mode"] == "train":
+        return step.timeline.seconds + step.end.reduce_seconds(0)
     return step.seconds(c for c in step.passes[0].forward if c.name != "loss")

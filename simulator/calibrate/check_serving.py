@@ -77,14 +77,15 @@ def _check_run(folder: Path) -> Comparison:
         engine = json.loads((folder / "engine.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"engine.json cannot be read: {error}", file=folder) from None
-    found = simulated(run(run_scenario(engine, folder)))
+    result = run(run_scenario(engine, folder))
+    found = simulated(result)
     recorded = next(iter(open_trace(folder / "requests.jsonl").chunks()))
     measured = recorded.measured or {}
     for name in ("ttft_s", "e2e_s"):
         if name not in measured:
             raise InputError(f"requests.jsonl lacks {name}", file=folder)
     wanted = latencies(measured["ttft_s"], measured["e2e_s"], recorded.output_tokens)
-    comparison = Comparison()
+    comparison = Comparison(sources=sources_of(result))
     for metric, values in wanted.named.items():
         for statistic, quantile in STATISTICS.items():
             comparison.add(
@@ -98,6 +99,12 @@ def _check_run(folder: Path) -> Comparison:
 def statistic_of(values: Floats, quantile: float | None) -> float:
     """The mean, or the percentile given."""
     return float(values.mean() if quantile is None else np.percentile(values, quantile))
+
+
+def sources_of(result: Result) -> dict[str, str]:
+    """Where the figures that time a run are from, by the name of its calibration."""
+    timed_by = result.deployment.calibrations
+    return {timed_by.name: timed_by.source}
 
 
 def run_scenario(engine: dict[str, Any], folder: Path) -> Scenario:
@@ -179,6 +186,7 @@ def _check_experiment(experiment: dict[str, Any], comparison: Comparison, file: 
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"experiment lacks {error}", file=file) from None
     result = run(scenario)
+    comparison.sources.update(sources_of(result))
     found = simulated(result)
     arrival = np.sort(result.request_columns["arrival_s"])
     edges = np.cumsum([0.0, *(float(s["duration"]) for s in stages)])

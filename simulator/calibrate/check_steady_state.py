@@ -17,6 +17,8 @@ from simulator.calibrate.errors import Comparison
 from simulator.calibrate.measured_rows import read_rows
 from simulator.errors import InputError
 from simulator.experiment import run
+from simulator.hardware.calibration import calibrations_for
+from simulator.hardware.device import device
 from simulator.hardware.overheads import StepOverheads, engine_names
 from simulator.scenario import Scenario, scenario_from
 from simulator.workloads.models import model
@@ -50,17 +52,21 @@ def check_steady_state(path: str | Path, *, jobs: int = -1, limit: int | None = 
     answers = Parallel(n_jobs=jobs, batch_size=4)(delayed(mean_latencies)(row) for row in rows)
     comparison = Comparison()
     found: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
+    names: dict[tuple[str, ...], list[str]] = {}
     for row, answer in zip(rows, answers, strict=True):
         if isinstance(answer, str):
             comparison.skip(answer)
             continue
         key = tuple(str(row[c]) for c in ("device", "backend", "model_path"))
         found.setdefault(key, []).append((*answer, row["ttft_mean_ms"] / 1e3, row["tpot_mean_ms"] / 1e3))
-    for (device, backend, name), values in sorted(found.items()):
+        names.setdefault(key, []).append(_clients(row))
+    for (on, engine, name), values in sorted(found.items()):
         ttft, tpot, measured_ttft, measured_tpot = (np.array(x) for x in zip(*values, strict=True))
-        label = {"device": device, "backend": backend, "model": name}
-        comparison.add(label | {"metric": "ttft"}, ttft, measured_ttft)
-        comparison.add(label | {"metric": "tpot"}, tpot, measured_tpot)
+        label, own = {"device": on, "backend": engine, "model": name}, names[on, engine, name]
+        comparison.add(label | {"metric": "ttft"}, ttft, measured_ttft, names=own)
+        comparison.add(label | {"metric": "tpot"}, tpot, measured_tpot, names=own)
+        timed_by = calibrations_for(device(on), backend=engine)
+        comparison.sources[timed_by.name] = timed_by.source
     return comparison
 
 
@@ -173,6 +179,13 @@ def _lengths(row: Mapping[str, Any], column: str) -> dict[str, Any]:
 def _whole(row: Mapping[str, Any], column: str, default: int) -> int:
     value = row.get(column)
     return default if _missing(value) else int(value)  # type: ignore[arg-type]
+
+
+def _clients(row: Mapping[str, Any]) -> str:
+    """What tells a row from the others of its deployment."""
+    apart = ", disaggregated" if _apart(row) else ""
+    tensor = "" if _missing(row["tp_size"]) else f", tensor {int(row['tp_size'])}"
+    return f"{int(row['concurrency'])} clients, {int(row['isl'])} + {int(row['osl'])} tokens{tensor}{apart}"
 
 
 def _missing(value: object) -> bool:

@@ -37,7 +37,7 @@ def check_training(path: str | Path) -> Comparison:
     for row in rows:
         try:
             job = job_of(row)
-            found = step_of(job, str(row["device"]), node=None).step_seconds
+            step = step_of(job, str(row["device"]), node=None)
         except InputError as error:
             comparison.skip(error.message)
             continue
@@ -46,7 +46,9 @@ def check_training(path: str | Path) -> Comparison:
             comparison.skip("neither measured_iteration_s nor measured_tflops_per_gpu is given")
             continue
         label = {"model": str(row["model"]), "gpus": str(int(row["gpus"])), "recompute": str(row["recompute"])}
-        comparison.add(label, [found], [measured])
+        comparison.add(label, [step.step_seconds], [measured])
+        timed_by = step.part(0).law.calibrations
+        comparison.sources[timed_by.name] = timed_by.source
     return comparison
 
 

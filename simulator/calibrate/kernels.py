@@ -112,6 +112,11 @@ class Group:
         rows = zip(*(column.astype(np.int64).tolist() for column in self.values.values()), strict=True)
         return np.array([zlib.crc32(repr(row).encode()) % 3 == 0 for row in rows])
 
+    def names(self) -> list[str]:
+        """The shape of each row in words, such as "m 64, n 4096, k 4096"; sizes of nothing are left out."""
+        columns = [(name.replace("_", " "), values.astype(np.int64).tolist()) for name, values in self.values.items()]
+        return [", ".join(f"{name} {sizes[i]}" for name, sizes in columns if sizes[i]) for i in range(len(self))]
+
     @property
     def shape(self) -> HeadShape:
         """Heads of attention rows."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Compare predictions with measurements.", no_args_is_help=True)
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for the table and a parity plot.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for a page, a table and a parity plot.")]
 
 
 @app.command("kernels")
@@ -34,7 +34,9 @@ def kernels(
     """
     from simulator.calibrate.check_kernels import check_kernels
 
-    _show(check_kernels(file, calibrated=not uncalibrated, held_out=held_out), "kernels", json_file, out)
+    flags = {"--uncalibrated": uncalibrated, "--held-out": held_out}
+    command = ["kernels", file.name, *(flag for flag, given in flags.items() if given)]
+    _show(check_kernels(file, calibrated=not uncalibrated, held_out=held_out), command, json_file, out)
 
 
 @app.command("steady-state")
@@ -50,7 +52,7 @@ def steady_state(
     """
     from simulator.calibrate.check_steady_state import check_steady_state
 
-    _show(check_steady_state(file, jobs=jobs), "steady state", json_file, out)
+    _show(check_steady_state(file, jobs=jobs), ["steady-state", file.name], json_file, out)
 
 
 @app.command("serving")
@@ -65,7 +67,7 @@ def serving(
     """
     from simulator.calibrate.check_serving import check_serving
 
-    _show(check_serving(run), "serving", json_file, out)
+    _show(check_serving(run), ["serving", run.resolve().name], json_file, out)
 
 
 @app.command("engine")
@@ -83,7 +85,7 @@ def engine(
     """
     from simulator.calibrate.check_engine import check_engine
 
-    _show(check_engine(calibration=calibration, requests=requests, say=print), "engine", json_file, out)
+    _show(check_engine(calibration=calibration, requests=requests, say=print), ["engine"], json_file, out)
 
 
 @app.command("training")
@@ -98,7 +100,7 @@ def training(
     """
     from simulator.calibrate.check_training import check_training
 
-    _show(check_training(file), "training", json_file, out)
+    _show(check_training(file), ["training", file.name], json_file, out)
 
 
 @app.command("models")
@@ -113,7 +115,7 @@ def models(
     """
     from simulator.calibrate.check_models import check_models
 
-    _show(check_models(file), "models", json_file, out)
+    _show(check_models(file), ["models", file.name], json_file, out)
 
 
 @app.command("graphs")
@@ -133,7 +135,8 @@ def graphs(
     from simulator.calibrate.check_graphs import check_graphs
 
     found = check_graphs(file, calibration=str(calibration) if calibration else None, by=by or ())
-    _show(found, "graphs", json_file, out)
+    given = [part for name in by or [] for part in ("--by", name)]
+    _show(found, ["graphs", file.name, *given], json_file, out)
 
 
 @app.command("scenarios")
@@ -141,98 +144,59 @@ def scenarios(
     names: Annotated[list[str] | None, typer.Argument(help="Systems to run, by scenario name; all without.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
     json_file: Json = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for predictions.json.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for predictions.json and the page.")] = None,
 ) -> None:
     """Published systems against their baselines: the predicted ratio beside the one that the paper reports.
 
     Example: simulator validate scenarios serving/distserve
     """
     from simulator.published import predict_all
-    from simulator.report.files import output_folder, write_json
+    from simulator.report.files import output_folder, write_json, write_text
+    from simulator.report.published_page import published_page, published_rows
     from simulator.report.table import print_rows
 
     found = predict_all(names or [], jobs=jobs)
     if json_file is not None:
         write_json(json_file, found)
     if out is not None:
-        write_json(output_folder(out) / "predictions.json", found)
-    rows = [_published_row(name, row) for name, row in found.items()]
-    print_rows("published systems", rows)
+        folder = output_folder(out)
+        write_json(folder / "predictions.json", found)
+        write_text(folder / "report.html", published_page(found, names or []))
+    print_rows("published systems", published_rows(found))
 
 
 @app.command("all")
 def everything(
     folder: Annotated[Path, typer.Argument(help="Folder with kernels/ and serving/.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Markdown file to write.")],
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="HTML page to write besides.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
 ) -> None:
     """Every set of a folder of measurements, as one page.
 
     Example: simulator validate all ../shared/measured --out docs/accuracy.md
     """
-    from simulator.calibrate.accuracy import accuracy_page
+    from simulator.calibrate.accuracy import accuracy_page, measured_sets
     from simulator.report.files import write_text
+    from simulator.report.validation_page import validation_sets_page
 
-    write_text(out, accuracy_page(folder, jobs=jobs))
+    found = measured_sets(folder, jobs=jobs)
+    write_text(out, accuracy_page(found))
     print(f"wrote {out}")
+    if report is not None:
+        write_text(report, validation_sets_page(found.by_name()))
+        print(f"wrote {report}")
 
 
-def _published_row(name: str, row: dict[str, float | None]) -> dict[str, str]:
-    baseline, system, predicted = (row[k] or 0.0 for k in ("baseline", "system", "predicted"))
-    reported = row["reported"]
-    return {
-        "scenario": name,
-        "baseline": f"{baseline:,.4g}",
-        "system": f"{system:,.4g}",
-        "predicted ratio": f"{predicted:.2f}",
-        "reported": f"{reported:.2f}" if reported else "",
-        "error": f"{predicted / reported - 1:+.0%}" if reported else "",
-    }
+def _show(comparison: Comparison, command: list[str], json_file: Path | None, out: Path | None) -> None:
+    """Print a comparison and write what was asked for; `command` is what follows `simulator validate`."""
+    from simulator.report.files import output_folder, write_json
+    from simulator.report.validation import print_validation
+    from simulator.report.validation_page import write_validation
 
-
-def _show(comparison: Comparison, title: str, json_file: Path | None, out: Path | None) -> None:
-    from simulator.calibrate.parity import parity_plot
-    from simulator.report.files import atomic, output_folder, write_json
-    from simulator.report.table import print_rows
-
-    summary = comparison.summary()
+    kind, *given = command
     if json_file is not None:
-        write_json(json_file, summary)
+        write_json(json_file, comparison.summary())
     if out is not None:
-        folder = output_folder(out)
-        write_json(folder / "errors.json", summary)
-        with atomic(folder / "parity.svg") as temporary:
-            temporary.write_text(parity_plot(comparison, title), encoding="utf-8")
-    names = list(dict.fromkeys(name for group in summary["groups"] for name in group["group"]))
-    labels = [{name: group["group"].get(name, "") for name in names} for group in summary["groups"]]
-    single = all(len(measured) == 1 for measured in comparison.measured)
-    rows = [
-        _single(label, predicted[0], measured[0]) if single else _row(label, group)
-        for label, group, predicted, measured in zip(
-            labels, summary["groups"], comparison.predicted, comparison.measured, strict=True
-        )
-    ]
-    print_rows(f"{title}: predicted against measured", rows)
-    if summary["rows"]:
-        print_rows("all together", [_row({}, summary["overall"])])
-    for reason, count in sorted(summary["skipped"].items()):
-        print(f"skipped {count:,}: {reason}")
-
-
-def _single(label: dict[str, str], predicted: float, measured: float) -> dict[str, str]:
-    return label | {
-        "predicted (ms)": f"{predicted * 1e3:,.2f}",
-        "measured (ms)": f"{measured * 1e3:,.2f}",
-        "error": f"{predicted / measured - 1:+.1%}",
-    }
-
-
-def _row(label: dict[str, str], found: dict[str, float]) -> dict[str, str]:
-    row = label | {
-        "rows": f"{found['n']:,.0f}",
-        "median": f"{found['median_ape']:.1%}",
-        "mean": f"{found['mape']:.1%}",
-        "P90": f"{found['p90_ape']:.1%}",
-        "bias": f"{found['bias']:+.1%}",
-    }
-    return row | {"in 90 % interval": f"{found['coverage_90']:.0%}" if "coverage_90" in found else ""}
+        write_validation(output_folder(out), comparison, kind, given)
+    print_validation(comparison, kind.replace("-", " "))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.hardware.architectures import architecture_name
 from simulator.report.graph_memory import memory_figures, memory_rows
 from simulator.workloads.graphs.lifetimes import peak_activation_bytes
 from simulator.workloads.graphs.lowering import unknown
@@ -27,7 +26,7 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
     estimated: dict[str, int] = {}
     for part in result.model.parts:
         estimated |= unknown(part.graph)
-    timed_by, source = _timed_by(result)
+    timed_by, source = result.timed_by
     return {
         "model": result.model.name,
         "device": result.law.device.id,
@@ -56,14 +55,6 @@ def summarise_inference(result: InferenceResult) -> dict[str, Any]:
         "calibration": timed_by,
         "calibration_source": source,
     }
-
-
-def _timed_by(result: InferenceResult) -> tuple[str, str]:
-    """What times the kernels, and where its figures are from."""
-    on = result.law.device
-    if on.architecture is not None:
-        return f"{on.id} as a {architecture_name(on.architecture)}", on.source
-    return result.law.calibrations.name, result.law.calibrations.source
 
 
 def _backward(result: InferenceResult) -> dict[str, Any]:
