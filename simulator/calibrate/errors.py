@@ -66,10 +66,10 @@ class Comparison:
                 yield label, name, float(found), float(wanted)
 
     def where(self, key: str, value: str) -> Comparison:
-        """The groups that have this value of a label."""
+        """The groups that have this value of a label; an empty text stands for none."""
         chosen = Comparison()
         for i, label in enumerate(self.labels):
-            if label.get(key) == value:
+            if label.get(key, "") == value:
                 chosen.labels.append(label)
                 chosen.predicted.append(self.predicted[i])
                 chosen.measured.append(self.measured[i])
