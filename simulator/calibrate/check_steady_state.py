@@ -17,9 +17,9 @@ from simulator.calibrate.errors import Comparison
 from simulator.calibrate.measured_rows import read_rows
 from simulator.errors import InputError
 from simulator.experiment import run
-from simulator.hardware.calibration import calibrations_for
 from simulator.hardware.device import device
 from simulator.hardware.overheads import StepOverheads, engine_names
+from simulator.hardware.relatives import calibrations_for
 from simulator.scenario import Scenario, scenario_from
 from simulator.workloads.models import model
 
