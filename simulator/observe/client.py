@@ -68,8 +68,10 @@ async def ask(session: aiohttp.ClientSession, url: str, body: bytes) -> Answer:
         answer.failure = f"timed out after {session.timeout.total:g} s"
     except aiohttp.ClientPayloadError:
         answer.failure = f"the stream was cut after {len(answer.stamps)} events"
+    except aiohttp.ClientConnectorError as error:
+        answer.failure = f"no connection: {error.os_error.strerror or error.os_error}"
     except (aiohttp.ClientError, OSError) as error:
-        answer.failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        answer.failure = f"the connection failed: {' '.join(str(error).split()) or type(error).__name__}"
     if answer.failure is None and not answer.finished:
         answer.failure = f"the stream was cut after {len(answer.stamps)} events"
     if answer.failure is None and not answer.stamps:

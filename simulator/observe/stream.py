@@ -48,7 +48,9 @@ class Answer:
     failure: str | None = None
 
     def take(self, data: bytes, now: int) -> None:
-        """Note one event that was received at `now`."""
+        """Note one event that was received at `now`; none after one that failed."""
+        if self.failure is not None:
+            return
         if data == DONE:
             self.finished = True
             return

@@ -214,7 +214,7 @@ def test_a_server_that_never_answers_leaves_no_recording(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["http://127.0.0.1:9", "--rate", "1"], "did not answer a warm-up request"),
+        (["http://127.0.0.1:9", "--rate", "1"], "did not answer a warm-up request: no connection"),
         (["ftp://127.0.0.1", "--rate", "1"], "is no web address"),
         (["127.0.0.1:8000", "--rate", "1"], "is no web address"),
         (["http://127.0.0.1:99999", "--rate", "1"], "cannot be read"),
@@ -270,6 +270,14 @@ def test_gaps_times_tokens_are_the_time_from_first_event_to_last(steps: list[tup
     assert (gaps * many).sum() == pytest.approx((times[-1] - times[0]) / 1e9)
     if counted:
         assert event_tokens(answer).tolist() == [n for _, n in steps]
+
+
+@pytest.mark.parametrize("data", [b"nope", b"[1]", b"null", b'{"choices": 3}', b'{"choices": [null]}', b"\xff"])
+def test_what_is_no_event_of_the_interface_is_a_failure_and_the_first_one_counts(data: bytes) -> None:
+    answer = Answer()
+    answer.take(data, 1)
+    answer.take(b'{"error": "later"}', 2)
+    assert answer.failure is not None and "not what the interface sends" in answer.failure
 
 
 def test_prompts_share_what_their_blocks_share() -> None:
