@@ -41,11 +41,13 @@ class Scenario(Part):
     kind: Literal["serving"] = "serving"
     name: str = ""
     model: str
+    """The model by name, or the path of a Hugging Face `config.json`."""
     device: str
     engine: str = "vllm"
     calibration: str | None = None
     node: str | None = None
     replicas: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """Copies of the model behind the router, those that decode where prompts are computed apart."""
     parallel: ParallelSpec = ParallelSpec()
     precision: PrecisionSpec = PrecisionSpec()
     experts: ExpertsSpec = ExpertsSpec()
@@ -74,6 +76,7 @@ class Scenario(Part):
     price_per_device_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     fast_forward: bool = True
+    """Take steps that nothing can change as one event; the times are the same without."""
 
     @model_validator(mode="after")
     def _decoding(self) -> Scenario:

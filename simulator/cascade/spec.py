@@ -24,6 +24,7 @@ class NetworkSpec(Part):
     """
 
     round_trip_ms: NotNegative = 0.0
+    """Time there and back, half of it each way."""
     uplink_mbit_s: Positive | None = None
     downlink_mbit_s: Positive | None = None
     bytes_per_token: Positive = 4.0
@@ -39,7 +40,9 @@ class PoolSpec(Scenario):
     load: LoadSpec = LoadSpec(generator={})
     network: NetworkSpec = NetworkSpec()
     price_per_million_input_tokens: NotNegative | None = None
+    """US dollars for a million prompt tokens."""
     price_per_million_output_tokens: NotNegative | None = None
+    """US dollars for a million output tokens."""
     group: Annotated[str, Field(min_length=1, max_length=60)] | None = None
 
     @model_validator(mode="after")
@@ -77,7 +80,9 @@ class DifficultySpec(Part):
     """Difficulties from 0 to 1: the same for all, uniform, or drawn from a beta distribution of shapes `a` and `b`."""
 
     law: Literal["fixed", "uniform", "beta"] = "uniform"
+    """The law of difficulties."""
     value: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The difficulty of all requests under law fixed."""
     a: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     b: Annotated[float, Field(gt=0, le=1e6)] = 1.0
 
@@ -109,6 +114,7 @@ class Cascade(Part):
     objectives: ObjectiveSpec = ObjectiveSpec(ttft_ms=1000.0, tpot_ms=50.0)
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     fast_forward: bool = True
+    """As for a serving scenario."""
 
     @model_validator(mode="after")
     def _groups_of_pools(self) -> Cascade:

@@ -27,10 +27,15 @@ class Percentiles(_Part):
     """Upper bounds of the mean and of percentiles over requests, in milliseconds."""
 
     mean: Positive | None = None
+    """Bound of the mean, ms."""
     p50: Positive | None = None
+    """Bound of the median, ms."""
     p90: Positive | None = None
+    """Bound of the 90th percentile, ms."""
     p95: Positive | None = None
+    """Bound of the 95th percentile, ms."""
     p99: Positive | None = None
+    """Bound of the 99th percentile, ms."""
 
 
 class Goodput(_Part):
@@ -38,8 +43,11 @@ class Goodput(_Part):
 
     share: Share
     ttft_ms: Positive | None = None
+    """Most time to a request's first token."""
     tpot_ms: Positive | None = None
+    """Most time per output token after the first."""
     e2e_ms: Positive | None = None
+    """Most time from arrival to the last token."""
 
     @model_validator(mode="after")
     def _some_bound(self) -> Goodput:
@@ -61,7 +69,9 @@ class RequestClass(Latencies):
     """Objectives of the requests of one priority or one tenant, where the trace has such a column."""
 
     priority: int | None = None
+    """The priority of the requests that these are objectives of."""
     tenant: int | None = None
+    """The tenant whose requests these are objectives of."""
 
     @model_validator(mode="after")
     def _one_column(self) -> RequestClass:
@@ -101,8 +111,10 @@ class DeviceChoice(_Part):
 
     device: str
     price_per_hour: Price | None = None
+    """US dollars an hour of one device; the device file's price if not given."""
     node: str | None = None
     max_devices: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """How many of them there are."""
 
     @model_validator(mode="before")
     @classmethod
@@ -135,21 +147,30 @@ class PlanSpec(_Part):
     kind: Literal["planning"] = "planning"
     name: str = ""
     model: str
+    """The model by name, or the path of a Hugging Face `config.json`."""
     load: LoadSpec
     growth: Positive = 1.0
     objectives: Objectives
     devices: Annotated[list[DeviceChoice], Field(min_length=1)]
     layouts: Annotated[list[dict[str, Any]], Field(min_length=1)] = [{}]
+    """Ways to lay out a replica: mappings of scenario fields, each tried on every device."""
     vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     fixed: dict[str, Any] = {}
     max_replicas: Annotated[int, Field(ge=1, le=100_000)] = 64
+    """Replicas that a deployment may have."""
     energy_price_per_kwh: Price = 0.0
+    """US dollars a kilowatt-hour, added to the price of devices."""
     front: list[Literal["ttft_p99", "tpot_p99", "e2e_p99", "energy"]] = ["e2e_p99", "energy"]
+    """Figures that the Pareto front trades against cost."""
     front_within: Annotated[float, Field(ge=1, le=1000)] = 1.2
     exhaustive_up_to: Annotated[int, Field(ge=0, le=10_000_000)] = 4000
+    """Spaces of up to so many candidates are searched whole, larger ones by Optuna."""
     trials: Annotated[int, Field(ge=1, le=10_000_000)] = 600
+    """Candidates that are looked at in a space too large to search whole."""
     top: Annotated[int, Field(ge=1, le=100)] = 5
+    """Deployments that are explained in full."""
     uncertainty: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Replications behind the intervals of the deployments that are explained; 0 for none."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
 
     @model_validator(mode="after")

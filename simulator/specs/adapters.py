@@ -16,7 +16,9 @@ class TunedExpertsSpec(Part):
     """Fine-tuned experts of each adapter: so many a layer, and the share of its tokens' visits that go to them."""
 
     per_layer: Annotated[int, Field(ge=1, le=4096)]
+    """Fine-tuned experts of one adapter in each layer."""
     visit_share: Annotated[float, Field(gt=0, le=1)]
+    """Share of the visits of the adapter's tokens that go to its own experts."""
 
 
 class AdaptersSpec(Part):

@@ -16,6 +16,7 @@ class EncodingSpec(Part):
     """
 
     ratio: Annotated[float, Field(ge=1, le=1000)]
+    """How many times smaller it is."""
     decode_gb_s: Positive = 100.0
 
 
@@ -29,14 +30,19 @@ class TierSpec(Part):
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
     capacity_gb: Positive | None = None
+    """What it holds; required, but for host, which by default has the replica's share of host memory."""
     bandwidth_gb_s: Positive | None = None
+    """Rate of reading, and of writing where `write_bandwidth_gb_s` is not given."""
     write_bandwidth_gb_s: Positive | None = None
+    """Rate of writing."""
     latency_us: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    """Time of each read and write besides the bytes."""
     eviction: str = "lru"
     compression: tuple[EncodingSpec, ...] = ()
     piece_tokens: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1536
     deadline_ms: Positive | None = None
     write_buffer_gb: Positive = 4.0
+    """What may wait to be written before evicted blocks are dropped."""
     shared: bool | None = None
 
 
@@ -74,15 +80,20 @@ class KVCacheSpec(Part):
     """
 
     block_size: Annotated[int, Field(ge=1, le=65536)] = 16
+    """Tokens a block."""
     memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of device memory that weights, activations and cache may fill."""
     blocks: Annotated[int, Field(ge=2, le=1_000_000_000)] | None = None
     prefix_caching: bool = True
+    """Whether full blocks are found again by the hash of what they begin with."""
     keep_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     tiers: tuple[TierSpec, ...] = ()
     reuse: str = "prefix"
     reuse_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the reuse policy by name."""
     layerwise: bool = False
     loading: Literal["always", "when-faster"] = "always"
+    """Load what a tier holds "always", or only "when-faster" than computing it."""
     swap: SwapSpec | None = None
 
     @model_validator(mode="after")

@@ -27,6 +27,7 @@ class ColdStartSpec(Part):
     """
 
     weights_from: Literal["disk", "network", "host"] = "disk"
+    """Where weights are loaded from."""
     gb_per_s: Positive | None = None
     fixed_s: NotNegative = 0.0
 
@@ -41,7 +42,9 @@ class AutoscalingSpec(Part):
     policy: str = "fixed"
     options: dict[str, Any] = Field(default_factory=dict)
     min_replicas: Replicas = 1
+    """Replicas that are never switched off."""
     max_replicas: Replicas | None = None
+    """Replicas that there may be; required by policies that grow the fleet."""
     every_s: Positive = 15.0
     shrink_delay_s: NotNegative = 300.0
     cold_start: ColdStartSpec = ColdStartSpec()
@@ -74,6 +77,7 @@ class OutageSpec(Part):
     at_s: NotNegative
     repair_s: NotNegative
     replicas: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    """Numbers of the replicas that fail, from 0."""
 
 
 class FailureSpec(Part):
@@ -85,10 +89,12 @@ class FailureSpec(Part):
     """
 
     mtbf_s: Positive | None = None
+    """Mean time between failures of one replica; none given: replicas do not fail by themselves."""
     mttr_s: NotNegative = 600.0
     node_mtbf_s: Positive | None = None
     replicas_per_node: Count = 1
     distribution: Literal["exponential", "weibull"] = "exponential"
+    """The law of times between failures."""
     weibull_shape: Annotated[float, Field(ge=0.1, le=100)] = 1.0
     outages: list[OutageSpec] = Field(default_factory=list)
 

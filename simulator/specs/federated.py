@@ -13,7 +13,9 @@ class SpreadSpec(Part):
     """A lognormal quantity of the clients: its median and the deviation of its logarithm (0: all alike)."""
 
     median: Positive
+    """The median, in the unit of the field."""
     deviation: Annotated[float, Field(ge=0, le=5)] = 0.0
+    """Deviation of the logarithm."""
 
 
 class ClientsSpec(Part):
@@ -24,16 +26,22 @@ class ClientsSpec(Part):
     uplink_mbit_per_s: SpreadSpec
     downlink_mbit_per_s: SpreadSpec
     latency_ms: NotNegative = 50.0
+    """Latency of a client's link, one way."""
     compute_w: NotNegative = 2.0
+    """Power of a client that computes."""
     radio_w: NotNegative = 1.0
+    """Power of a client that sends or receives."""
 
 
 class FederatedModelSpec(Part):
     """The model: its parameters, and GFLOP of one local step over a client's batch, both passes."""
 
     parameters: Count
+    """Parameters of the model."""
     step_gflop: Positive
+    """Arithmetic of one local step."""
     download_bits: Positive = 32.0
+    """Bits a parameter from the server to a client."""
 
 
 class ServerSpec(Part):

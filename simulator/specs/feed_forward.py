@@ -28,6 +28,7 @@ class FeedForwardSpec(Part):
     micro_batches: Annotated[int, Field(ge=1, le=16)] = 3
     weights: str | None = None
     memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of the pool's device memory that weights and activations may fill."""
     calibration: str | None = None
     price_per_device_hour: NotNegative | None = None
 

@@ -13,7 +13,9 @@ class AdapterSpec(Part):
     """The low-rank adapter that is trained: its rank, and the linear layers that have one, by their usual names."""
 
     rank: Annotated[int, Field(ge=1, le=65536)] = 16
+    """Rank of the adapter's matrices."""
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
+    """Linear layers that have an adapter."""
 
     @model_validator(mode="after")
     def _once_each(self) -> AdapterSpec:

@@ -19,6 +19,7 @@ class OnnxSpec(Part):
     """
 
     onnx: str
+    """Path of the ONNX file."""
     sizes: dict[str, Count] = Field(default_factory=dict)
 
 
@@ -30,6 +31,7 @@ class FamilySpec(Part):
     """A model of a built-in family by its options, such as widths, depths and resolution."""
 
     family: str
+    """The family by name, as `simulator list graphs` shows them."""
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -45,6 +47,7 @@ class ParallelSpec(Part):
 
     policy: str = "patches"
     devices: Count = 2
+    """Devices that share the steps."""
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -62,13 +65,17 @@ class InferenceScenario(Part):
     options: dict[str, Any] = Field(default_factory=dict)
     device: str
     runtime: str = "compiled"
+    """The runtime whose kernels and overheads run the graph, by name or as the path of a file."""
     threads: Count | None = None
     batch: Count = 1
+    """Samples in one pass."""
     format: str = "fp32"
+    """Number format that the graph computes in."""
     rewrites: list[RewriteSpec] = Field(default_factory=list)
     parallel: ParallelSpec | None = None
     calibration: str | None = None
     calibrated: bool = True
+    """Whether measurements of this device itself are used; without, its relatives' are."""
     memory: MemorySpec | None = None
 
     @model_validator(mode="before")

@@ -14,8 +14,11 @@ class ParallelSpec(Part):
     """Devices of one replica: tensor x data x pipeline of them; `expert` spreads experts over a stage."""
 
     tensor: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Devices that share each matrix."""
     pipeline: Annotated[int, Field(ge=1, le=256)] = 1
+    """Stages that the layers are cut into."""
     data: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Groups that attend to sequences of their own; experts are shared by all."""
     expert: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
@@ -24,8 +27,11 @@ class PrecisionSpec(Part):
 
     weights: str | None = None
     activations: str | None = None
+    """Format that products compute in; by default what the weights ask for."""
     kv_cache: str | None = None
+    """Format of cached keys and values; by default that of the activations."""
     experts: str | None = None
+    """Format of the experts' weights where it is not that of the others."""
 
     @model_validator(mode="after")
     def _known(self) -> PrecisionSpec:

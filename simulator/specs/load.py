@@ -19,10 +19,14 @@ class LoadSpec(Part):
 
     trace: str | None = None
     format: str | None = None
+    """The trace's format, where file and columns do not tell."""
     on_error: Literal["stop", "skip"] = "stop"
+    """Whether a damaged row stops the run, or is skipped and counted."""
     generator: dict[str, Any] | str | None = None
     limit: Count | None = None
+    """Only the first so many requests."""
     speed_up: Positive = 1.0
+    """Arrival times are divided by this."""
     concurrency: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     sessions: Literal["times", "wait"] = "times"
 
@@ -37,5 +41,8 @@ class ObjectiveSpec(Part):
     """Latency objectives of a request, in milliseconds; goodput counts the requests that meet all given."""
 
     ttft_ms: Positive | None = None
+    """Most time to the first token."""
     tpot_ms: Positive | None = None
+    """Most time per output token after the first."""
     e2e_ms: Positive | None = None
+    """Most time from arrival to the last token."""

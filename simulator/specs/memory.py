@@ -22,6 +22,7 @@ class ArenaSpec(Part):
     policy: str = "greedy-by-size"
     options: dict[str, Any] = Field(default_factory=dict)
     alignment: Count = 16
+    """Bytes that each offset is a multiple of."""
 
 
 class PagingSpec(Part):
@@ -31,7 +32,9 @@ class PagingSpec(Part):
     """
 
     bandwidth_gb_s: Positive
+    """Rate of loading weights."""
     latency_us: NotNegative = 0.0
+    """Time of each load besides the bytes."""
     ahead: Annotated[int, Field(ge=0, le=1_000)] = 1
     resident_mb: NotNegative = 0.0
 

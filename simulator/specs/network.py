@@ -23,8 +23,11 @@ class ChurnSpec(Part):
     """
 
     steps: Count = 10
+    """Steps that are simulated."""
     fails: dict[int, NotNegative] = Field(default_factory=dict)
+    """When replicas fail: seconds by number of the replica."""
     joins: dict[int, NotNegative] = Field(default_factory=dict)
+    """When replicas join: seconds by number of the replica."""
     notice_s: NotNegative = 1.0
     spread: NotNegative = 0.0
     seed: Annotated[int, Field(ge=0)] = 0

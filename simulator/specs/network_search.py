@@ -28,4 +28,5 @@ class NetworkSearch(Part):
     limits: dict[str, Positive] = Field(default_factory=dict)
     score: str | None = None
     best: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Candidates that are listed."""
     seed: int = 0

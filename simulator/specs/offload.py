@@ -20,6 +20,7 @@ class AttentionOffloadSpec(Part):
 
     device: str | None = None
     devices: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Accelerators or drives of the pool of one replica."""
     link: str
     overlap: bool = False
     streamed: bool = False

@@ -14,7 +14,9 @@ class BatchingSpec(Part):
 
     policy: str = "vllm-v1"
     max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000)] = 256
+    """Sequences that a replica runs at once, at most."""
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 8192
+    """Tokens that one iteration computes, at most."""
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -33,6 +33,7 @@ class PowerSpec(Part):
     every_s: Positive = 2.0
     delay_s: NotNegative = 40.0
     brake_delay_s: NotNegative = 5.0
+    """Time from a reading above the budget until the brake holds."""
     brake_clock: Share | None = 0.204
     low_priority: Annotated[float, Field(ge=0, le=1)] | list[Number] = 0.0
 

@@ -13,6 +13,7 @@ class DraftSpec(Part):
     """What writes drafts: "model", "mtp", "early-exit" or "n-gram", or `module:Class`, and its options."""
 
     source: str = "n-gram"
+    """What writes drafts."""
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -20,6 +21,7 @@ class AcceptanceSpec(Part):
     """How likely a draft token is accepted: "constant", "beta" (by request) or "curve" (by depth), and its options."""
 
     law: str = "constant"
+    """The law of acceptance."""
     options: dict[str, Any] = Field(default_factory=dict)
 
 

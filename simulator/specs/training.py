@@ -24,18 +24,26 @@ class GptExpertsSpec(Part):
     """Experts in place of the feed-forward part of every layer: how many, and how many of them a token visits."""
 
     count: Count
+    """Experts of each layer."""
     top_k: Count = 2
+    """Experts that each token visits."""
 
 
 class GptSpec(Part):
     """A GPT by its sizes, in place of a model's name; with `experts` if it has any."""
 
     layers: Count
+    """Transformer layers."""
     hidden: Count
+    """Width of the model."""
     heads: Count
+    """Attention heads."""
     vocab: Count = 51200
+    """Entries of the vocabulary."""
     ffn: Count | None = None
+    """Width of the feed-forward part; four times the model's if not given."""
     head_dim: Count | None = None
+    """Width of a head; the model's over the heads if not given."""
     experts: GptExpertsSpec | None = None
     name: str = "gpt"
 
@@ -65,8 +73,11 @@ class LayoutSpec(Part):
     """
 
     tensor: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Devices that share each matrix."""
     pipeline: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Stages that the layers are dealt to."""
     data: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Replicas that share the batch."""
     chunks: Annotated[int, Field(ge=1, le=64)] = 1
     sequence_parallel: bool = False
     zero: Annotated[int, Field(ge=0, le=3)] = 0
@@ -79,9 +90,13 @@ class KeptSpec(Part):
     """Formats of activations kept for the backward pass, by what keeps them; none given: that of all activations."""
 
     products: str | None = None
+    """Format of the inputs of matrix products with weights."""
     norms: str | None = None
+    """Format of the inputs of norms."""
     activations: str | None = None
+    """Format of the inputs of activation functions."""
     attention: str | None = None
+    """Format of queries, keys, values and the output of attention before its projection."""
 
 
 class AdamSpec(Part):
@@ -89,7 +104,9 @@ class AdamSpec(Part):
 
     master: str | None = "fp32"
     first: str = "fp32"
+    """Format of the first moments."""
     second: str = "fp32"
+    """Format of the second moments."""
 
 
 class TrainingFormatsSpec(Part):
@@ -99,8 +116,11 @@ class TrainingFormatsSpec(Part):
     """
 
     compute: str = "bf16"
+    """Format of matrix products."""
     activations: str = "bf16"
+    """Format of activations kept and passed on."""
     gradients: str = "fp32"
+    """Format of gradients accumulated and reduced."""
     weights: str | None = None
     kept: KeptSpec = KeptSpec()
 
@@ -154,11 +174,16 @@ class TrainingHostSpec(Part):
 
     cpu: str | None = None
     sockets: Count | None = None
+    """Processors of the host."""
     memory_gb: Positive | None = None
+    """Host memory."""
     drives: Count | None = None
     drive_read_gb_per_s: Positive = NVME[0] / 1e9
+    """Rate at which one drive reads."""
     drive_write_gb_per_s: Positive = NVME[1] / 1e9
+    """Rate at which one drive writes."""
     drive_tb: Positive = DRIVE / 1e12
+    """What one drive holds."""
 
 
 class OffloadSpec(Part):
@@ -173,8 +198,11 @@ class ShardsSpec(Part):
     """Over how many replicas each state is split; `secondary` that of the copy of the weights for backward passes."""
 
     weights: Count = 1
+    """Replicas that weights are split over."""
     gradients: Count = 1
+    """Replicas that gradients are split over."""
     optimizer: Count = 1
+    """Replicas that optimiser states are split over."""
     secondary: Count | None = None
 
 
@@ -182,8 +210,11 @@ class TransportSpec(Part):
     """Formats on the links, none given as they are; quantised gradients are summed over `hop` neighbours first."""
 
     weights: str | None = None
+    """Format of gathered weights on the links."""
     secondary: str | None = None
+    """Format in which the second copy of the weights is kept and gathered."""
     gradients: str | None = None
+    """Format of reduced gradients on the links."""
     hop: Count = 1
 
 
@@ -191,6 +222,7 @@ class BucketSpec(Part):
     """Megabytes (10^6 bytes) that are reduced or gathered together."""
 
     bucket_mb: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 25.0
+    """Size of a bucket."""
 
 
 class CompressionSpec(Part):
@@ -211,6 +243,7 @@ class LocalStepsSpec(Part):
     """Steps that replicas train alone before they average weights; `overlapped` beside the next round of them."""
 
     steps: Count
+    """Steps between two averages."""
     overlapped: bool = False
 
 
@@ -271,13 +304,17 @@ class TrainingScenario(Part):
     formats: TrainingFormatsSpec = TrainingFormatsSpec()
     optimizer: str | AdamSpec = "adam"
     recompute: Literal["none", "selective", "full"] = "none"
+    """What backward passes compute again: nothing, attention alone, or whole layers."""
     fused_attention: bool = True
     dropout: bool = False
+    """Whether the model is trained with dropout, whose masks are kept."""
     overlap_sends: bool = True
+    """Whether stages compute while they receive."""
     schedule: ScheduleSpec = ScheduleSpec()
     context: ContextSpec = ContextSpec()
     packing: PackingSpec = PackingSpec()
     keep_attention: bool = False
+    """Whether full recomputation leaves out attention, whose outputs are kept."""
     routing: RoutingSpec = RoutingSpec()
     network: NetworkSpec | None = None
     communication: CommunicationSpec = CommunicationSpec()

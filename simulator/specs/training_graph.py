@@ -13,8 +13,11 @@ class ProductSpec(Part):
     """y[m, n] = x[m, k] w[k, n], or `batch` products of activations without weights."""
 
     m: Count = 1
+    """Rows of the result for a sample."""
     n: Count
+    """Columns of the result."""
     k: Count
+    """Products that each number of the result sums."""
     batch: Count = 1
 
 
@@ -22,11 +25,17 @@ class ConvolutionSpec(Part):
     """A two-dimensional convolution of an image, edges padded; as many `groups` as channels: depth-wise."""
 
     channels: Count
+    """Channels that come in."""
     filters: Count
+    """Channels that go out."""
     height: Count
+    """Rows of the image that comes in."""
     width: Count
+    """Columns of the image that comes in."""
     kernel: Count
+    """Rows and columns of a filter."""
     stride: Count = 1
+    """Pixels from one place of the filters to the next."""
     groups: Count = 1
 
 
@@ -37,6 +46,7 @@ class ElementwiseSpec(Part):
     reads: Positive = 1.0
     writes: Positive = 1.0
     flops_per_element: NotNegative = 1.0
+    """Operations for each element."""
 
 
 class GatherSpec(Part):
@@ -104,11 +114,18 @@ class GraphNetworkSpec(Part):
     """
 
     gnn: Literal["gcn", "sage"]
+    """GCN, or GraphSAGE."""
     vertices: Count
+    """Vertices of the graph."""
     edges: Annotated[int, Field(ge=1, le=1_000_000_000_000)]
+    """Edges of the graph."""
     features: Count
+    """Numbers that a vertex comes with."""
     hidden: Count
+    """Width of the layers between the first and the last."""
     classes: Count
+    """Numbers that the last layer gives each vertex."""
     layers: Count
+    """Layers of the network."""
     boundary: Annotated[float, Field(ge=0, le=1)] | None = None
     name: str = "gnn"

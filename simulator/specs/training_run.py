@@ -18,7 +18,9 @@ class FailureSpec(Part):
     """
 
     cause: Annotated[str, Field(min_length=1)]
+    """What the component is called."""
     of: Literal["device", "node", "other"] = "node"
+    """Whose mean time it is: one device's, one node's, or that of each of `count` others."""
     mtbf_h: Positive
     count: Count | None = None
     shape: Annotated[float, Field(ge=0.2, le=20)] = 1.0
@@ -42,6 +44,7 @@ class CheckpointSpec(Part):
 
     interval_s: Positive | None = None
     mode: Literal["synchronous", "asynchronous"] = "synchronous"
+    """Whether training stops until a checkpoint is stored."""
     write_gb_per_s: Positive = 100.0
     read_gb_per_s: Positive | None = None
     node_gb_per_s: Positive = 10.0
@@ -86,6 +89,7 @@ class RunSpec(Part):
     failures: list[FailureSpec] = Field(default_factory=list)
     trace: str | None = None
     detection_s: NotNegative = 0.0
+    """Time until a failure is noticed, where the failure does not say."""
     reschedule_s: NotNegative = 0.0
     spares: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     checkpoint: CheckpointSpec = CheckpointSpec()

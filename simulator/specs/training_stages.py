@@ -17,6 +17,7 @@ class StageSpec(Part):
     device: str | None = None
     node: str | None = None
     tensor: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Devices that share each matrix of these stages."""
     layers: Count | None = None
     price_per_device_hour: NotNegative | None = None
 

@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from reference import PAGES, catalogue, commands, policies, schema
+from reference.fields import described
 from simulator.cli import app
 from simulator.errors import InputError
 from simulator.hardware.device import device_names
@@ -45,6 +46,18 @@ def test_every_device_has_a_row_with_its_source() -> None:
     rows = [line.split(" | ") for line in catalogue.devices().splitlines() if line.startswith("| `")]
     assert {row[0].strip("| `") for row in rows} == set(device_names())
     assert all(len(row[-1]) > 5 and row[3] for row in rows)
+
+
+@pytest.mark.parametrize("kind", schema.ROOTS)
+def test_every_field_says_what_it_means(kind: str) -> None:
+    root = schema.ROOTS[kind].fields
+    silent = [
+        f"{part.__module__}.{part.__name__}.{name}"
+        for part, _ in schema._sections(root, "")
+        for name in schema.own_fields(part)
+        if not described(part, name).meaning
+    ]
+    assert not silent
 
 
 ROW = re.compile(r"^\| `(\w+)` \| (?:integer|number) ([≥>]) ([\d.,]+?),? ?[≤<| ]", re.MULTILINE)

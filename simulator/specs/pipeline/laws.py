@@ -27,11 +27,17 @@ class LawSpec(Part):
     """
 
     law: Literal["exponential", "lognormal", "gamma", "uniform", "empirical", "counted"]
+    """The law of the quantity."""
     mean: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Mean of exponential, lognormal and gamma."""
     variation: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Deviation over mean of lognormal and gamma."""
     low: float = 0.0
+    """Least value of uniform."""
     high: float = 1.0
+    """Largest value of uniform."""
     values: list[float] = Field(default_factory=list)
+    """Values of empirical."""
     weights: list[NotNegative] = Field(default_factory=list)
     period: Count = 1
 

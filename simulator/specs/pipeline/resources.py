@@ -41,12 +41,16 @@ class DeviceSpec(Part):
 
     device: str | None = None
     sharing: Literal["fcfs", "priority", "processor-sharing", "lanes"] = "fcfs"
+    """How pieces of work share it."""
     servers: Annotated[int, Field(ge=1, le=100_000)] = 1
     contention: ContentionSpec | None = None
     calibration: str | None = None
     calibrated: bool = True
+    """Whether measurements of this device itself are used; without, its relatives' are."""
     idle_w: NotNegative | None = None
+    """Power while nothing runs."""
     busy_w: NotNegative | None = None
+    """Power while something runs."""
 
     @model_validator(mode="after")
     def _one_where_shared(self) -> DeviceSpec:
@@ -63,18 +67,29 @@ class LinkSpec(Part):
     """
 
     rate: Literal["steady", "recorded", "gilbert-elliott"] = "steady"
+    """How its rate goes over time."""
     mbit_per_s: Positive | list[NotNegative]
     seconds: list[Positive] = Field(default_factory=list)
     bad_mbit_per_s: NotNegative = 0.0
+    """The rate in the bad state."""
     good_s: Positive = 1.0
+    """Mean time in the good state."""
     bad_s: Positive = 1.0
+    """Mean time in the bad state."""
     latency_ms: NotNegative = 0.0
+    """Time that a packet travels."""
     loss: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that a packet is lost."""
     packet_bytes: Positive = 1500.0
+    """Bytes of a packet."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 100
+    """How often a packet is sent again before the transfer fails."""
     sharing: Literal["fcfs", "priority", "processor-sharing"] = "fcfs"
+    """How transfers share it."""
     idle_w: NotNegative = 0.0
+    """Power while nothing is sent."""
     busy_w: NotNegative = 0.0
+    """Power while something is sent."""
 
     @model_validator(mode="after")
     def _of_its_rate(self) -> LinkSpec:
@@ -96,8 +111,13 @@ class StoreSpec(Part):
     """A drive or memory under random reads; one reader has at most `depth` reads under way."""
 
     iops: Positive
+    """Reads a second, at most."""
     gb_per_s: Positive
+    """Rate of reading."""
     latency_us: NotNegative
+    """Time of one read besides the bytes."""
     depth: Count = 64
     idle_w: NotNegative = 0.0
+    """Power while nothing is read."""
     busy_w: NotNegative = 0.0
+    """Power while something is read."""

@@ -20,6 +20,7 @@ class QueueSpec(Part):
 
     capacity: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
     order: Literal["fcfs", "lcfs", "priority", "earliest-deadline"] = "fcfs"
+    """Who is served first."""
     full: PolicySpec = PolicySpec(policy="drop-newest")
 
 
@@ -42,6 +43,7 @@ class StageSpec(Part):
     queue: QueueSpec = QueueSpec()
     batch: BatchSpec = BatchSpec()
     late: Literal["serve", "drop"] = "serve"
+    """What becomes of items whose deadline has passed."""
     takes: str | None = None
     to: Next = "done"
 
@@ -62,6 +64,7 @@ class SupplySpec(Part):
     service: AnyService
     capacity: Count
     initial: Annotated[int, Field(ge=0)] = 0
+    """How many there are at the start."""
     makers: Annotated[int, Field(ge=1, le=10_000)] = 1
     priority: Annotated[int, Field(ge=0, le=1000)] = 1000
     lifetime_s: Positive | None = None

@@ -31,8 +31,11 @@ class StreamSpec(Part):
 
     kind: Literal["stream"]
     bytes: Amount
+    """Bytes of an item, or the name of an attribute that says how many."""
     gb_per_s: Positive
+    """Rate of work on the bytes."""
     overhead_ms: NotNegative = 0.0
+    """Time of each batch besides the bytes."""
     device: str | None = None
 
 
@@ -42,6 +45,7 @@ class NetSpec(Part):
     model: str | OnnxSpec | FamilySpec
     options: dict[str, Any] = Field(default_factory=dict)
     format: str = "fp32"
+    """Number format that the graph computes in."""
     rewrites: list[RewriteSpec] = Field(default_factory=list)
     cut: str | None = None
     side: Literal["head", "tail"] | None = None
@@ -57,6 +61,7 @@ class ModelSpec(NetSpec):
     kind: Literal["model"]
     device: str
     runtime: str = "compiled"
+    """The runtime whose kernels and overheads run the graph, by name or as the path of a file."""
     steps: Amount = 1.0
 
     @model_validator(mode="after")
@@ -70,6 +75,7 @@ class CrossingSpec(NetSpec):
     """Bytes that cross a cut of a model: `bits` a number where given (quantised), and `keep` of them (compressed)."""
 
     cut: str
+    """The node after which the model is cut."""
     bits: Annotated[float, Field(gt=0, le=64)] | None = None
     keep: Probability = 1.0
 
@@ -79,6 +85,7 @@ class TransferSpec(Part):
 
     kind: Literal["transfer"]
     link: str
+    """The link by the name that it has under `links`."""
     bytes: Annotated[Number | Text | Annotated[CrossingSpec, Tag("fields")], FORM]
 
 
@@ -93,10 +100,12 @@ class SearchSpec(Part):
 
     kind: Literal["search"]
     index: Literal["flat", "ivf", "graph", "posting-lists", "graph-on-drive"]
+    """The kind of index."""
     device: str
     vectors: Count = 1_000_000
     dims: Annotated[int, Field(ge=1, le=1_000_000)]
     number_bytes: Positive = 4.0
+    """Bytes of each number of a vector."""
     lists: Count = 1024
     probes: Count = 16
     list_vectors: Positive = 100.0
@@ -133,13 +142,21 @@ class LateInteractionSpec(Part):
     device: str
     passages: Count
     tokens: Positive = 68.0
+    """Tokens of a passage, on average."""
     longest: Positive = 180.0
+    """Tokens of the longest passage."""
     query_tokens: Count = 32
+    """Tokens of a query."""
     dims: Annotated[int, Field(ge=1, le=100_000)] = 128
+    """Numbers of a token's vector."""
     centroids: Count = 262_144
+    """Centroids of the index."""
     residual_bytes: Positive = 32.0
+    """Bytes of a token's residual."""
     format: str = "fp32"
+    """Number format of the vectors."""
     probes: Count = 4
+    """Centroids that each query token looks into."""
     candidates: Count
     kept: Probability = 1.0
     store: str | None = None
@@ -158,12 +175,18 @@ class EntanglementSpec(Part):
 
     kind: Literal["entanglement"]
     attempt_us: Positive
+    """Time of one attempt on a link, heralding included."""
     success: Annotated[float, Field(ge=1e-7, le=1)]
+    """Probability that an attempt succeeds."""
     links: Annotated[int, Field(ge=1, le=64)] = 1
     memories: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Memories at either end of a link, which try side by side."""
     swap: Annotated[float, Field(ge=0.01, le=1)] = 1.0
+    """Probability that a repeater's swap succeeds."""
     signal_us: NotNegative = 0.0
+    """Time that word of a swap takes."""
     keeps_ms: Positive | None = None
+    """How long a memory keeps a pair; without end if not given."""
     device: str | None = None
 
 
@@ -172,9 +195,12 @@ class GenerationSpec(Part):
 
     kind: Literal["generation"]
     model: str
+    """The model by name, or the path of a Hugging Face `config.json`."""
     device: str
     prompt_tokens: Amount
+    """Tokens of the prompt, or the name of an attribute that says how many."""
     output_tokens: Amount
+    """Tokens of the answer, or the name of an attribute that says how many."""
 
 
 PlainService = Annotated[
@@ -195,6 +221,7 @@ class ConfigurationSpec(Part):
 
     service: PlainService
     accuracy: float
+    """Accuracy of this configuration."""
 
 
 class AdaptiveSpec(Part):

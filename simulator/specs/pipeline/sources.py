@@ -39,6 +39,7 @@ class ArrivalsSpec(Part):
     """
 
     process: Literal["periodic", "poisson", "renewal", "bursts", "recorded", "chunks", "closed"]
+    """The process by which items come."""
     per_s: Positive = 1.0
     phase_ms: NotNegative = 0.0
     between_ms: Quantity = 1.0
@@ -79,7 +80,9 @@ class SourceSpec(Part):
     seconds: Positive | None = None
     attributes: dict[str, Quantity] = Field(default_factory=dict)
     deadline_ms: Positive | None = None
+    """Time after its creation by which an item should be done."""
     priority: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Priority of its items where queues or devices go by it, the least number first."""
 
     @model_validator(mode="after")
     def _ends(self) -> SourceSpec:
