@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reference.markdown import code, table
+from reference.markdown import WIDE, code, table
 from simulator.hardware.device import Device, device, device_names
 from simulator.report import catalogue
 
@@ -21,7 +21,7 @@ your own.
 """
     heading = ("device", "kind", "year", "peak TFLOP/s", "memory, GB", "GB/s", "TDP, W", "timed by", "source")
     rows = [_device(device(name)) for name in device_names()]
-    return about + "\n" + table(heading, rows, numbers=("year", "memory, GB", "GB/s", "TDP, W"))
+    return WIDE + about + "\n" + table(heading, rows, numbers=("year", "memory, GB", "GB/s", "TDP, W"))
 
 
 def _device(found: Device) -> tuple[object, ...]:
@@ -49,7 +49,7 @@ def listed(kind: str, title: str, about: str) -> str:
     heading = tuple(rows[0])
     shown = [(code(next(iter(row.values()))), *list(row.values())[1:]) for row in rows]
     numbers = [name for name in heading[1:] if all(_numeric(row[name]) for row in rows)]
-    return f"# {title}\n\n{about}\n\n" + table(heading, shown, numbers=numbers)
+    return f"{WIDE}# {title}\n\n{about}\n\n" + table(heading, shown, numbers=numbers)
 
 
 def _numeric(value: object) -> bool:

@@ -27,6 +27,10 @@ def code(value: object) -> str:
     return f"`{value}`"
 
 
+# Front matter of a page whose one table needs the width of the contents beside it.
+WIDE = "---\nhide: [toc]\n---\n\n"
+
+
 def written(value: object) -> str:
     """A value as one would write it in YAML, in a code span."""
     plain = json.dumps(value, default=_plain)
