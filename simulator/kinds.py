@@ -5,35 +5,23 @@ An `Experiment` serves requests; the kinds of `TRAINING` and of `GRAPHS` have no
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from simulator.cascade.run import run_cascade
 from simulator.cascade.spec import Cascade
-from simulator.engine.recorder import Recorder
 from simulator.errors import InputError, unknown_name
-from simulator.experiment import Result, run
-from simulator.federated import simulate_federation
-from simulator.inference import anchor_inference, infer
-from simulator.pipelines import anchor_pipeline, run_pipeline
-from simulator.planning.networks.search import anchor_search, search_networks
-from simulator.planning.training.plan import plan_training
-from simulator.rounds import simulate_rounds
 from simulator.scenario import Scenario, anchor, scenario_from
-from simulator.specs.federated import FederatedScenario
-from simulator.specs.inference import InferenceScenario
-from simulator.specs.network_search import NetworkSearch
 from simulator.specs.part import Part
-from simulator.specs.pipeline.scenario import PipelineScenario
-from simulator.specs.rounds import RoundsScenario
 from simulator.specs.settings import lay_over
-from simulator.specs.training import TrainingScenario
-from simulator.specs.training_plan import TrainingPlan
 from simulator.specs.validating import validated
-from simulator.training import anchor_training, train
 from simulator.yaml_io import load_yaml, loads_yaml, read_text
+
+if TYPE_CHECKING:
+    from simulator.engine.recorder import Recorder
+    from simulator.experiment import Result
 
 Experiment = Scenario | Cascade
 
@@ -47,23 +35,61 @@ class Summarised(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The fields of a kind of scenario, what simulates it, and what makes paths in it relative to a folder."""
+    """Where the parts of a kind of scenario are, each as `module:name`, imported when it is asked for.
 
-    fields: type[Part]
-    run: Callable[[Any], Summarised]
-    anchor: Callable[[dict[str, Any], Path], None] = lambda values, folder: None
+    `specification` is the class of its fields, `simulation` the function that runs it, `anchoring` the one that makes
+    paths in its plain values relative to a folder, in place.
+    """
+
+    specification: str
+    simulation: str
+    anchoring: str | None = None
+
+    @property
+    def fields(self) -> type[Part]:
+        return _imported(self.specification)  # type: ignore[no-any-return]
+
+    def run(self, scenario: Part) -> Summarised:
+        return _imported(self.simulation)(scenario)  # type: ignore[no-any-return]
+
+    def anchor(self, values: dict[str, Any], folder: Path) -> None:
+        if self.anchoring is not None:
+            _imported(self.anchoring)(values, folder)
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 TRAINING: dict[str, Kind] = {
-    "training": Kind(TrainingScenario, train, anchor_training),
-    "training-plan": Kind(TrainingPlan, plan_training, anchor_training),
-    "rounds": Kind(RoundsScenario, simulate_rounds),
-    "federated": Kind(FederatedScenario, simulate_federation),
+    "training": Kind(
+        "simulator.specs.training:TrainingScenario", "simulator.training:train", "simulator.training:anchor_training"
+    ),
+    "training-plan": Kind(
+        "simulator.specs.training_plan:TrainingPlan",
+        "simulator.planning.training.plan:plan_training",
+        "simulator.training:anchor_training",
+    ),
+    "rounds": Kind("simulator.specs.rounds:RoundsScenario", "simulator.rounds:simulate_rounds"),
+    "federated": Kind("simulator.specs.federated:FederatedScenario", "simulator.federated:simulate_federation"),
 }
 GRAPHS: dict[str, Kind] = {
-    "inference": Kind(InferenceScenario, infer, anchor_inference),
-    "network-search": Kind(NetworkSearch, search_networks, anchor_search),
-    "pipeline": Kind(PipelineScenario, run_pipeline, anchor_pipeline),
+    "inference": Kind(
+        "simulator.specs.inference:InferenceScenario",
+        "simulator.inference:infer",
+        "simulator.inference:anchor_inference",
+    ),
+    "network-search": Kind(
+        "simulator.specs.network_search:NetworkSearch",
+        "simulator.planning.networks.search:search_networks",
+        "simulator.planning.networks.search:anchor_search",
+    ),
+    "pipeline": Kind(
+        "simulator.specs.pipeline.scenario:PipelineScenario",
+        "simulator.pipelines:run_pipeline",
+        "simulator.pipelines:anchor_pipeline",
+    ),
 }
 
 
@@ -115,8 +141,7 @@ def simulate(scenario: Part) -> Summarised:
     """Simulate a scenario of any kind to its end."""
     if isinstance(scenario, Experiment):
         return run_experiment(scenario)
-    kinds = (*TRAINING.values(), *GRAPHS.values())
-    return next(kind.run for kind in kinds if isinstance(scenario, kind.fields))(scenario)
+    return {**TRAINING, **GRAPHS}[getattr(scenario, "kind", "")].run(scenario)
 
 
 def experiment_from(values: object, *, file: str | Path | None = None, text: str | None = None) -> Experiment:
@@ -169,7 +194,11 @@ def run_experiment(
 ) -> Result:
     """Simulate a scenario of either kind to its end, as `experiment.run` does; a cascade takes no `recorder`."""
     if isinstance(experiment, Cascade):
+        from simulator.cascade.run import run_cascade
+
         return run_cascade(experiment, on_progress=on_progress, keep_iterations=keep_iterations)
+    from simulator.experiment import run
+
     return run(experiment, on_progress=on_progress, keep_iterations=keep_iterations, recorder=recorder)
 
 

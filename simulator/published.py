@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.errors import InputError, unknown_name
-from simulator.experiment import Result
 from simulator.kinds import (
     Experiment,
     anchor_experiment,
@@ -27,6 +26,9 @@ from simulator.kinds import (
 from simulator.scenario import Scenario
 from simulator.specs.part import Part
 from simulator.yaml_io import load_yaml
+
+if TYPE_CHECKING:
+    from simulator.experiment import Result
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 # Bisection of the load stops when it is known to this share.

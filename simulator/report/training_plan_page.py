@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simulator.planning.training.plan import TrainingAnswer
-from simulator.planning.training.search import Bounded
 from simulator.report.files import write_json, write_text
 from simulator.report.sections import Figure, Section, again, sectioned_page, table_sections
 from simulator.report.stages import device_names
 from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
 from simulator.report.training_memory import memory_of
 from simulator.report.training_plan import best_sentences, training_plan_tables
+
+if TYPE_CHECKING:
+    from simulator.planning.training.plan import TrainingAnswer
+    from simulator.planning.training.search import Bounded
 
 PARTS = {"compute": PALETTE[0], "recomputation": PALETTE[3], "links": PALETTE[1], "bubble": WAITS}
 # Layouts that were not simulated are drawn up to so many, those with the least bounds.
