@@ -42,7 +42,9 @@ def test_wheel_names_at_most_twelve_packages(built: Path) -> None:
         metadata = email.message_from_bytes(wheel.read(next(n for n in wheel.namelist() if n.endswith("/METADATA"))))
     base = [need for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need]
     assert 1 <= len(base) <= 12, base
-    assert {"dev", "docs", "onnx", "search", "torch"} <= set(metadata.get_all("Provides-Extra", []))
+    assert {"dask", "dev", "docs", "observe", "onnx", "ray", "search", "torch"} <= set(
+        metadata.get_all("Provides-Extra", [])
+    )
 
 
 def test_source_distribution_builds_what_the_tree_does(built: Path) -> None:
@@ -59,3 +61,11 @@ def test_extras_are_in_order() -> None:
     for name, needs in extras.items():
         packages = [re.split("[<>=~!;]", need)[0] for need in needs]
         assert packages == sorted(packages), name
+
+
+def test_every_extra_is_documented() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    text = (ROOT / "docs" / "index.md").read_text()
+    assert [
+        name for name in extras if f"| `simulator[{name}]" not in text and f", `simulator[{name}]`" not in text
+    ] == []
