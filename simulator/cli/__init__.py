@@ -7,7 +7,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from simulator.cli import calibrate, compare, explain, listing, observe, plan, replay, sweep, train
+from simulator.cli import calibrate, compare, explain, export, listing, observe, plan, replay, sweep, train
 from simulator.cli.options import without_empty_folders
 from simulator.cli.trace import app as trace_app
 from simulator.cli.validate import app as validate_app
@@ -28,6 +28,7 @@ app.command("compare")(compare.compare)
 app.command("plan")(plan.plan)
 app.command("observe")(observe.observe)
 app.command("sweep")(sweep.sweep)
+app.command("export")(export.export)
 app.command("train")(train.train)
 app.command("explain")(explain.explain)
 app.command("list")(listing.list_)

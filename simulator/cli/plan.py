@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def plan(
     spec: Annotated[Path, typer.Argument(help="Planning specification in YAML; simulator list plans shows some.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for plan.json, best.yaml and report.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for plan.json, best.yaml, report.html and deploy/.")] = None,
     json_file: Json = None,
     jobs: Annotated[int, typer.Option(help="Processes that simulate side by side; -1: one a core.")] = -1,
     quiet: Quiet = False,

@@ -25,8 +25,14 @@ MOST_NAMED = 6
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
-    """Write `plan.json`, `report.html` and, where anything could be simulated, `best.yaml` and its `summary.json`."""
+    """Write `plan.json`, `report.html` and, where anything could be simulated, `best.yaml` and its `summary.json`.
+
+    The best deployment goes as launch lines and manifests into the folder `deploy` too.
+    """
     if plan.best_scenario is not None:
+        from simulator.deployment.targets import write_all
+
+        write_all(folder / "deploy", plan.best_scenario)
         write_text(folder / "best.yaml", best_yaml(plan))
         write_json(folder / "summary.json", plan.facts["deployments"][0]["summary"])
     write_json(folder / "plan.json", plan.facts)

@@ -128,7 +128,7 @@ def test_best_yaml_gives_the_same_numbers(tmp_path: Path, capsys: pytest.Capture
     out = tmp_path / "out"
     assert main(["plan", str(tmp_path / "plan.yaml"), "--out", str(out), "--jobs", "1"]) == 0
     assert "binding:" in capsys.readouterr().out
-    assert sorted(p.name for p in out.iterdir()) == ["best.yaml", "plan.json", "report.html", "summary.json"]
+    assert sorted(p.name for p in out.iterdir()) == ["best.yaml", "deploy", "plan.json", "report.html", "summary.json"]
     assert main(["run", str(out / "best.yaml"), "--quiet", "--json", str(tmp_path / "again.json")]) == 0
     first = json.loads((out / "plan.json").read_text())["deployments"][0]
     assert json.loads((tmp_path / "again.json").read_text()) == first["summary"]

@@ -1,0 +1,1 @@
+"""A serving scenario as launch lines and manifests of real serving systems."""
