@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from simulator.kinds import load_experiment
     from simulator.planning.spec import load_plan
     from simulator.scenario import Scenario, load_scenario
+    from simulator.sweeping import sweep
 
 __version__ = "0.1.0"
 
 __all__ = [
     "InputError", "Outcome", "Scenario", "__version__", "catalogue", "compare", "devices", "explain",
-    "load_experiment", "load_plan", "load_scenario", "models", "plan", "replay", "run", "train", "validate",
+    "load_experiment", "load_plan", "load_scenario", "models", "plan", "replay", "run", "sweep", "train", "validate",
 ]  # fmt: skip
 
 _HOMES = {
@@ -42,6 +43,7 @@ _HOMES = {
     "train": "simulator.api.running",
     "compare": "simulator.api.comparing",
     "plan": "simulator.api.planning",
+    "sweep": "simulator.sweeping",
     "explain": "simulator.api.explaining",
     "validate": "simulator.api.validating",
     "catalogue": "simulator.api.catalogue",

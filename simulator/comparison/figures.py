@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from simulator.comparison.contenders import Settings, differences, labels_of
 from simulator.errors import InputError
 from simulator.kinds import load_summarised, simulate
+from simulator.report.flat import flat
 from simulator.specs.part import Part
 
 
@@ -26,7 +27,7 @@ class FigureComparison:
     @cached_property
     def figures(self) -> dict[str, list[float | None]]:
         """Numbers of every summary by dotted name; None where a scenario has no such figure."""
-        found = [dict(_numbers(s)) for s in self.summaries]
+        found = [_numbers(s) for s in self.summaries]
         names = dict.fromkeys(name for figures in found for name in figures)
         return {name: [figures.get(name) for figures in found] for name in names}
 
@@ -64,9 +65,7 @@ def compare_summaries(scenarios: Sequence[Part], labels: Sequence[str]) -> Figur
     )
 
 
-def _numbers(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{before}{name}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield before + str(name), float(value)
+def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers among figures, by dotted name."""
+    found = flat(figures).items()
+    return {name: float(v) for name, v in found if isinstance(v, int | float) and not isinstance(v, bool)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import unknown_name
+from simulator.report.flat import leaves
 from simulator.sweeping.points import Point
 from simulator.sweeping.spec import SweepSpec
 
@@ -43,7 +44,7 @@ def sweep_table(spec: SweepSpec, points: list[Point], outcomes: Mapping[str, str
 
 def flattened(summary: Mapping[str, Any], *, taken: Iterable[str] = ()) -> Iterator[tuple[str, Any]]:
     """Figures of a summary by dotted name; lists as they are."""
-    for name, value in _leaves(summary, ""):
+    for name, value in leaves(summary):
         yield (f"summary.{name}" if name in taken else name), value
 
 
@@ -55,14 +56,6 @@ def write_sweep(path: Path, table: pa.Table) -> None:
 
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-
-
-def _leaves(values: Mapping[str, Any], lead: str) -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{lead}{name}.")
-        else:
-            yield f"{lead}{name}", value
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -66,6 +66,17 @@ def test_summaries_stand_side_by_side() -> None:
     assert requests is one.requests
 
 
+def test_sweeps_name_figures_as_summaries_do() -> None:
+    one, two = simulator.sweep({"scenario": SERVING, "vary": {"replicas": [1, 2]}}, workers=1).results.to_dict(
+        "records"
+    )
+    for row in (one, two):
+        alone = simulator.run(SERVING, settings={"replicas": row["replicas"]}).summary
+        shared = {name for name in alone.index if isinstance(alone[name], int | float)}
+        assert len(shared) > 50
+        assert {name: row[name] for name in shared} == {name: alone[name] for name in shared}
+
+
 def test_iterations_hold_every_token() -> None:
     found = simulator.run(SERVING)
     series, requests = found.timeseries, found.requests
