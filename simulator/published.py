@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from simulator.counted import OnCount, counted
 from simulator.errors import InputError, unknown_name
 from simulator.kinds import (
     Experiment,
@@ -144,7 +145,9 @@ def compare_sides(found: Published, folder: Path | None = None) -> Sides:
     return Sides(baseline, system, system / baseline if higher else baseline / system)
 
 
-def predict_all(names: Sequence[str], *, jobs: int = -1) -> dict[str, dict[str, float | None]]:
+def predict_all(
+    names: Sequence[str], *, jobs: int = -1, on_count: OnCount | None = None
+) -> dict[str, dict[str, float | None]]:
     """Both sides and the predicted and reported ratio of each system, by its scenario's name."""
     from joblib import Parallel, delayed
 
@@ -154,7 +157,9 @@ def predict_all(names: Sequence[str], *, jobs: int = -1) -> dict[str, dict[str, 
             raise unknown_name("published system", name, known)
     chosen = list(names or known)
     loaded = {name: load_published(known[name]) for name in chosen}
-    found = Parallel(n_jobs=jobs)(delayed(compare_sides)(loaded[n], known[n].parent) for n in chosen)
+    workers = Parallel(n_jobs=jobs, return_as="generator")
+    runs = workers(delayed(compare_sides)(loaded[n], known[n].parent) for n in chosen)
+    found = list(counted(runs, len(chosen), on_count))
     return {
         name: {
             "baseline": s.baseline,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from simulator.assembly.pools import deployment_of
+from simulator.counted import OnCount, counted
 from simulator.engine.deployment import Deployment
 from simulator.engine.streams import stream
 from simulator.errors import InputError
@@ -60,7 +61,7 @@ def refuse_count(replications: int) -> None:
         raise InputError(f"uncertainty is {replications}: give 2 to {MOST} replications")
 
 
-def intervals(scenario: Scenario, replications: int) -> dict[str, Any]:
+def intervals(scenario: Scenario, replications: int, *, on_count: OnCount | None = None) -> dict[str, Any]:
     """90 % intervals of a scenario's figures from so many replications, as nested plain data.
 
     Each leaf is [low, high]. The same scenario, seed and number of replications give the same intervals. Raises
@@ -68,7 +69,8 @@ def intervals(scenario: Scenario, replications: int) -> dict[str, Any]:
     """
     refuse_count(replications)
     spread = spreads(deployment_of(scenario))
-    summaries = [result.summary for result in replicated(scenario, replications)]
+    runs = counted(replicated(scenario, replications), replications, on_count)
+    summaries = [result.summary for result in runs]
     return bands(summaries) | {"spread_of_log_errors": spread}
 
 

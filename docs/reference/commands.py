@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
-import typer
-
 from reference.markdown import code, paragraphs, table
 from simulator.cli import app
+from simulator.cli.every_command import complete, example_lines
 
 TYPES = {str: "text", int: "integer", float: "number", bool: "", "Path": "path"}
 
@@ -30,7 +28,7 @@ def page() -> str:
 
 def commands() -> Iterator[tuple[str, Any]]:
     """The full name of each command that can be run, and the command, in the order of `--help`."""
-    yield from _under("simulator", typer.main.get_command(app))
+    yield from _under("simulator", complete(app))
 
 
 def _under(name: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -48,8 +46,8 @@ def _section(name: str, command: Any) -> str:
     arguments = [p for p in shown if p.param_type_name == "argument"]
     options = [p for p in shown if p.param_type_name == "option"]
     usage = " ".join([name, *(p.name.upper() for p in arguments), "[OPTIONS]"])
-    about, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
-    parts = [f"## {name}\n", paragraphs(about), f"```text\n{usage}\n```\n"]
+    example = example_lines(command)
+    parts = [f"## {name}\n", paragraphs(inspect.cleandoc(command.help or "")), f"```text\n{usage}\n```\n"]
     if arguments:
         given = [(code(p.name.upper()), p.help or "", "" if p.required else "optional") for p in arguments]
         parts.append(table(("argument", "meaning", ""), given))
@@ -57,7 +55,7 @@ def _section(name: str, command: Any) -> str:
         rows = [(_names(p), _kind(p), _default(p), paragraphs(p.help or "")) for p in options]
         parts.append(table(("option", "value", "default", "meaning"), rows))
     if example:
-        parts.append("Example:\n\n```sh\n" + _command_line(example) + "\n```\n")
+        parts.append(f"Example:\n\n```sh\n{example}\n```\n")
     return "\n".join(parts)
 
 
@@ -81,9 +79,3 @@ def _default(option: Any) -> str:
     if option.required:
         return "required"
     return "" if option.default is None or option.is_flag else code(option.default)
-
-
-def _command_line(example: str) -> str:
-    """An example on as many lines as it is written, each but the last continued."""
-    lines = [re.sub(r"\s*\\$", "", line.strip()) for line in example.strip().splitlines()]
-    return " \\\n    ".join(line for line in lines if line)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from simulator.calibrate.errors import Comparison
 from simulator.calibrate.measured_rows import read_rows
+from simulator.counted import OnCount, counted
 from simulator.errors import InputError
 from simulator.inference import InferenceResult, infer
 from simulator.specs.inference import InferenceScenario
@@ -20,7 +21,9 @@ COLUMNS = ("model", "batch", "device", "runtime")
 NAMED = ("model", "batch", "threads")
 
 
-def check_graphs(path: str | Path, *, calibration: str | None = None, by: Sequence[str] = ()) -> Comparison:
+def check_graphs(
+    path: str | Path, *, calibration: str | None = None, by: Sequence[str] = (), on_count: OnCount | None = None
+) -> Comparison:
     """Time every row as an inference scenario; rows that name what is not known are counted by reason.
 
     A row gives `COLUMNS` and what was measured, `latency_ms` of a batch or `samples_per_s`. It may give `threads` (all
@@ -36,7 +39,7 @@ def check_graphs(path: str | Path, *, calibration: str | None = None, by: Sequen
     for name in names:
         if name not in known:
             raise InputError(f"by: no column {name!r}: there are {', '.join(sorted(known))}", file=path)
-    for number, row in enumerate(rows):
+    for number, row in enumerate(counted(rows, len(rows), on_count)):
         try:
             found, seconds = inferred(row, calibration), measured(row)
         except InputError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from simulator.calibrate.errors import Comparison
 from simulator.calibrate.kernels import Group, groups, predict, predict_collective, read_rows
+from simulator.counted import OnCount, counted
 from simulator.errors import InputError
 from simulator.hardware.device import Device, device
 from simulator.hardware.fabric import Fabric, fabric_of
@@ -14,7 +15,9 @@ from simulator.hardware.node import node
 from simulator.hardware.relatives import calibrations_for
 
 
-def check_kernels(path: str | Path, *, calibrated: bool = True, held_out: bool = False) -> Comparison:
+def check_kernels(
+    path: str | Path, *, calibrated: bool = True, held_out: bool = False, on_count: OnCount | None = None
+) -> Comparison:
     """Compare every row of a file of measured kernels with the timing law.
 
     With `calibrated` False each device is timed as if it had never been measured, by its datasheet and its
@@ -30,7 +33,8 @@ def check_kernels(path: str | Path, *, calibrated: bool = True, held_out: bool =
             skipped[f"unknown device {name}"] += len(rows)
             continue
         fabric = fabric_of(on, node(on.node) if on.node else None)
-        for group in groups(rows.copy(), skipped):
+        listed = list(groups(rows.copy(), skipped))
+        for group in counted(listed, len(listed), on_count):
             chosen = group.take(group.held_out()) if held_out else group
             if len(chosen):
                 _add(comparison, chosen, on, fabric, calibrated)

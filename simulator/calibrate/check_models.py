@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.calibrate.errors import Comparison
 from simulator.calibrate.measured_rows import read_rows
+from simulator.counted import OnCount, counted
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
@@ -53,11 +54,11 @@ LAYOUTS: dict[str, Callable[[int], tuple[Layout, int]]] = {
 }
 
 
-def check_models(path: str | Path) -> Comparison:
+def check_models(path: str | Path, *, on_count: OnCount | None = None) -> Comparison:
     """Time every row that can be modelled; the others are counted by reason."""
-    comparison = Comparison()
+    comparison, rows = Comparison(), read_rows(path, COLUMNS)
     found: dict[tuple[str, str, str], list[tuple[float, float, str]]] = {}
-    for row in read_rows(path, COLUMNS):
+    for row in counted(rows, len(rows), on_count):
         try:
             step = step_for(row)
         except InputError as error:

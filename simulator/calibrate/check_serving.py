@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.calibrate.errors import Comparison
+from simulator.counted import OnCount, counted
 from simulator.errors import InputError
 from simulator.experiment import Result, run
 from simulator.hardware.device import device
@@ -26,7 +27,7 @@ MAKERS = ("nvidia", "geforce", "tesla", "amd", "instinct", "graphics", "gpu")
 STATISTICS = {"mean": None, "p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 
-def check_serving(path: str | Path) -> Comparison:
+def check_serving(path: str | Path, *, on_count: OnCount | None = None) -> Comparison:
     """Compare a recorded run with its simulation.
 
     `path` is a folder with engine.json and requests.jsonl, or a JSON list of experiments with their measured
@@ -40,7 +41,8 @@ def check_serving(path: str | Path) -> Comparison:
     except (OSError, ValueError) as error:
         raise InputError(f"neither a recorded run nor a JSON list of experiments: {error}", file=where) from None
     comparison = Comparison()
-    for experiment in experiments if isinstance(experiments, list) else [experiments]:
+    listed = experiments if isinstance(experiments, list) else [experiments]
+    for experiment in counted(listed, len(listed), on_count):
         _check_experiment(experiment, comparison, where)
     return comparison
 

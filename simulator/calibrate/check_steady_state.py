@@ -15,6 +15,7 @@ import numpy as np
 from simulator.calibrate.check_serving import simulated
 from simulator.calibrate.errors import Comparison
 from simulator.calibrate.measured_rows import read_rows
+from simulator.counted import OnCount, counted
 from simulator.errors import InputError
 from simulator.experiment import run
 from simulator.hardware.device import device
@@ -42,14 +43,17 @@ FEWEST_SEQUENCES = 256
 POOLS = ("prefill", "decode")
 
 
-def check_steady_state(path: str | Path, *, jobs: int = -1, limit: int | None = None) -> Comparison:
+def check_steady_state(
+    path: str | Path, *, jobs: int = -1, limit: int | None = None, on_count: OnCount | None = None
+) -> Comparison:
     """Simulate every row that can be modelled and compare mean TTFT and TPOT; the others are counted by reason."""
     from joblib import Parallel, delayed
 
     rows = read_deployments(path)
     if limit is not None:
         rows = rows[:: max(1, len(rows) // limit)]
-    answers = Parallel(n_jobs=jobs, batch_size=4)(delayed(mean_latencies)(row) for row in rows)
+    workers = Parallel(n_jobs=jobs, batch_size=4, return_as="generator")
+    answers = list(counted(workers(delayed(mean_latencies)(row) for row in rows), len(rows), on_count))
     comparison = Comparison()
     found: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     names: dict[tuple[str, ...], list[str]] = {}

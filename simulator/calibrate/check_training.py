@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator.calibrate.errors import Comparison
 from simulator.calibrate.measured_rows import read_rows
+from simulator.counted import OnCount, counted
 from simulator.engine.training.laying_out import step_of
 from simulator.errors import InputError
 from simulator.workloads.dtypes import dtype
@@ -30,11 +31,11 @@ LAUNCHED: dict[str, dict[float, tuple[int, int]]] = {
 }  # fmt: skip
 
 
-def check_training(path: str | Path) -> Comparison:
+def check_training(path: str | Path, *, on_count: OnCount | None = None) -> Comparison:
     """Simulate one step of every row that can be modelled; the others are counted by reason."""
     rows = read_rows(path, COLUMNS)
     comparison = Comparison()
-    for row in rows:
+    for row in counted(rows, len(rows), on_count):
         try:
             job = job_of(row)
             step = step_of(job, str(row["device"]), node=None)

@@ -20,6 +20,7 @@ from simulator.calibrate.numpy_bench import NumpyBench
 from simulator.calibrate.processes import timed_all_reduces
 from simulator.calibrate.suite import CPU, GPU, Case, all_reduces, suite
 from simulator.calibrate.torch_bench import torch_bench
+from simulator.counted import OnCount, counted
 from simulator.errors import unknown_name
 
 LEAST_REPEATS = 5
@@ -54,16 +55,19 @@ def bench_named(backend: str) -> Bench:
 
 
 def measure(
-    backend: str = "cpu", *, quick: bool = True, seed: int = 0, say: Callable[[str], None] = lambda _: None
+    backend: str = "cpu",
+    *,
+    quick: bool = True,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    on_count: OnCount | None = None,
 ) -> pd.DataFrame:
     """Time every kernel of the suite; one row each, latency in microseconds."""
     bench = bench_named(backend)
     rng = np.random.default_rng(seed)
     budget = QUICK_SECONDS if quick else FULL_SECONDS
-    rows = [
-        _row(case, timed(bench, bench.kernel(case, rng), budget))
-        for case in suite(quick=quick, seed=seed, scale=GPU if backend == "cuda" else CPU)
-    ]
+    cases = list(suite(quick=quick, seed=seed, scale=GPU if backend == "cuda" else CPU))
+    rows = [_row(case, timed(bench, bench.kernel(case, rng), budget)) for case in counted(cases, len(cases), on_count)]
     rows += _between_processes(backend, bench, quick=quick)
     frame = pd.DataFrame(rows)
     say(f"timed {len(frame)} kernels, median noise {frame['noise'].median():.1%}")

@@ -8,14 +8,25 @@ from typing import Annotated
 
 import typer
 
+from simulator.cli import completion
+from simulator.cli.options import Json
+
 
 def calibrate(
     out: Annotated[Path, typer.Option(help="Calibration file to write; with --from a folder for several.")],
     device: Annotated[
-        str, typer.Option(help="Device whose datasheet the fit rests on; this-cpu writes one for this machine.")
+        str,
+        typer.Option(
+            help="Device whose datasheet the fit rests on; this-cpu writes one for this machine.",
+            autocompletion=completion.devices,
+        ),
     ] = "this-cpu",
     backend: Annotated[
-        str, typer.Option(help="Where kernels run: cpu (NumPy), onnxruntime, cpu-torch or cuda (PyTorch).")
+        str,
+        typer.Option(
+            help="Where kernels run: cpu (NumPy), onnxruntime, cpu-torch or cuda (PyTorch).",
+            autocompletion=completion.choices("cpu", "onnxruntime", "cpu-torch", "cuda"),
+        ),
     ] = "cpu",
     full: Annotated[bool, typer.Option("--full", help="Measure three times as many shapes, for longer.")] = False,
     measurements: Annotated[
@@ -25,8 +36,10 @@ def calibrate(
             help="Fit these instead: a Parquet file of measured kernels, or a CSV file of measured deployments for "
             "the overheads of their engines.",
             metavar="FILE",
+            autocompletion=completion.files(*completion.MEASURED),
         ),
     ] = None,
+    json_file: Json = None,
 ) -> None:
     """Measure kernels on this machine, or read them from a file, and fit calibration files to them.
 
@@ -42,14 +55,20 @@ def calibrate(
     from simulator.calibrate.this_cpu import NAME, this_cpu
     from simulator.errors import InputError
     from simulator.hardware.device import device as known_device
-    from simulator.report.files import atomic, write_text
+    from simulator.report.files import atomic, write_json, write_text
+    from simulator.report.progress import progress
+    from simulator.report.terminal import say
 
     if measurements is not None:
         from simulator.calibrate.fit_overheads import fit_overheads_file
 
         fit_any = fit_overheads_file if measurements.suffix == ".csv" else fit_file
-        for path in fit_any(measurements, out, say=print):
-            print(f"wrote {path}")
+        with progress("fitting"):
+            written = fit_any(measurements, out, say=say)
+        for path in written:
+            say(f"wrote {path}")
+        if json_file is not None:
+            write_json(json_file, {"written": [str(path) for path in written]})
         return
     if not out.parent.is_dir():
         raise InputError(f"no folder {out.parent}: make it first")
@@ -57,10 +76,16 @@ def calibrate(
     if device == NAME and backend == "cuda":
         device = device_named(machine_name(backend))
     on = this_cpu(out.parent) if device == NAME else known_device(device)
-    how = measure_graphs if backend == BACKEND else partial(measure, backend)
-    rows = how(quick=not full, say=print).assign(device=on.id)
+    with progress("measuring", "kernels") as on_count:
+        how = measure_graphs if backend == BACKEND else partial(measure, backend, on_count=on_count)
+        rows = how(quick=not full, say=say).assign(device=on.id)
     with atomic(out.with_suffix(".parquet")) as temporary:
         rows.to_parquet(temporary)
-    for text in fit_rows(rows, on, say=print).values():
+    with progress("fitting"):
+        fitted = fit_rows(rows, on, say=say)
+    for text in fitted.values():
         write_text(out, text)
-    print(f"wrote {out} and {out.with_suffix('.parquet')}" + (f" and {NAME}.device.yaml" if on.id == NAME else ""))
+    written = [out, out.with_suffix(".parquet"), *([out.parent / f"{NAME}.device.yaml"] if on.id == NAME else [])]
+    say(f"wrote {' and '.join(str(path) for path in written)}")
+    if json_file is not None:
+        write_json(json_file, {"written": [str(path) for path in written]})

@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli.options import made_folder
-from simulator.cli.replay import Json, Out, Quiet, Settings, progress
+from simulator.cli import completion
+from simulator.cli.options import Json, Out, Quiet, Settings, made_folder
 from simulator.errors import InputError
 
-Scenarios = Annotated[list[Path], typer.Argument(help="Scenario files in YAML; the first is the baseline.")]
+Scenarios = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Scenario files in YAML; the first is the baseline.", autocompletion=completion.files(*completion.YAML)
+    ),
+]
 Uncertainty = Annotated[
     int,
     typer.Option(metavar="N", help="Also give the model's own error, from N replications of every scenario."),
@@ -37,6 +42,7 @@ def compare(
     from simulator.comparison.compare import compare as run_all
     from simulator.kinds import is_summarised, is_training_step
     from simulator.report import files
+    from simulator.report.progress import over_runs, progress
 
     trains = [is_summarised(path) for path in scenarios]
     if any(trains) and not all(trains):
@@ -48,8 +54,8 @@ def compare(
         _compare_training(scenarios, settings or [], uncertainty, out, json_file, quiet)
         return
     folder = made_folder(out)
-    with progress() as on_progress:
-        comparison = run_all(scenarios, settings=settings or [], uncertainty=uncertainty, on_progress=on_progress)
+    with progress(f"comparing {len(scenarios)} scenarios", "requests") as update:
+        comparison = run_all(scenarios, settings=settings or [], uncertainty=uncertainty, on_progress=over_runs(update))
     if folder is not None:
         from simulator.report.comparison_html import write_compared_requests, write_comparison
 
@@ -71,10 +77,12 @@ def _compare_figures(
     from simulator.comparison.figures import compare_figures
     from simulator.report import files
     from simulator.report.figure_comparison import figure_comparison_page, print_figure_comparison
+    from simulator.report.progress import progress
 
     if uncertainty:
         raise InputError("--uncertainty is modelled for serving only: leave it out")
-    found = compare_figures(scenarios, settings)
+    with progress("comparing", "scenarios") as on_count:
+        found = compare_figures(scenarios, settings, on_count=on_count)
     if out is not None:
         folder = files.output_folder(out)
         files.write_text(folder / "report.html", figure_comparison_page(found))
@@ -91,12 +99,14 @@ def _compare_training(
     """Steps of training scenarios side by side."""
     from simulator.comparison.training import compare_training
     from simulator.report import files
+    from simulator.report.progress import progress
     from simulator.report.training_comparison import print_training_comparison
 
     if uncertainty:
         raise InputError("--uncertainty is not modelled for kind training: leave it out")
     folder = made_folder(out)
-    found = compare_training(scenarios, settings)
+    with progress(f"comparing {len(scenarios)} scenarios"):
+        found = compare_training(scenarios, settings)
     if folder is not None:
         from simulator.report.training_comparison_page import write_training_comparison
 

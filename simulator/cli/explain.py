@@ -8,16 +8,27 @@ from typing import Annotated
 
 import typer
 
+from simulator.cli import completion
+from simulator.cli.options import Settings
+
 
 def explain(
     scenario: Annotated[
-        Path | None, typer.Argument(help="Scenario of kind inference, in place of --model and --device.")
+        Path | None,
+        typer.Argument(
+            help="Scenario of kind inference, in place of --model and --device.",
+            autocompletion=completion.files(*completion.YAML),
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model name, or path to a Hugging Face config.json.")] = None,
-    device: Annotated[str | None, typer.Option(help="Device name, or path to a device YAML file.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the scenario.")
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model name, or path to a Hugging Face config.json.", autocompletion=completion.models),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Device name, or path to a device YAML file.", autocompletion=completion.devices),
+    ] = None,
+    settings: Settings = None,
     tensor_parallel: Annotated[int, typer.Option(help="Devices that share each layer.")] = 1,
     pipeline_parallel: Annotated[int, typer.Option(help="Stages that the layers are cut into.")] = 1,
     data_parallel: Annotated[int, typer.Option(help="Attention groups inside a replica (MoE models).")] = 1,

@@ -7,13 +7,26 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli.options import made_folder
-from simulator.cli.replay import Quiet, Settings
+from simulator.cli import completion
+from simulator.cli.options import Quiet, Settings, made_folder
 
 
 def export(
-    source: Annotated[Path, typer.Argument(help="Folder of simulator plan --out, or a serving scenario in YAML.")],
-    target: Annotated[str, typer.Option("--format", help="vllm, sglang, dynamo or llm-d.")] = "vllm",
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of simulator plan --out, or a serving scenario in YAML.",
+            autocompletion=completion.files(*completion.YAML),
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="vllm, sglang, dynamo or llm-d.",
+            autocompletion=completion.choices("vllm", "sglang", "dynamo", "llm-d"),
+        ),
+    ] = "vllm",
     settings: Settings = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the files; without it, print them.")

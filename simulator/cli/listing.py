@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from simulator.cli import completion
+from simulator.cli.options import Json
+
 KINDS = "devices, models, policies, workloads, scenarios, plans, sweeps, links, nodes or dtypes"
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
 
 Onnx = Annotated[
     Path | None,
@@ -16,7 +18,10 @@ Onnx = Annotated[
 ]
 
 
-def list_(kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")], json_file: Json = None) -> None:
+def list_(
+    kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.", autocompletion=completion.kinds)],
+    json_file: Json = None,
+) -> None:
     """List devices, models, policies, workloads, scenarios, plans, sweeps, links, nodes or dtypes.
 
     Example: simulator list devices
@@ -33,8 +38,10 @@ def list_(kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")], json_fi
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.")],
-    name: Annotated[str, typer.Argument(help="Its name, or the path of a file of that kind.")],
+    kind: Annotated[str, typer.Argument(help=f"One of {KINDS}.", autocompletion=completion.kinds)],
+    name: Annotated[
+        str, typer.Argument(help="Its name, or the path of a file of that kind.", autocompletion=completion.names)
+    ],
     json_file: Json = None,
     onnx_file: Onnx = None,
 ) -> None:

@@ -104,7 +104,9 @@ def _progress(total: int) -> Callable[[int], None]:
     import sys
     from time import monotonic
 
-    if not sys.stderr.isatty():
+    from simulator.report.terminal import draws_progress
+
+    if not draws_progress():
         return lambda done: None
     last = monotonic()
 

@@ -1,4 +1,4 @@
-"""What options of commands need of each other."""
+"""Options that commands share, and what they need of each other."""
 
 from __future__ import annotations
 
@@ -6,8 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from simulator.cli import completion
 from simulator.errors import InputError
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set any scenario field, e.g. max_num_seqs=128.",
+        autocompletion=completion.fields,
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder for summary.json, requests.parquet and report.html.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
+Timeline = Annotated[bool, typer.Option("--timeline", help="Also write timeline.json, which opens in Perfetto.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 # Folders that the running command has made, innermost first.
 _MADE: ContextVar[list[Path]] = ContextVar("made folders")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.options import made_folder
-from simulator.cli.replay import Json, Quiet
+from simulator.cli import completion
+from simulator.cli.options import Json, Quiet, made_folder
 
 if TYPE_CHECKING:
     from simulator.planning.search import Found
+    from simulator.report.progress import Update
 
 
 def plan(
-    spec: Annotated[Path, typer.Argument(help="Planning specification in YAML; simulator list plans shows some.")],
+    spec: Annotated[
+        Path,
+        typer.Argument(
+            help="Planning specification in YAML; simulator list plans shows some.",
+            autocompletion=completion.files(*completion.YAML),
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for plan.json, best.yaml, report.html and deploy/.")] = None,
     json_file: Json = None,
     jobs: Annotated[int, typer.Option(help="Processes that simulate side by side; -1: one a core.")] = -1,
@@ -34,6 +40,7 @@ def plan(
     from simulator.planning.spec import load_plan
     from simulator.planning.training.plan import is_training_plan
     from simulator.report import files
+    from simulator.report.progress import progress
 
     if jobs == 0:
         raise InputError("--jobs is 0: give a number of processes, or -1 for one a core")
@@ -42,8 +49,8 @@ def plan(
         return
     question = load_plan(spec)
     folder = made_folder(out)
-    with _progress() as on_wave:
-        found = answer(question, jobs=jobs, on_wave=on_wave)
+    with progress("planning", "simulations") as update:
+        found = answer(question, jobs=jobs, on_wave=None if update is None else partial(_search_note, update))
     if folder is not None:
         from simulator.report.plan_page import write_plan
 
@@ -60,11 +67,12 @@ def _plan_training(spec: Path, out: Path | None, json_file: Path | None, quiet: 
     from simulator.planning.training.plan import load_training_plan, plan_training
     from simulator.report import files
     from simulator.report.kinds import print_summary
+    from simulator.report.progress import progress
     from simulator.report.training_plan_page import write_training_plan
 
     plan = load_training_plan(spec)
     folder = made_folder(out)
-    with _counting() as on_bound:
+    with progress("searching", "layouts") as on_bound:
         answer = plan_training(plan, on_bound=on_bound)
     if folder is not None:
         write_training_plan(folder, answer)
@@ -74,34 +82,7 @@ def _plan_training(spec: Path, out: Path | None, json_file: Path | None, quiet: 
         print_summary(plan.kind, answer.summary)
 
 
-@contextmanager
-def _counting() -> Iterator[Callable[[int], None] | None]:
-    """A line on a terminal with how many layouts have been looked at; nothing elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("searching layouts") as status:
-        yield lambda count: status.update(f"searching layouts: {count:,}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Found], None] | None]:
-    """A line on a terminal with how far the search is; nothing elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("planning") as status:
-
-        def show(found: Found) -> None:
-            best = f", best {found.cheapest:,.2f} USD an hour" if found.feasible else ""
-            status.update(f"planning: {found.simulations:,} simulations of {found.considered:,} candidates{best}")
-
-        yield show
+def _search_note(update: Update, found: Found) -> None:
+    """How far a search for deployments is, and what it has found."""
+    best = f", best {found.cheapest:,.2f} USD an hour" if found.feasible else ""
+    update(found.simulations, note=f"{found.considered:,} candidates{best}")

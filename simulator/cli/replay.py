@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from simulator.cli import completion
 from simulator.cli.metrics import Interval, Metrics, MetricsWanted, Start, metrics_wanted
+from simulator.cli.options import Json, Out, Quiet, Settings, Timeline, made_folder, timeline_needs_out
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
     from simulator.kinds import Experiment
     from simulator.specs.part import Part
 
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any scenario field, e.g. max_num_seqs=128.")
-]
-Out = Annotated[Path | None, typer.Option(help="Folder for summary.json, requests.parquet and report.html.")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the summary as JSON to FILE.")]
-Timeline = Annotated[bool, typer.Option("--timeline", help="Also write timeline.json, which opens in Perfetto.")]
+DEPLOYMENT = "Deployment"
 Uncertainty = Annotated[
     int, typer.Option(metavar="N", help="Also give 90 % intervals, from N replications with kernel times redrawn.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no table.")]
 
 
 def replay(
-    trace: Annotated[Path, typer.Argument(help="Request trace: CSV, JSONL or Parquet, plain, .gz or .zst.")],
-    model: Annotated[str, typer.Option(help="Model name, or path to a Hugging Face config.json.")],
-    device: Annotated[str, typer.Option(help="Device name, or path to a device YAML file.")],
+    trace: Annotated[
+        Path,
+        typer.Argument(
+            help="Request trace: CSV, JSONL or Parquet, plain, .gz or .zst.",
+            autocompletion=completion.files(*completion.TRACES),
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model name, or path to a Hugging Face config.json.",
+            autocompletion=completion.models,
+            rich_help_panel=DEPLOYMENT,
+        ),
+    ],
+    device: Annotated[
+        str,
+        typer.Option(
+            help="Device name, or path to a device YAML file.",
+            autocompletion=completion.devices,
+            rich_help_panel=DEPLOYMENT,
+        ),
+    ],
     tensor_parallel: Annotated[int, typer.Option(help="Devices that share each layer.")] = 1,
     pipeline_parallel: Annotated[int, typer.Option(help="Stages that the layers are cut into.")] = 1,
     data_parallel: Annotated[int, typer.Option(help="Attention groups inside a replica (MoE models).")] = 1,
     expert_parallel: Annotated[int, typer.Option(help="Devices that whole experts are spread over.")] = 1,
     replicas: Annotated[int, typer.Option(help="Copies of the model behind the router.")] = 1,
-    policy: Annotated[str, typer.Option(help="Batching policy by name, or module:Class.")] = "vllm-v1",
-    queue: Annotated[str, typer.Option(help="Queue discipline by name, or module:Class.")] = "fcfs",
-    router: Annotated[str, typer.Option(help="Router by name, or module:Class.")] = "round-robin",
+    policy: Annotated[
+        str,
+        typer.Option(help="Batching policy by name, or module:Class.", autocompletion=completion.policies("batching")),
+    ] = "vllm-v1",
+    queue: Annotated[
+        str,
+        typer.Option(help="Queue discipline by name, or module:Class.", autocompletion=completion.policies("queue")),
+    ] = "fcfs",
+    router: Annotated[
+        str, typer.Option(help="Router by name, or module:Class.", autocompletion=completion.policies("router"))
+    ] = "round-robin",
     concurrency: Annotated[
         int | None, typer.Option(help="Closed loop: this many clients, arrival times ignored.")
     ] = None,
@@ -47,7 +69,12 @@ def replay(
     limit: Annotated[int | None, typer.Option(help="Replay only the first N requests.")] = None,
     speed_up: Annotated[float, typer.Option(help="Divide arrival times by this.")] = 1.0,
     trace_format: Annotated[str | None, typer.Option("--format", help="Trace format, where it cannot be told.")] = None,
-    on_error: Annotated[str, typer.Option(help="Damaged trace rows: stop, or skip and count them.")] = "stop",
+    on_error: Annotated[
+        str,
+        typer.Option(
+            help="Damaged trace rows: stop, or skip and count them.", autocompletion=completion.choices("stop", "skip")
+        ),
+    ] = "stop",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     step_by_step: Annotated[
         bool, typer.Option("--step-by-step", help="Simulate every step (the slow reference).")
@@ -98,7 +125,9 @@ def replay(
 
 
 def run_scenario(
-    scenario: Annotated[Path, typer.Argument(help="Scenario file in YAML.")],
+    scenario: Annotated[
+        Path, typer.Argument(help="Scenario file in YAML.", autocompletion=completion.files(*completion.YAML))
+    ],
     settings: Settings = None,
     uncertainty: Uncertainty = 0,
     timeline: Timeline = False,
@@ -184,21 +213,29 @@ def _train(scenario: Part, wanted: Wanted) -> None:
 
 def _simulate(scenario: Experiment, wanted: Wanted) -> None:
     from simulator.cli.metrics import recorder_for, write_wanted
-    from simulator.cli.options import made_folder, timeline_needs_out
+    from simulator.experiment import request_source
     from simulator.kinds import run_experiment
     from simulator.report import files
+    from simulator.report.progress import progress
+    from simulator.workloads.traces.expected import expected_requests
 
     timeline_needs_out(wanted.timeline, wanted.out)
     recorder = recorder_for(scenario, wanted.metrics)
     folder = made_folder(wanted.out)
-    with progress() as on_progress:
+
+    def expected() -> float | None:
+        return expected_requests(request_source(scenario.load))
+
+    with progress("simulating", "requests", expected) as on_progress:
         result = run_experiment(scenario, on_progress=on_progress, recorder=recorder)
     summary = result.summary
     if wanted.uncertainty:
         from simulator.kinds import only_serving
         from simulator.uncertainty import intervals
 
-        summary["intervals"] = intervals(only_serving(scenario, "--uncertainty"), wanted.uncertainty)
+        serving = only_serving(scenario, "--uncertainty")
+        with progress("intervals", "replications") as on_count:
+            summary["intervals"] = intervals(serving, wanted.uncertainty, on_count=on_count)
     if folder is not None:
         from simulator.report.html import write_report
 
@@ -229,20 +266,3 @@ def _write_timelines(folder: Path, result: Result) -> None:
     for name, pool in result.calls.pools.items():
         if len(pool.request_columns["index"]):
             write_timeline(folder / f"timeline-{name}.json", pool)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[int], None] | None]:
-    """A line on a terminal with the requests served so far and their rate; nothing elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} requests"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("simulating", total=None)
-        yield lambda count: bar.update(task, completed=count)

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from simulator.errors import refuse_beside
 
 if TYPE_CHECKING:
+    from simulator.kinds import Summarised
+    from simulator.report.progress import Update
     from simulator.specs.part import Part
     from simulator.specs.training import TrainingScenario
+
+_UNITS = {"network-search": "networks", "training-plan": "layouts"}
 
 
 def run_summarised(scenario: Part, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool) -> None:
@@ -21,14 +25,15 @@ def run_summarised(scenario: Part, *, out: Path | None, json_file: Path | None, 
     if isinstance(scenario, TrainingScenario):
         _run_step(scenario, out=out, json_file=json_file, timeline=timeline, quiet=quiet)
         return
-    from simulator.kinds import simulate
     from simulator.report.files import write_json
     from simulator.report.kinds import has_timeline, print_summary, write_more, write_page
+    from simulator.report.progress import progress
 
     kind = str(getattr(scenario, "kind", ""))
     refuse_beside("a timeline", {f"kind {kind}": timeline and not has_timeline(kind)})
     folder = made_folder(out)
-    result = simulate(scenario)
+    with progress("simulating", _UNITS.get(kind, "")) as update:
+        result = _counted(scenario, update)
     summary = result.summary
     if folder is not None:
         write_page(folder / "report.html", kind, result)
@@ -40,12 +45,28 @@ def run_summarised(scenario: Part, *, out: Path | None, json_file: Path | None, 
         print_summary(kind, summary)
 
 
+def _counted(scenario: Part, update: Update | None) -> Summarised:
+    """Simulate a scenario; searches tell how far they are."""
+    from simulator.kinds import simulate
+    from simulator.planning.networks.search import search_networks
+    from simulator.planning.training.plan import plan_training
+    from simulator.specs.network_search import NetworkSearch
+    from simulator.specs.training_plan import TrainingPlan
+
+    if isinstance(scenario, NetworkSearch):
+        return search_networks(scenario, on_count=update)
+    if isinstance(scenario, TrainingPlan):
+        return plan_training(scenario, on_bound=update)
+    return simulate(scenario)
+
+
 def _run_step(
     scenario: TrainingScenario, *, out: Path | None, json_file: Path | None, timeline: bool, quiet: bool
 ) -> None:
     """Simulate a step, write what was asked for and print the headline figures."""
     from simulator.cli.options import made_folder
     from simulator.report.files import write_json
+    from simulator.report.progress import progress
     from simulator.report.training_tables import print_training
     from simulator.training import train as run
 
@@ -54,7 +75,8 @@ def _run_step(
 
         refuse_untimed(scenario)
     folder = made_folder(out)
-    result = run(scenario)
+    with progress("simulating"):
+        result = run(scenario)
     summary = result.summary
     if folder is not None:
         if timeline:

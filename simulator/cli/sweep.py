@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from simulator.cli.options import made_folder
-from simulator.cli.replay import Json, Quiet
+from simulator.cli import completion
+from simulator.cli.options import Json, Quiet, made_folder
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="Sweep in YAML; simulator list sweeps shows some.")],
+    spec: Annotated[
+        Path,
+        typer.Argument(
+            help="Sweep in YAML; simulator list sweeps shows some.", autocompletion=completion.files(*completion.YAML)
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for results.parquet and the finished points.")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes side by side; -1: one a core.")] = -1,
-    backend: Annotated[str, typer.Option(help="Where points are simulated: local, dask or ray.")] = "local",
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="Where points are simulated: local, dask or ray.",
+            autocompletion=completion.choices("local", "dask", "ray"),
+        ),
+    ] = "local",
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Dask or Ray cluster that runs; else one here is started.")
     ] = None,
@@ -33,10 +44,11 @@ def sweep(
     Example: simulator sweep simulator/sweeping/specs/serving-limits.yaml --out out/
     """
     from simulator.report import files
+    from simulator.report.progress import progress
     from simulator.sweeping import sweep as run_sweep
 
     folder = made_folder(out)
-    with _progress(folder) as on_progress:
+    with _resumable(folder), progress("sweeping", "points") as on_progress:
         found = run_sweep(
             spec,
             out=folder,
@@ -55,26 +67,13 @@ def sweep(
 
 
 @contextmanager
-def _progress(folder: Path | None) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal with rate and time left; and a line on what is kept if it is interrupted."""
+def _resumable(folder: Path | None) -> Iterator[None]:
+    """Say what is kept if the block is interrupted."""
     import sys
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("sweeping"), BarColumn(), MofNCompleteColumn(), TextColumn("points"))
-    rate = TextColumn("{task.fields[rate]}")
-    with Progress(*columns, rate, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=None, rate="")
-
-        def show(done: int, total: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, rate="" if not speed else f"{speed:.3g} a second,")
-
-        try:
-            yield show
-        except KeyboardInterrupt:
-            if folder is not None:
-                print(f"finished points are kept in {folder}: the same command goes on from there", file=sys.stderr)
-            raise typer.Abort from None
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is not None:
+            print(f"finished points are kept in {folder}: the same command goes on from there", file=sys.stderr)
+        raise typer.Abort from None

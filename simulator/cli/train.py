@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    pass
+from simulator.cli import completion
+from simulator.cli.options import Quiet, Settings, Timeline
 
 
 def train(
-    scenario: Annotated[Path, typer.Argument(help="Training scenario in YAML.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the scenario.")
-    ] = None,
-    timeline: Annotated[
-        bool, typer.Option("--timeline", help="Also write timeline.json, which opens in Perfetto.")
-    ] = False,
+    scenario: Annotated[
+        Path, typer.Argument(help="Training scenario in YAML.", autocompletion=completion.files(*completion.YAML))
+    ],
+    settings: Settings = None,
+    timeline: Timeline = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for summary.json and report.html.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Step time, share of peak, memory and breakdown of a training run, and what failures and slow devices make of it.
 

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simulator.cli import completion
+from simulator.cli.options import Json
+from simulator.report.progress import progress
+from simulator.report.terminal import say
+
 if TYPE_CHECKING:
     from simulator.calibrate.errors import Comparison
 
 app = typer.Typer(help="Compare predictions with measurements.", no_args_is_help=True)
 
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
+MEASURED = completion.files(*completion.MEASURED)
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for a page, a table and a parity plot.")]
 
 
 @app.command("kernels")
 def kernels(
-    file: Annotated[Path, typer.Argument(help="Parquet file of measured kernels.")],
+    file: Annotated[Path, typer.Argument(help="Parquet file of measured kernels.", autocompletion=MEASURED)],
     uncalibrated: Annotated[
         bool, typer.Option("--uncalibrated", help="Time each device by its datasheet and its relatives' curves.")
     ] = False,
@@ -36,12 +41,16 @@ def kernels(
 
     flags = {"--uncalibrated": uncalibrated, "--held-out": held_out}
     command = ["kernels", file.name, *(flag for flag, given in flags.items() if given)]
-    _show(check_kernels(file, calibrated=not uncalibrated, held_out=held_out), command, json_file, out)
+    with progress("checking", "groups of kernels") as on_count:
+        found = check_kernels(file, calibrated=not uncalibrated, held_out=held_out, on_count=on_count)
+    _show(found, command, json_file, out)
 
 
 @app.command("steady-state")
 def steady_state(
-    file: Annotated[Path, typer.Argument(help="CSV file of deployments at a fixed concurrency.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV file of deployments at a fixed concurrency.", autocompletion=MEASURED)
+    ],
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
     json_file: Json = None,
     out: Out = None,
@@ -52,7 +61,9 @@ def steady_state(
     """
     from simulator.calibrate.check_steady_state import check_steady_state
 
-    _show(check_steady_state(file, jobs=jobs), ["steady-state", file.name], json_file, out)
+    with progress("checking", "deployments") as on_count:
+        found = check_steady_state(file, jobs=jobs, on_count=on_count)
+    _show(found, ["steady-state", file.name], json_file, out)
 
 
 @app.command("serving")
@@ -67,7 +78,9 @@ def serving(
     """
     from simulator.calibrate.check_serving import check_serving
 
-    _show(check_serving(run), ["serving", run.resolve().name], json_file, out)
+    with progress("checking", "experiments") as on_count:
+        found = check_serving(run, on_count=on_count)
+    _show(found, ["serving", run.resolve().name], json_file, out)
 
 
 @app.command("engine")
@@ -85,12 +98,14 @@ def engine(
     """
     from simulator.calibrate.check_engine import check_engine
 
-    _show(check_engine(calibration=calibration, requests=requests, say=print), ["engine"], json_file, out)
+    with progress("measuring and serving"):
+        found = check_engine(calibration=calibration, requests=requests, say=say)
+    _show(found, ["engine"], json_file, out)
 
 
 @app.command("training")
 def training(
-    file: Annotated[Path, typer.Argument(help="CSV file of published training runs.")],
+    file: Annotated[Path, typer.Argument(help="CSV file of published training runs.", autocompletion=MEASURED)],
     json_file: Json = None,
     out: Out = None,
 ) -> None:
@@ -100,12 +115,14 @@ def training(
     """
     from simulator.calibrate.check_training import check_training
 
-    _show(check_training(file), ["training", file.name], json_file, out)
+    with progress("checking", "runs") as on_count:
+        found = check_training(file, on_count=on_count)
+    _show(found, ["training", file.name], json_file, out)
 
 
 @app.command("models")
 def models(
-    file: Annotated[Path, typer.Argument(help="CSV file of latencies of whole models.")],
+    file: Annotated[Path, typer.Argument(help="CSV file of latencies of whole models.", autocompletion=MEASURED)],
     json_file: Json = None,
     out: Out = None,
 ) -> None:
@@ -115,12 +132,16 @@ def models(
     """
     from simulator.calibrate.check_models import check_models
 
-    _show(check_models(file), ["models", file.name], json_file, out)
+    with progress("checking", "rows") as on_count:
+        found = check_models(file, on_count=on_count)
+    _show(found, ["models", file.name], json_file, out)
 
 
 @app.command("graphs")
 def graphs(
-    file: Annotated[Path, typer.Argument(help="CSV file of latencies of operator graphs under a runtime.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV file of latencies of operator graphs under a runtime.", autocompletion=MEASURED)
+    ],
     calibration: Annotated[
         Path | None, typer.Option(help="Calibration file that comes before those of the package.")
     ] = None,
@@ -134,14 +155,19 @@ def graphs(
     """
     from simulator.calibrate.check_graphs import check_graphs
 
-    found = check_graphs(file, calibration=str(calibration) if calibration else None, by=by or ())
+    own = str(calibration) if calibration else None
+    with progress("checking", "rows") as on_count:
+        found = check_graphs(file, calibration=own, by=by or (), on_count=on_count)
     given = [part for name in by or [] for part in ("--by", name)]
     _show(found, ["graphs", file.name, *given], json_file, out)
 
 
 @app.command("scenarios")
 def scenarios(
-    names: Annotated[list[str] | None, typer.Argument(help="Systems to run, by scenario name; all without.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Systems to run, by scenario name; all without.", autocompletion=completion.published),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
     json_file: Json = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for predictions.json and the page.")] = None,
@@ -155,7 +181,8 @@ def scenarios(
     from simulator.report.published_page import published_page, published_rows
     from simulator.report.table import print_rows
 
-    found = predict_all(names or [], jobs=jobs)
+    with progress("predicting", "systems") as on_count:
+        found = predict_all(names or [], jobs=jobs, on_count=on_count)
     if json_file is not None:
         write_json(json_file, found)
     if out is not None:
@@ -171,21 +198,27 @@ def everything(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Markdown file to write.")],
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="HTML page to write besides.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
+    json_file: Json = None,
 ) -> None:
     """Every set of a folder of measurements, as one page.
 
     Example: simulator validate all ../shared/measured --out docs/accuracy.md
     """
     from simulator.calibrate.accuracy import accuracy_page, measured_sets
-    from simulator.report.files import write_text
+    from simulator.report.files import write_json, write_text
     from simulator.report.validation_page import validation_sets_page
 
-    found = measured_sets(folder, jobs=jobs)
+    with progress("checking every set"):
+        found = measured_sets(folder, jobs=jobs)
+    written = [out]
     write_text(out, accuracy_page(found))
-    print(f"wrote {out}")
     if report is not None:
         write_text(report, validation_sets_page(found.by_name()))
-        print(f"wrote {report}")
+        written.append(report)
+    for path in written:
+        say(f"wrote {path}")
+    if json_file is not None:
+        write_json(json_file, {"written": [str(path) for path in written]})
 
 
 def _show(comparison: Comparison, command: list[str], json_file: Path | None, out: Path | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.comparison.contenders import Settings, differences, labels_of
+from simulator.counted import OnCount, counted
 from simulator.errors import InputError
 from simulator.kinds import load_summarised, simulate
 from simulator.report.flat import flat
@@ -44,12 +45,16 @@ class FigureComparison:
         }
 
 
-def compare_figures(files: Sequence[Path], settings: Settings = ()) -> FigureComparison:
+def compare_figures(
+    files: Sequence[Path], settings: Settings = (), *, on_count: OnCount | None = None
+) -> FigureComparison:
     """Simulate each file's scenario, `settings` laid over all; errors as for `compare_summaries`."""
-    return compare_summaries([load_summarised(f, settings) for f in files], labels_of(files))
+    return compare_summaries([load_summarised(f, settings) for f in files], labels_of(files), on_count=on_count)
 
 
-def compare_summaries(scenarios: Sequence[Part], labels: Sequence[str]) -> FigureComparison:
+def compare_summaries(
+    scenarios: Sequence[Part], labels: Sequence[str], *, on_count: OnCount | None = None
+) -> FigureComparison:
     """Simulate each scenario. Raises `InputError` for fewer than two, and for different kinds."""
     if len(scenarios) < 2:
         raise InputError("compare needs two scenarios or more, the first of which is the baseline")
@@ -60,7 +65,7 @@ def compare_summaries(scenarios: Sequence[Part], labels: Sequence[str]) -> Figur
     return FigureComparison(
         tuple(labels),
         tuple(scenarios),
-        tuple(simulate(s).summary for s in scenarios),
+        tuple(simulate(s).summary for s in counted(scenarios, len(scenarios), on_count)),
         tuple(differences(fields[0], f) for f in fields),
     )
 

@@ -76,10 +76,11 @@ def skipped_rows(found: Comparison) -> Rows:
 def print_validation(found: Comparison, title: str) -> None:
     """Errors by group and of all together, and what was left out."""
     from simulator.report.table import print_rows
+    from simulator.report.terminal import say
 
     print_rows(f"{title}: predicted against measured", group_rows(found))
     overall = found.overall()
     if overall["n"]:
         print_rows("all together", [error_cells(overall)])
     for reason, count in sorted(found.skipped.items()):
-        print(f"skipped {count:,}: {reason}")
+        say(f"skipped {count:,}: {reason}")

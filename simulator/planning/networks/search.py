@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.assembly.graphs import law_of, model_of, rewritten, runtime_rewrites
+from simulator.counted import OnCount
 from simulator.errors import InputError, unknown_name
 from simulator.inference import anchor_inference
 from simulator.planning.networks.front import front
@@ -56,7 +57,7 @@ def anchor_search(values: dict[str, Any], folder: Path) -> None:
         anchor_inference(inner, folder)
 
 
-def search_networks(scenario: NetworkSearch) -> NetworkResult:
+def search_networks(scenario: NetworkSearch, *, on_count: OnCount | None = None) -> NetworkResult:
     """Time the candidates. Raises `InputError` for fields that are not there and for values that do not fit."""
     import pandas as pd
 
@@ -64,11 +65,15 @@ def search_networks(scenario: NetworkSearch) -> NetworkResult:
     chosen = space.candidates(scenario.candidates, scenario.seed)
     table = pd.DataFrame({name: space.values(name, chosen) for name in space.names})
     figures = np.empty((len(chosen), len(FIGURES)))
+    done = 0
     for rows, values in space.groups(chosen, _arrays(scenario.scenario)):
         for part in np.array_split(rows, -(-len(rows) // CHUNK)):
             inside = np.searchsorted(rows, part)
             own = {n: v[inside] if isinstance(v, np.ndarray) else v for n, v in values.items()}
             figures[part] = _figures(_scenario(scenario, own), len(part))
+            done += len(part)
+            if on_count is not None:
+                on_count(done, len(chosen))
     for place, name in enumerate(FIGURES):
         table[name] = figures[:, place]
     if scenario.score is not None:

@@ -82,7 +82,7 @@ def _checked(data: bytes, line: int, path: Path) -> Block:
 
 
 def _pieces(raw: BinaryIO, kind: str, path: Path, size: int) -> Iterator[bytes]:
-    stream, written = _opened(raw, kind), 0
+    stream, written = opened(raw, kind), 0
     while True:
         try:
             piece = stream.read(size)
@@ -100,7 +100,8 @@ def _pieces(raw: BinaryIO, kind: str, path: Path, size: int) -> Iterator[bytes]:
         raise InputError("cut-off zstd file: fetch it again", file=path)
 
 
-def _opened(raw: BinaryIO, kind: str) -> Any:
+def opened(raw: BinaryIO, kind: str) -> Any:
+    """A stream of the decompressed bytes of an open file of a kind that `container` tells."""
     if kind == "gzip":
         return gzip.GzipFile(fileobj=raw)
     if kind == "zstd":
