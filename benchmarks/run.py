@@ -46,7 +46,7 @@ ROWS = {
     "training-step": Row("step of 10^12 parameters on 3,072 GPUs, after import", 1.0),
     "training-plan": Row("layout of GPT-3 on 512 GPUs, 4,608 combinations", 0.0),
     "networks": Row("100,000 networks around MobileNetV2, after import", 60.0),
-    "sweep": Row("sweep of 60 replays of 1,500 requests, a worker a core", 0.0, None, "budget: 85 per cent of ideal"),
+    "sweep": Row("sweep of 240 replays of 1,500 requests, a worker a core", 0.0, None, "budget: 85 per cent of ideal"),
     "import": Row("import simulator", 0.35),
     "help": Row("simulator --help", 0.5),
     "step-by-step": Row("Azure trace, first 2,000 requests, every step an event", 0.0),
@@ -154,7 +154,7 @@ def sweep() -> dict[str, Any]:
 
     spec = {
         "scenario": "serving/chunked-prefill-8b",
-        "vary": {"seed": list(range(12)), "max_num_seqs": [64, 96, 128, 192, 256]},
+        "vary": {"seed": list(range(48)), "max_num_seqs": [64, 96, 128, 192, 256]},
     }
     taken = []
     for workers in (cpu_count(), 1):
@@ -231,7 +231,11 @@ def measure(key: str, measured: Path) -> dict[str, Any]:
         "fast-forward": lambda: replay(azure, limit=2000),
     }
     found = jobs[key]()
-    who = resource.RUSAGE_CHILDREN if key in ("azure-command", "plan", "import", "help") else resource.RUSAGE_SELF
+    who = (
+        resource.RUSAGE_CHILDREN
+        if key in ("azure-command", "plan", "sweep", "import", "help")
+        else resource.RUSAGE_SELF
+    )
     return found | {"megabytes": resource.getrusage(who).ru_maxrss / 1024}
 
 
@@ -265,7 +269,7 @@ def main() -> None:
         if key in needs_data and not options.measured.exists():
             print(f"{row.name:58} left out: {options.measured} is absent")
             continue
-        found = best(key, options.measured, 1 if "million" in key or key == "plan" else options.repeats)
+        found = best(key, options.measured, 1 if "million" in key or key in ("plan", "sweep") else options.repeats)
         notes = ", ".join(f"{found[k]:,} {k}" for k in COUNTS if k in found)
         notes += f" of {found['trace']}" if "trace" in found else ""
         limit = f"{row.seconds:.2f}" if row.seconds else ""

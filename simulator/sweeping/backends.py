@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 import warnings
@@ -147,6 +148,13 @@ def _dask(workers: int, cluster: str | None) -> Iterator[None]:
             made.close()
 
 
+def _reach(address: str) -> None:
+    """Raise `OSError` or `ValueError` where nothing listens at HOST:PORT, which Ray itself tries for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+
+
 @contextmanager
 def _ray(workers: int, cluster: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -156,8 +164,9 @@ def _ray(workers: int, cluster: str | None) -> Iterator[None]:
     started = not ray.is_initialized()
     if started and cluster is not None:
         try:
+            _reach(cluster)
             ray.init(address=cluster, logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"no Ray cluster answers at --cluster {cluster}: {error}") from None
     elif started:
         ray.init(

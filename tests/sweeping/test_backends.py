@@ -82,6 +82,16 @@ def test_no_dask_scheduler_at_the_address(tmp_path: Path, monkeypatch: pytest.Mo
         sweep(SPEC, backend="dask", cluster="tcp://127.0.0.1:1")
 
 
+@needs("ray", "ray")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:here"])
+def test_no_ray_cluster_at_the_address(address: str) -> None:
+    import ray
+
+    assert not ray.is_initialized()
+    with pytest.raises(InputError, match=f"no Ray cluster answers at --cluster {address}"):
+        sweep(SPEC, backend="ray", cluster=address)
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """A Ray of two workers on this machine."""
