@@ -23,6 +23,8 @@ def print_sweep(swept: Swept) -> None:
         columns = ["point", *swept.settings, *figures(swept)]
         heading = swept.spec.name or "sweep"
         table = terminal_table(console, f"{heading}: {_order(swept)}", *((name, "right") for name in columns))
+        for column in table.columns:
+            column.overflow = "fold"  # a name that is cut says nothing
         for row in swept.best.head(ROWS)[columns].itertuples(index=False):
             table.add_row(*map(shown, row))
         console.print(table)
