@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from reference.markdown import code, paragraphs, table
-from simulator.cli import app
+from simulator.cli import BAD_INPUT, INTERRUPTED, app
 from simulator.cli.every_command import complete, example_lines
 
+EXIT_CODES = (
+    (0, "done; what was found, be it an overload or a plan that nothing meets, is a result and no error"),
+    (1, "a defect of the simulator, with its traceback"),
+    (BAD_INPUT, "input that cannot be used: one line on standard error names it and the remedy"),
+    (INTERRUPTED, "interrupted"),
+)
 TYPES = {str: "text", int: "integer", float: "number", bool: "", "Path": "path"}
 
 
@@ -20,6 +26,7 @@ def page() -> str:
         "Written from the command line itself. `python -m simulator` does the same as `simulator`; `simulator COMMAND "
         "--help` shows this on a terminal. A command writes nothing outside the folder and the files that it is given."
         "\n",
+        table(("exit code", "means"), EXIT_CODES),
     ]
     for name, command in commands():
         parts.append(_section(name, command))

@@ -55,7 +55,7 @@ UNITS = (
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One field as the schema shows it; all texts are Markdown."""
+    """One field as a file has it; all texts are Markdown."""
 
     name: str
     type: str
@@ -67,10 +67,11 @@ class Described:
 def described(part: type[BaseModel], name: str) -> Described:
     """A field of a model. The meaning is empty where nothing that the package says of it was found."""
     field = part.model_fields[name]
-    schema = _schema(part)["properties"][field.alias or name]
+    shown = field.alias or name
+    schema = _schema(part)["properties"][shown]
     unit = next((unit for ending, unit in UNITS if f"_{name}".endswith(ending)), "")
     return Described(
-        name, kind_of_value(schema), _default(field.default, field.default_factory), unit, _meaning(part, name)
+        shown, kind_of_value(schema), _default(field.default, field.default_factory), unit, _meaning(part, name)
     )
 
 
@@ -159,7 +160,8 @@ def _docstrings(owner: type) -> dict[str, str]:
 def _sentences_naming(part: type[BaseModel], name: str) -> str:
     """The sentences of the class's docstring that name the field."""
     said = _sentences(inspect.getdoc(_declaring(part, name)) or "")
-    return " ".join(sentence for sentence in said if f"`{name}`" in sentence)
+    shown = part.model_fields[name].alias or name
+    return " ".join(sentence for sentence in said if f"`{shown}`" in sentence)
 
 
 def _declaring(part: type[BaseModel], name: str) -> type:

@@ -14,6 +14,7 @@ from simulator.cascade.spec import Cascade
 from simulator.kinds import GRAPHS, TRAINING
 from simulator.planning.spec import PlanSpec
 from simulator.scenario import Scenario
+from simulator.sweeping.spec import SweepSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ ROOTS = {
     "serving": Root(Scenario, "`simulator run`, `compare`, and field by field `simulator replay`"),
     "cascade": Root(Cascade, "`simulator run` and `compare`"),
     "planning": Root(PlanSpec, "`simulator plan`"),
+    "sweep": Root(SweepSpec, "`simulator sweep`"),
     **{name: Root(kind.fields, "`simulator run`, `train` and `compare`") for name, kind in TRAINING.items()},
     **{name: Root(kind.fields, "`simulator run`") for name, kind in GRAPHS.items()},
 }
@@ -91,7 +93,7 @@ def _fields(part: type[BaseModel], anchors: dict[type[BaseModel], str]) -> str:
         inner = [m for m in models_in(part.model_fields[name].annotation) if m in anchors]
         links = ", ".join(f"[{code(_label(m, inner))}](#{anchors[m]})" for m in dict.fromkeys(inner))
         kind = field.type.replace("fields", links, 1) if links else field.type
-        rows.append((code(name), kind, field.default, field.unit, paragraphs(field.meaning)))
+        rows.append((code(field.name), kind, field.default, field.unit, paragraphs(field.meaning)))
     return table(("field", "value", "default", "unit", "meaning"), rows)
 
 

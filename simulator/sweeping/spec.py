@@ -29,6 +29,7 @@ class Range(Part):
     steps: Annotated[int, Field(ge=2, le=MOST_POINTS)] | None = None
     log: bool = False
     integer: bool = False
+    """Whether only whole numbers are taken."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Range:
@@ -52,6 +53,7 @@ class Sampling(Part):
     """`grid`: every combination; `random` and `latin-hypercube`: `points` of them, drawn with `seed`."""
 
     method: Literal["grid", "random", "latin-hypercube"] = "grid"
+    """How points are chosen."""
     points: Annotated[int, Field(ge=1, le=MOST_POINTS)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
 
