@@ -129,6 +129,26 @@ def test_recurrent_layers_run_one_after_the_other():
     assert [graph.tensors[n].shape for n in graph.outputs] == [(4, 12, 32)]
 
 
+def test_a_projected_state_is_smaller_than_the_hidden_one():
+    t = Trace()
+    weights = [t.weight(*shape) for shape in ((64, 20), (64, 8), (64,), (64,), (8, 16))]
+    y = t.call("lstm.input", ((4, 12, 8), (1, 4, 8), (1, 4, 16)), t.input(4, 12, 20), [], weights, True, 1, 0.0, False,
+               False, True)  # fmt: skip
+    graph = read_exported(t.program(t.pick(y, 0)))
+    assert count(graph).macs == 4 * 12 * (64 * 20 + 64 * 8 + 8 * 16)
+    assert count(graph).parameters == 64 * 20 + 64 * 8 + 2 * 64 + 8 * 16
+
+
+def test_views_of_one_weight_do_not_count_it_again():
+    t = Trace()
+    table, x = t.weight(32, 16), t.input(5, 32)
+    y = t.call("mm.default", (5, 16), x, table)
+    part = t.call("slice.Tensor", (8, 16), table, 0, 0, 8)
+    graph = read_exported(t.program(t.call("matmul.default", (5, 8), y, t.call("t.default", (16, 8), part))))
+    assert count(graph).parameters == 32 * 16
+    assert count(graph).macs == 5 * 32 * 16 + 5 * 16 * 8
+
+
 def test_open_sizes_are_refused_by_name():
     class Open:
         def __int__(self):

@@ -12,7 +12,7 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.workloads.dtypes import dtype
 from simulator.workloads.graphs.graph import Graph, Node
-from simulator.workloads.graphs.interchange.aten import LINEAR, RECURRENT, RULES, TRANSPOSED, VIEWS, Mapped
+from simulator.workloads.graphs.interchange.aten import GATED, LINEAR, RECURRENT, RULES, TRANSPOSED, VIEWS, Mapped
 from simulator.workloads.graphs.interchange.formats import ELEMENTS
 from simulator.workloads.graphs.tensor import Tensor
 
@@ -30,7 +30,10 @@ def read_module(module: Any, example: Sequence[Any], name: str = "module") -> Gr
 
 
 def read_exported(program: Any, name: str = "program") -> Graph:
-    """The graph of an ExportedProgram. Raises `InputError` for sizes that its trace leaves open."""
+    """The graph of an ExportedProgram. Dimensions of `dynamic_shapes` have the sizes of the example it was traced for.
+
+    Raises `InputError` for sizes that depend on the data.
+    """
     return _Reader(program).graph(name)
 
 
@@ -42,6 +45,7 @@ class _Reader:
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self._called: dict[str, str] = {}
+        self._shared: set[str] = set()
         self._views: dict[str, str] = {}
 
     def graph(self, name: str) -> Graph:
@@ -49,6 +53,7 @@ class _Reader:
         held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         traced = list(self.program.graph.nodes)
         products = _only_products(traced)
+        self._shared = _read_often(traced)
         inputs = []
         for node in traced:
             if node.op == "placeholder" and (value := node.meta.get("val")) is not None:
@@ -71,6 +76,8 @@ class _Reader:
             self._called[node.name] = called
         elif called == LINEAR:
             self._linear(node, products)
+        elif called == GATED:
+            self._gated(node)
         elif called in RECURRENT:
             self._recurrent(node, RECURRENT[called])
         else:
@@ -102,19 +109,33 @@ class _Reader:
         self._add(node.name, _shape(node, node.meta["val"]), node.meta["val"])
         self._node(node.name, Mapped("Add", ()), [product, self._name(bias)], [node.name], node)
 
+    def _gated(self, node: Any) -> None:
+        """One half times the sigmoid of the other."""
+        value = node.meta["val"]
+        half, gate = f"{node.name}.half", f"{node.name}.gate"
+        for name in (half, gate, node.name):
+            self._add(name, _shape(node, value), value)
+        self._node(half, Mapped("Reshape", (), shape="shape"), [self._name(node.args[0])], [half], node)
+        self._node(gate, Mapped("Sigmoid", ()), [half], [gate], node)
+        self._node(node.name, Mapped("Mul", ()), [half, gate], [node.name], node)
+
     def _recurrent(self, node: Any, type: str) -> None:
         """Layers one after the other, each in one direction or both, whose results lie side by side."""
         x, _, weights, biased, layers, _, _, both, first = node.args
-        ways, count = 2 if both else 1, 4 if biased else 2
-        result, hidden = node.meta["val"][0], int(weights[1].meta["val"].shape[1])
+        ways = 2 if both else 1
+        count = len(weights) // (layers * ways)
+        result, kept = node.meta["val"][0], int(weights[1].meta["val"].shape[1])
+        sizes = {"hidden_size": kept, "layout": int(first)}
+        if count == (5 if biased else 3):  # a projection of the state, the last of the matrices
+            sizes |= {"hidden_size": int(weights[count - 1].meta["val"].shape[1]), "projection_size": kept}
         shape = _shape(node, result)
         operand = self._name(x)
         for layer in range(layers):
             found = []
             for way in range(ways):
                 at, label = (layer * ways + way) * count, f"{node.name}.{layer}.{way}"
-                self._add(label, (*shape[:1], 1, shape[1], hidden) if not first else (*shape[:2], 1, hidden), result)
-                known = Mapped(type, (), {"hidden_size": hidden, "layout": int(first)})
+                self._add(label, (*shape[:1], 1, shape[1], kept) if not first else (*shape[:2], 1, kept), result)
+                known = Mapped(type, (), dict(sizes))
                 self._node(label, known, [operand, *map(self._name, weights[at : at + count])], [label], node)
                 found.append(label)
             operand = node.name if layer == layers - 1 else f"{node.name}.{layer}"
@@ -125,7 +146,9 @@ class _Reader:
     def _emit(self, node: Any, called: str, known: Mapped) -> None:
         operands = [self._name(n) for n in known.operands if hasattr(n, "op")]
         value = _first(node.meta["val"])
-        fixed = bool(operands) and all(self.tensors[n].weight for n in operands) and called in (*VIEWS, *TRANSPOSED)
+        held = bool(operands) and all(self.tensors[n].weight for n in operands) and called in (*VIEWS, *TRANSPOSED)
+        # a view of what others read too is no weight of its own, so that its numbers count once
+        fixed = held and self._shared.isdisjoint(operands)
         self._add(node.name, _shape(node, value), value, weight=fixed)
         if not fixed:
             self._node(node.name, known, operands, [node.name], node)
@@ -154,6 +177,15 @@ def _only_products(nodes: Sequence[Any]) -> set[str]:
     return {name for name, ways in used.items() if ways == {True}}
 
 
+def _read_often(nodes: Sequence[Any]) -> set[str]:
+    """What more than one node reads."""
+    read: dict[str, int] = {}
+    for node in nodes:
+        for name in {operand.name for operand in _flat(node.args)}:
+            read[name] = read.get(name, 0) + 1
+    return {name for name, times in read.items() if times > 1}
+
+
 def _function(target: Any) -> str:
     """The function's own name: "aten.conv2d.default" and in-place "aten.relu_.default" are conv2d and relu."""
     parts = str(target).split(".")
@@ -178,8 +210,8 @@ def _is_tensor(value: Any) -> bool:
 
 def _shape(node: Any, value: Any) -> tuple[int, ...]:
     try:
-        return tuple(int(size) for size in value.shape)
+        return tuple(int(getattr(getattr(size, "node", None), "hint", size)) for size in value.shape)
     except Exception:
         raise InputError(
-            f"node {node.name}: its shape {tuple(value.shape)} is open: export the module without dynamic_shapes"
+            f"node {node.name}: its shape {tuple(value.shape)} is open: export the module for inputs that settle it"
         ) from None

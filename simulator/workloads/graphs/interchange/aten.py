@@ -105,7 +105,7 @@ TRANSPOSED = ("t", "transpose", "permute", "numpy_T", "mT", "swapaxes")
 MADE = (
     "arange", "full", "zeros", "ones", "scalar_tensor", "empty", "eye", "full_like", "zeros_like", "ones_like",
 )  # fmt: skip
-LINEAR = "linear"
+LINEAR, GATED = "linear", "glu"
 RECURRENT = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
 _POINTWISE = {
     "add": "Add", "sub": "Sub", "rsub": "Sub", "mul": "Mul", "div": "Div", "maximum": "Max", "minimum": "Min",
@@ -140,6 +140,7 @@ RULES: dict[str, Rule] = {
     "native_layer_norm": lambda args: Mapped("LayerNormalization", (args[0], *args[2:4]), {"axis": -len(args[1])}),
     "rms_norm": lambda args: Mapped("RMSNormalization", (args[0], *args[2:3])),
     "group_norm": lambda args: Mapped("GroupNormalization", (args[0], *args[2:4]), {"num_groups": args[1]}),
+    "instance_norm": lambda args: Mapped("InstanceNormalization", args[:3]),
     "native_group_norm": lambda args: Mapped("GroupNormalization", args[:3], {"num_groups": args[6]}),
     "softmax": lambda args: Mapped("Softmax", args[:1], {"axis": args[1]}),
     "_softmax": lambda args: Mapped("Softmax", args[:1], {"axis": args[1]}),
