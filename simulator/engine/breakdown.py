@@ -11,7 +11,7 @@ from simulator.engine.attention_timer import AttentionPiece
 from simulator.engine.deployment import Deployment
 from simulator.errors import refuse_beside
 from simulator.workloads.graph import attention_calls, head_calls, token_calls
-from simulator.workloads.operators import Attention, Call, Collective, HostCopy
+from simulator.workloads.operators import AnyOperator, Attention, Call, Collective, Experts, Gemm, HostCopy
 from simulator.workloads.sides import attention_side_calls
 
 
@@ -19,7 +19,8 @@ from simulator.workloads.sides import attention_side_calls
 class Part:
     """One named part of an iteration.
 
-    `bound` says which roof holds it: compute, memory, launch, network, host link or host.
+    `bound` says which roof holds it: compute, memory, launch, network, host link or host. `family` is the kind of
+    operator: products, experts, attention, collectives, host copies, pointwise operators, host, or waiting.
     """
 
     stage: int
@@ -30,6 +31,7 @@ class Part:
     bound: str
     flops: float
     bytes: float
+    family: str
 
 
 def iteration_parts(
@@ -59,25 +61,25 @@ def iteration_parts(
         if deployment.timer.ping_pong is not None:
             whole = _step_seconds(deployment, prefill, decode) - sum(r[3] for r in found)
             found.append(
-                (stage, "waiting for the feed-forward pool", 1, max(whole, 0.0), "feed-forward pool", 0.0, 0.0)
+                (stage, "waiting for the feed-forward pool", 1, max(whole, 0.0), "feed-forward pool", 0.0, 0.0, "waiting")
             )
             continue
         late = deployment.timer.prefetch_floor(stage, new + len(decode)) - sum(r[3] for r in found if r[0] == stage)
-        found.append((stage, "waiting for experts loaded ahead", 1, max(late, 0.0), "host link", 0.0, 0.0))
+        found.append((stage, "waiting for experts loaded ahead", 1, max(late, 0.0), "host link", 0.0, 0.0, "waiting"))
         late = deployment.timer.launch_floor(stage, new + len(decode)) - sum(r[3] for r in found if r[0] == stage)
-        found.append((stage, "host: launching kernels one by one", 1, max(late, 0.0), "host", 0.0, 0.0))
+        found.append((stage, "host: launching kernels one by one", 1, max(late, 0.0), "host", 0.0, 0.0, "host"))
     overheads = deployment.timer.overheads
     found += [
-        (0, "host: launch", 1, overheads.launch, "host", 0.0, 0.0),
-        (0, "host: scheduler", 1, overheads.scheduler, "host", 0.0, 0.0),
-        (0, "host: sampling", sequences, overheads.sampling * sequences, "host", 0.0, 0.0),
-        (0, "host: detokenisation", sequences, overheads.detokenisation * sequences, "host", 0.0, 0.0),
+        (0, "host: launch", 1, overheads.launch, "host", 0.0, 0.0, "host"),
+        (0, "host: scheduler", 1, overheads.scheduler, "host", 0.0, 0.0, "host"),
+        (0, "host: sampling", sequences, overheads.sampling * sequences, "host", 0.0, 0.0, "host"),
+        (0, "host: detokenisation", sequences, overheads.detokenisation * sequences, "host", 0.0, 0.0, "host"),
     ]
     total = sum(row[3] for row in found)
-    return [Part(s, n, c, t, t / total, b, f, m) for s, n, c, t, b, f, m in found if t > 0]
+    return [Part(s, n, c, t, t / total, b, f, m, kind) for s, n, c, t, b, f, m, kind in found if t > 0]
 
 
-Row = tuple[int, str, int, float, str, float, float]
+Row = tuple[int, str, int, float, str, float, float, str]
 
 
 def _micro_batches(deployment: Deployment, tokens: int) -> int:
@@ -128,7 +130,7 @@ def _attention(deployment: Deployment, stage: int, call: Call, piece: AttentionP
     moved = {"prefill": op.prompt_bytes(), "decode": op.decode_bytes(), "mixed": float(op.bytes())}
     n = call.count
     return [
-        (stage, f"{name} {call.name}", n, seconds, bounds[name], flops[name] * n, moved[name] * n)
+        (stage, f"{name} {call.name}", n, seconds, bounds[name], flops[name] * n, moved[name] * n, "attention")
         for name, seconds in times.items()
     ]
 
@@ -140,4 +142,14 @@ def _part(deployment: Deployment, stage: int, call: Call) -> Row:
     bound = "network" if network and roofs.bound() == "memory" else roofs.bound()
     bound = "host link" if isinstance(call.op, HostCopy) else bound
     flops, moved = float(np.asarray(call.op.flops())), float(np.asarray(call.op.bytes()))
-    return stage, call.name, call.count, seconds, bound, flops * call.count, moved * call.count
+    return stage, call.name, call.count, seconds, bound, flops * call.count, moved * call.count, _family(call.op)
+
+
+def _family(op: AnyOperator) -> str:
+    kinds: tuple[tuple[type, str], ...] = (
+        (Gemm, "products"),
+        (Experts, "experts"),
+        (Collective, "collectives"),
+        (HostCopy, "host copies"),
+    )
+    return next((name for kind, name in kinds if isinstance(op, kind)), "pointwise operators")
