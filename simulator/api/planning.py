@@ -80,7 +80,7 @@ def _headline(found: Plan) -> list[tuple[str, Rows]]:
 
 
 def _chart(found: Plan) -> str:
-    from simulator.report.plan_page import chart
+    from simulator.report.plan_figures import chart
 
     return chart(found, found.spec.front[0])
 

@@ -61,7 +61,16 @@ def iteration_parts(
         if deployment.timer.ping_pong is not None:
             whole = _step_seconds(deployment, prefill, decode) - sum(r[3] for r in found)
             found.append(
-                (stage, "waiting for the feed-forward pool", 1, max(whole, 0.0), "feed-forward pool", 0.0, 0.0, "waiting")
+                (
+                    stage,
+                    "waiting for the feed-forward pool",
+                    1,
+                    max(whole, 0.0),
+                    "feed-forward pool",
+                    0.0,
+                    0.0,
+                    "waiting",
+                )
             )
             continue
         late = deployment.timer.prefetch_floor(stage, new + len(decode)) - sum(r[3] for r in found if r[0] == stage)

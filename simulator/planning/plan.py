@@ -85,6 +85,7 @@ def plan(spec: PlanSpec, *, jobs: int = -1, on_wave: Callable[[Found], None] | N
     facts["deployments"] = _deployments(spec, question, top, jobs, meets=bool(ranked))
     facts["also"] = [_row(o) for o in ranked[spec.top :]]
     facts["front"] = [_row(o) for o in front]
+    facts["devices"] = _devices(found, ranked)
     facts["relaxing"] = relaxing(spec, question, bounds, ranked, closest, found, jobs)
     return Plan(spec, found.feasible, ranked, front, closest, facts)
 
@@ -252,6 +253,22 @@ def _load_facts(load: HeldLoad, spec: PlanSpec) -> dict[str, Any]:
         "prompt_tokens": int(load.prompt_tokens.sum()),
         "output_tokens": int(load.output_tokens.sum()),
     }
+
+
+def _devices(found: Found, ranked: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """By device what became of its candidates, and its cheapest deployment that meets every objective, if any."""
+    cheapest: dict[str, Outcome] = {}
+    for o in ranked:
+        cheapest.setdefault(o.configuration.scenario.device, o)
+    return [
+        {
+            "device": device,
+            "candidates": sum(fates.values()),
+            "fates": dict(sorted(fates.items())),
+            "cheapest": _row(cheapest[device]) if device in cheapest else None,
+        }
+        for device, fates in found.fates.items()
+    ]
 
 
 def _search_facts(space: Space, found: Found, whole: bool) -> dict[str, Any]:

@@ -21,6 +21,9 @@ WAVE = 12
 LIKELY = 0.4  # share of the tightest limit that a lone request on the roofline may fill for a run to hold, mostly
 NO_MEMORY = "does not fit the memory"
 NO_LAYOUT = "cannot be laid out or computed so"
+TOO_DEAR = "cannot be as cheap"
+MISSES = "misses an objective, as simulated"
+MEETS = "meets every objective"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Candidate:
 
 @dataclass
 class Found:
-    """What a search has learned."""
+    """What a search has learned; `fates` counts by device what became of its candidates."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     considered: int = 0
@@ -50,6 +53,12 @@ class Found:
     searched: set[str] = field(default_factory=set)
     simulations: int = 0
     closest: list[Candidate] = field(default_factory=list)
+    fates: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def count(self, candidate: Candidate, fate: str) -> None:
+        """Note what became of a candidate, by its device."""
+        fates = self.fates.setdefault(candidate.configuration.scenario.device, {})
+        fates[fate] = fates.get(fate, 0) + 1
 
     @property
     def feasible(self) -> list[Outcome]:
@@ -161,6 +170,7 @@ def branch_and_bound(
         found.considered += 1
         if candidate.reason:
             found.impossible[candidate.reason] = found.impossible.get(candidate.reason, 0) + 1
+            found.count(candidate, candidate.reason)
             found.closest.append(candidate)
         else:
             open_.append(candidate)
@@ -173,7 +183,14 @@ def branch_and_bound(
             budget = found.cheapest * within
             wave = [c for c in taken if c.usd_per_hour <= budget]
             found.too_dear += len(taken) - len(wave)
-            for outcomes in pool(delayed(fewest_within)(question, c, budget) for c in wave):
+            for candidate in taken:
+                if candidate.usd_per_hour > budget:
+                    found.count(candidate, TOO_DEAR)
+            for candidate, outcomes in zip(
+                wave, pool(delayed(fewest_within)(question, c, budget) for c in wave), strict=True
+            ):
+                met = any(o.met for o in outcomes)
+                found.count(candidate, MEETS if met else MISSES if outcomes else TOO_DEAR)
                 found.outcomes += outcomes
                 found.simulations += len(outcomes)
             found.searched |= {c.configuration.key for c in wave}

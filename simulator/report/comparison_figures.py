@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from simulator.comparison.compare import Comparison
 from simulator.comparison.metrics import REQUEST_METRICS, RequestMetric
 from simulator.comparison.phases import PHASES
-from simulator.report.svg import INK, PALETTE, WAITS, drawing, stacked_bars, svg
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from simulator.report import series
+from simulator.report.figures import OPERATORS
+from simulator.report.step_time import by
+from simulator.report.step_time import step_time as spent
+from simulator.report.svg import INK, PALETTE, WAITS, decades, drawing, stacked_bars, svg
 
 POINTS = 400
 BARS = 60
@@ -36,6 +35,9 @@ def overall_figures(comparison: Comparison) -> list[tuple[str, str, str]]:
         ),
         ("Where a request's time goes", f"Mean of all requests; {about}.", request_time(comparison)),
         ("Where the replicas' time goes", "Share of it by kind of iteration.", step_time(comparison)),
+        ("What the replicas compute", "Busy time by kind of operator.", operator_time(comparison)),
+        ("Running", "Requests that all replicas serve, over time.", over_time(comparison, running=True)),
+        ("Waiting", "Requests that wait for their first iteration, over time.", over_time(comparison, running=False)),
     ]
 
 
@@ -62,7 +64,7 @@ def cdf(comparison: Comparison, metric: RequestMetric) -> str:
         axes.plot(np.maximum(np.quantile(values, share), 1e-3), share, dash, color=colour, label=label)
         for mark in (0.5, 0.99):
             axes.plot(max(float(np.quantile(values, mark)), 1e-3), mark, "o", color=colour, markersize=4)
-    _decades(axes)
+    decades(axes)
     axes.set(xlabel="milliseconds (marks: P50, P99)", ylabel="share of requests", ylim=(0, 1.02))
     return svg(figure, axes)
 
@@ -99,14 +101,27 @@ def step_time(comparison: Comparison) -> str:
     )
 
 
-def _decades(axes: Axes) -> None:
-    """A logarithmic axis of milliseconds with plain numbers."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+def operator_time(comparison: Comparison) -> str:
+    """Stacked bars of the replicas' busy seconds by kind of operator."""
+    times = [by(spent(result), "family") for result in comparison.results]
+    families = list(dict.fromkeys(family for found in times for family in found))
+    values = [[found.get(family, 0.0) for family in families] for found in times]
+    colours = [OPERATORS.get(family, WAITS) for family in families]
+    totals = [f"{sum(bar):,.0f} s" for bar in values]
+    return stacked_bars(comparison.labels, values, families, colours, "replica-seconds", totals)
 
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter("{x:,g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
+
+def over_time(comparison: Comparison, *, running: bool) -> str:
+    """Requests that run, or that wait, in each scenario."""
+    figure, axes = drawing(height=2.4)
+    for i, (label, result) in enumerate(zip(comparison.labels, comparison.results, strict=True)):
+        edges = series.bin_edges(result)
+        values = series.waiting_and_running(result, edges)[running]
+        axes.stairs(values, edges - edges[0], color=PALETTE[i % len(PALETTE)], label=label, linewidth=1.1)
+    axes.set(xlabel="seconds", ylabel="requests")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    return svg(figure, axes)
 
 
 def _known(comparison: Comparison, metric: RequestMetric) -> bool:

@@ -61,19 +61,10 @@ def run_rows(against: Against) -> list[DifferenceRow]:
     ]
 
 
-def verdict_rows(against: Against) -> list[tuple[str, str, str]]:
-    """Metric, outcome of its mean, and verdict in words."""
-    return [
-        (m.label, against.differences[m.name, "mean"].outcome, against.verdict(m))
-        for m in REQUEST_METRICS
-        if (m.name, "mean") in against.differences
-    ]
-
-
 def winner_columns() -> list[str]:
     """Headings of `winner_rows`."""
     labels = [m.label for m in REQUEST_METRICS if m.name in GROUPED]
-    return ["requests by", "", "number", *(h for m in labels for h in (f"{m} (ms)", "win", "lose"))]
+    return ["requests by", "", "number", *(h for m in labels for h in (f"{m} (ms)", f"{m} wins", f"{m} loses"))]
 
 
 def winner_rows(comparison: Comparison, against: Against) -> list[tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,24 +11,36 @@ from simulator.engine.recorder import Floats
 from simulator.report import series
 from simulator.report.power import row_power
 from simulator.report.requests import latencies
-from simulator.report.svg import INK, PALETTE
+from simulator.report.roofline import roofline
+from simulator.report.sections import Figure
+from simulator.report.step_time import KINDS, Spent, by
+from simulator.report.svg import PALETTE, SHADES, WAITS, decades, stacked_bars
 from simulator.report.svg import drawing as _figure
 from simulator.report.svg import svg as _svg
-from simulator.report.usage import peak_flops, pool_rows, work
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
 
 POINTS = 400
+IDLE = "#c9d0d8"
+OPERATORS = dict(
+    zip(
+        ("products", "attention", "collectives", "experts", "host", "pointwise operators", "waiting", "host copies"),
+        SHADES, strict=False,
+    )
+)  # fmt: skip
 
 
-def all_figures(result: Result) -> list[tuple[str, str, str]]:
+def all_figures(result: Result, spent: Sequence[Spent]) -> list[Figure]:
     """Title, explanation and SVG of each figure; those of iterations are left out where none were kept."""
     figures = [
         ("Latency", "Share of requests that took at most so long.", latency(result)),
         ("Load", "Requests a second as they arrive and finish.", load(result)),
         ("Waiting and running", "Requests in all replicas, averaged over each interval.", queue(result)),
     ]
+    if len(np.unique(result.request_columns["replica"])) > 1:
+        about = "Requests that wait for or run on the least and the most loaded replica, and on the mean one."
+        figures.append(("Load of the replicas", about, replicas(result)))
     if len(result.iteration_columns["start_s"]):
         figures += [
             ("Tokens", "Prompt tokens computed and output tokens generated a second.", tokens(result)),
@@ -38,19 +51,22 @@ def all_figures(result: Result) -> list[tuple[str, str, str]]:
                 "Iterations by arithmetic intensity and rate of one device; the larger a mark, the more time it took.",
                 roofline(result),
             ),
-            ("Where the time goes", "Share of the replicas' time by kind of iteration.", shares(result)),
+            ("Where the time goes", "By kind of iteration and of operator.", operators(result, spent)),
         ]
     return figures
 
 
-def planned_figures(result: Result) -> list[tuple[str, str, str]]:
-    """The figures of requests that are planned calls to several pools; tokens only where iterations were kept."""
+def planned_figures(result: Result, spent: Mapping[str, Sequence[Spent]]) -> list[Figure]:
+    """The figures of requests that are planned calls to several pools; `spent` is each pool's time of iterations."""
     figures = [
         ("Latency", "Share of whole requests that took at most so long.", latency(result)),
         ("Load", "Requests a second as they arrive and as their answers are back.", load(result)),
     ]
-    if len(result.iteration_columns["start_s"]):
-        figures.append(("Tokens", "Prompt and output tokens a second in all pools together.", tokens(result)))
+    if spent:
+        figures += [
+            ("Tokens", "Prompt and output tokens a second in all pools together.", tokens(result)),
+            ("Where the time goes", "Of each pool, by kind of operator.", pool_operators(spent)),
+        ]
     return figures
 
 
@@ -66,7 +82,7 @@ def latency(result: Result) -> str:
         axes.plot(np.maximum(np.quantile(values, share), 1e-3), share, color=colour, label=label)
         for mark in (0.5, 0.99):
             axes.plot(max(float(np.quantile(values, mark)), 1e-3), mark, "o", color=colour, markersize=4)
-    axes.set_xscale("log")
+    decades(axes)
     axes.set(xlabel="milliseconds (marks: P50, P99)", ylabel="share of requests", ylim=(0, 1.02))
     return _svg(figure, axes)
 
@@ -117,74 +133,37 @@ def power(result: Result) -> str:
     return _over_time(edges, lines, "kilowatts")
 
 
-def roofline(result: Result) -> str:
-    """Iterations with and without prompt tokens under the roof of one device."""
-    figure, axes = _figure()
-    device = result.deployment.device
-    peak, bandwidth = peak_flops(result.deployment), device.memory_bandwidth
-    alike = [(pool.deployment, rows) for pool, rows in pool_rows(result) if pool.deployment.device.id == device.id]
-    done = [work(rows, d) for d, rows in alike]
-    flops, moved = (np.concatenate([pair[i] for pair in done]) for i in (0, 1))
-    seconds = np.concatenate([(rows["end_s"] - rows["start_s"]) * d.parallel.pipeline for d, rows in alike])
-    prefill_tokens = np.concatenate([rows["prefill_tokens"] for _, rows in alike])
-    fine = (flops > 0) & (moved > 0) & (seconds > 0)
-    intensity, rate = flops[fine] / moved[fine], flops[fine] / seconds[fine]
-    prompts = prefill_tokens[fine] > 0
-    for mask, label, colour in ((~prompts, "decode only", PALETTE[0]), (prompts, "with prompt tokens", PALETTE[1])):
-        x, y, size = _clusters(intensity[mask], rate[mask], seconds[fine][mask])
-        if len(x):
-            axes.scatter(
-                x, y / 1e12, s=8 + 160 * size / size.max(), color=colour, alpha=0.55, linewidths=0, label=label
-            )
-    ridge = peak / bandwidth
-    low = min(float(intensity.min()), ridge) / 3 if len(intensity) else ridge / 100
-    x = np.array([low, ridge, ridge * 30])
-    axes.plot(x, np.minimum(x * bandwidth, peak) / 1e12, color=INK, linewidth=1.2)
-    axes.annotate(f"{peak / 1e12:,.0f} TFLOP/s", (ridge * 1.3, peak / 1e12), color=INK, fontsize=8, va="bottom")
-    axes.annotate(
-        f"{bandwidth / 1e12:,.2f} TB/s",
-        (low * 1.3, low * 1.3 * bandwidth / 1e12),
-        color=INK,
-        fontsize=8,
-        va="bottom",
-        ha="left",
-        xytext=(0, 10),
-        textcoords="offset points",
+def operators(result: Result, spent: Sequence[Spent]) -> str:
+    """One bar a kind of iteration, of the kinds of operator that it was spent on, and one for idle time."""
+    whole, families = series.lane_seconds(result), list(by(spent, "family"))
+    bars = {kind: [0.0] * len(families) for kind in KINDS if any(one.kind == kind for one in spent)}
+    for one in spent:
+        bars[one.kind][families.index(one.family)] += one.seconds / whole * 100
+    idle = max(0.0, 100.0 - sum(map(sum, bars.values())))
+    values = [*([*bar, 0.0] for bar in bars.values()), [0.0] * len(families) + [idle]]
+    colours = [OPERATORS.get(family, WAITS) for family in families]
+    totals = [f"{sum(bar):.1f} %" for bar in values]
+    return stacked_bars(
+        [*bars, "idle"], values, [*families, "idle"], [*colours, IDLE], "per cent of the replicas' time", totals
     )
-    axes.set(xscale="log", yscale="log", xlabel="FLOP a byte moved", ylabel="TFLOP/s of one device")
-    return _svg(figure, axes, location="lower right")
 
 
-def shares(result: Result) -> str:
-    """One bar a kind of iteration."""
-    figure, axes = _figure(height=2.2)
-    found = series.time_shares(result)
-    colours = (PALETTE[1], PALETTE[3], PALETTE[0], "#9aa5b1")
-    bars = axes.barh(list(found), [v * 100 for v in found.values()], color=colours)
-    axes.bar_label(bars, [f"{v:.1%}" for v in found.values()], padding=4, color=INK, fontsize=9)
-    axes.invert_yaxis()
-    axes.set(xlabel="per cent of the replicas' time", xlim=(0, 112))
-    return _svg(figure, axes, legend=False)
-
-
-def _clusters(x: Floats, y: Floats, weight: Floats, cells: int = 24) -> tuple[Floats, Floats, Floats]:
-    """At most cells squared points: the weighted middle and weight of each cell of a logarithmic grid."""
-    if not len(x):
-        return x, y, weight
-
-    def cell(values: Floats) -> Any:
-        logs = np.log(values)
-        span = max(float(logs.max() - logs.min()), 1e-9)
-        return np.minimum((logs - logs.min()) / span * cells, cells - 1).astype(np.int64)
-
-    index = cell(x) * cells + cell(y)
-    total = np.bincount(index, weight, cells * cells).astype(np.float64)
-    used = total > 0
-    return (
-        np.bincount(index, x * weight, cells * cells)[used] / total[used],
-        np.bincount(index, y * weight, cells * cells)[used] / total[used],
-        total[used],
+def pool_operators(spent: Mapping[str, Sequence[Spent]]) -> str:
+    """One bar a pool, of the kinds of operator that its iterations were spent on."""
+    times = {name: by(one, "family") for name, one in spent.items()}
+    families = list(dict.fromkeys(family for found in times.values() for family in found))
+    values = [[found.get(family, 0.0) for family in families] for found in times.values()]
+    colours = [OPERATORS.get(family, WAITS) for family in families]
+    return stacked_bars(
+        list(times), values, families, colours, "replica-seconds", [f"{sum(bar):,.1f} s" for bar in values]
     )
+
+
+def replicas(result: Result) -> str:
+    """Requests that wait for or run on the least and the most loaded replica, and on the mean one."""
+    edges = series.bin_edges(result)
+    least, mean, most = series.spread_of_replicas(result, edges)
+    return _over_time(edges, [("mean", mean), ("most loaded", most), ("least loaded", least)], "requests")
 
 
 def _over_time(edges: Floats, lines: list[tuple[str, Floats]], unit: str) -> str:

@@ -1,18 +1,24 @@
-"""The report: one self-contained HTML page that needs no network, and no scripts to be read."""
+"""The report of a serving run: one self-contained HTML page that needs no network, and no scripts to be read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.report.assumptions import NOT_MODELLED, assumption_rows, calibration_rows, provenance
+from simulator.report.calls_page import calls_page
 from simulator.report.figures import all_figures
 from simulator.report.files import write_text
-from simulator.report.table import COLUMNS, LATENCIES, deployment_title, headline, latency_rows, overload
+from simulator.report.limits import limiting_sentence
+from simulator.report.operator_time import operator_rows
+from simulator.report.replicas import replica_rows
+from simulator.report.sections import Section, again, sectioned_page
+from simulator.report.serving_answer import serving_answer
+from simulator.report.step_time import Spent, step_time
+from simulator.report.table import COLUMNS, LATENCIES, deployment_title, headline
 
 if TYPE_CHECKING:
-    from jinja2 import Template
-
-    from simulator.cascade.result import Calls
     from simulator.experiment import Result
 
 BANDS = {
@@ -23,7 +29,7 @@ BANDS = {
     ("energy", "j_per_output_token"): "joules an output token",
     ("cost", "usd_per_million_output_tokens"): "USD a million output tokens",
 }
-PAGES = Path(__file__).parent
+CAUTIOUS = "all shapes of one kind of kernel err together, which is cautious"
 
 
 def write_report(path: Path, result: Result) -> None:
@@ -33,85 +39,88 @@ def write_report(path: Path, result: Result) -> None:
 
 def report(result: Result) -> str:
     """The page of a run as text. Everything that comes from the user is escaped."""
-    import yaml
-
     if result.calls is not None:
-        return _calls_page(result, result.calls)
+        return calls_page(result, result.calls)
     summary, scenario = result.summary, result.scenario
-    deployment = summary["deployment"]
-    latency, between = summary["latency_ms"], summary.get("intervals", {})
-    requests, title = summary["requests"]["finished"], deployment_title(deployment)
-    return page_template("template.html").render(
-        title=scenario.name or title,
-        subtitle=f"{title + '; ' if scenario.name else ''}{requests:,} requests in {summary['makespan_s']:,.1f} s",
-        overload=overload(summary),
-        latency_columns=list(COLUMNS.values()),
-        latency_rows=[
-            (
-                label,
-                [
-                    (f"{latency[key][c]:,.2f}", _between(between.get("latency_ms", {}).get(key, {}).get(c)))
-                    for c in COLUMNS
-                ],
-            )
-            for key, label in LATENCIES.items()
-            if latency[key]
+    title = deployment_title(summary["deployment"])
+    spent = step_time(result)
+    uncertainty = f" --uncertainty {summary['intervals']['replications']}" if "intervals" in summary else ""
+    return sectioned_page(
+        scenario.name or title,
+        title if scenario.name else "",
+        [
+            _latencies(summary),
+            Section(
+                "Charts",
+                about=""
+                if spent
+                else "Iterations were not kept, so charts of tokens, cache, power and roofline are left out.",
+                figures=all_figures(result, spent),
+            ),
+            *_details(result, spent),
+            again(scenario, f"simulator run scenario.yaml --out out/{uncertainty}"),
         ],
-        intervals=f"{between['level']:.0%} interval from {between['replications']} replications" if between else "",
-        bands=_bands(summary),
-        headline=headline(summary),
-        has_iterations="utilisation" in summary,
-        figures=all_figures(result),
-        memory=[(k.replace("_", " "), f"{v:,.3f}") for k, v in deployment["memory_per_device_gb"].items()],
-        calibration=f"{deployment['calibration']}: {deployment['calibration_source']}",
-        scenario=yaml.safe_dump(scenario.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True),
+        serving_answer(summary, limiting_sentence(result, spent)),
     )
 
 
-def _calls_page(result: Result, calls: Calls) -> str:
-    """The page of requests that are planned calls to several pools."""
-    import yaml
-
-    from simulator.kinds import plain
-    from simulator.report.calls_table import POOL_COLUMNS, calls_headline, calls_title, pool_cells
-    from simulator.report.figures import planned_figures
-
-    summary, name = result.summary, calls.cascade.name
-    title, requests = calls_title(summary["deployment"]), summary["requests"]["finished"]
-    return page_template("cascade.html").render(
-        title=name or title,
-        subtitle=f"{title + '; ' if name else ''}{requests:,} requests in {summary['makespan_s']:,.1f} s",
-        overload=overload(summary),
-        latency_columns=list(COLUMNS.values()),
-        latency_rows=latency_rows(summary),
-        headline=calls_headline(summary),
-        pool_columns=POOL_COLUMNS,
-        pools=pool_cells(summary),
-        roles=[(role, f"{count:,}") for role, count in summary["calls"]["by_role"].items()],
-        figures=planned_figures(result),
-        calibration=f"{summary['deployment']['calibration']}: {summary['deployment']['calibration_source']}",
-        scenario=yaml.safe_dump(plain(calls.cascade), sort_keys=False, allow_unicode=True),
-    )
+def _latencies(summary: dict[str, Any]) -> Section:
+    """Latencies by percentile, the interval of each under it."""
+    latency, between = summary["latency_ms"], summary.get("intervals")
+    rows = [
+        {"": label}
+        | {
+            name: f"{latency[key][column]:,.2f}{_under(between, key, column)}"
+            for column, name in COLUMNS.items()
+        }
+        for key, label in LATENCIES.items()
+        if latency[key]
+    ]  # fmt: skip
+    about = "How sure they are is not asked for: --uncertainty 20 gives the interval of each."
+    if between is not None:
+        about = f"Below each figure its {_replicated(between)}; {CAUTIOUS}."
+    return Section("Latency (milliseconds)", rows, about)
 
 
-def page_template(name: str) -> Template:
-    """A page of this folder; what is filled in is escaped."""
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
-
-    def asset(file: str) -> Markup:
-        return Markup((PAGES / "assets" / file).read_text(encoding="utf-8"))
-
-    environment = Environment(autoescape=True, trim_blocks=True, loader=FileSystemLoader(PAGES))
-    environment.globals["asset"] = asset
-    return environment.get_template(name)
+def _under(intervals: dict[str, Any] | None, key: str, column: str) -> str:
+    found = None if intervals is None else intervals["latency_ms"].get(key, {}).get(column)
+    return "" if found is None else f"\n{found[0]:,.2f} – {found[1]:,.2f}"
 
 
-def _between(interval: list[float] | None) -> str:
-    return "" if interval is None else f"{interval[0]:,.2f} – {interval[1]:,.2f}"
+def _replicated(intervals: dict[str, Any]) -> str:
+    return f"{intervals['level']:.0%} interval from {intervals['replications']} replications"
 
 
-def _bands(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+def _details(result: Result, spent: Sequence[Spent]) -> list[Section]:
+    """What stands behind the figures: operators, replicas, memory, assumptions and calibration."""
+    summary = result.summary
+    memory = summary["deployment"]["memory_per_device_gb"]
+    return [
+        Section(
+            "Where the time of iterations goes",
+            operator_rows(spent),
+            "Iterations of the run, explained operator by operator as simulator explain does; shares are of the busy "
+            "time. The bound is what holds an operator most of its time.",
+        ),
+        Section("Figures of the run", [{"figure": n, "value": f"{v} {u}".strip()} for n, v, u in headline(summary)]),
+        Section("How sure the figures are", _bands(summary), f"{CAUTIOUS[0].upper()}{CAUTIOUS[1:]}."),
+        Section("Replicas", replica_rows(result)),
+        Section(
+            "Memory of a device (GB)",
+            [{"figure": k.replace("_", " "), "value": f"{v:,.3f}"} for k, v in memory.items()],
+        ),
+        Section("What the run takes for granted", assumption_rows(result), sentences=[NOT_MODELLED]),
+        Section(
+            "What the times rest on",
+            calibration_rows(result, spent),
+            "Errors hold nine in ten of the measurements behind a curve; another device's curves, and what was never "
+            "measured, have the error of predictions from datasheets alone.",
+            sentences=list(dict.fromkeys(provenance(pool.deployment) for pool in result.pools)),
+        ),
+    ]
+
+
+def _bands(summary: dict[str, Any]) -> list[dict[str, str]]:
     """Low, predicted and high of the figures other than latencies; none without replications."""
     found = []
     for (part, key), label in BANDS.items():
@@ -120,5 +129,5 @@ def _bands(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             low, value, high = (
                 f"{x:,.3g}" if x < 1 else f"{x:,.2f}" for x in (interval[0], summary[part][key], interval[1])
             )
-            found.append((label, low, value, high))
+            found.append({"": label, "low": low, "predicted": value, "high": high})
     return found

@@ -71,10 +71,14 @@ def sentences(facts: dict[str, Any]) -> list[str]:
             each = ", ".join(f"{name} {p:.0%}" for name, p in intervals["probability"].items())
             found.append(f"all objectives hold in {intervals['probability_of_all']:.0%} of {n} replications ({each})")
     found.append(f"relaxing: {facts['relaxing']['sentence']}")
+    return [*found, searched(facts)]
+
+
+def searched(facts: dict[str, Any]) -> str:
+    """How many candidates there were, and what became of them."""
     s = facts["search"]
     parts = [f"{count:,} {reason}" for reason, count in sorted(s["impossible"].items())]
     if s["too_dear"]:
         parts.append(f"{s['too_dear']:,} cannot be as cheap")
     parts.append(f"{s['simulated']:,} searched in {s['simulations']:,} simulations")
-    found.append(f"{s['considered']:,} candidates, {s['method']}: {'; '.join(parts)}")
-    return found
+    return f"{s['considered']:,} candidates, {s['method']}: {'; '.join(parts)}"

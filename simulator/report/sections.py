@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from simulator.report.html import page_template
 from simulator.specs.part import Part
 
-Rows = Sequence[Mapping[str, str]]
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+PAGES = Path(__file__).parent
+
+Row = Mapping[str, str]
+Rows = Sequence[Row]
 # Title, explanation and SVG.
 Figure = tuple[str, str, str]
 # A cell that is read as a number: digits with a sign before and a unit or a difference behind, or nothing.
@@ -18,7 +25,11 @@ NUMBER = re.compile(r"^(|-|[-+−]?[\d.,]+( ?(%|x|s|GB))?( \([-+−][\d.,]+%\))?
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it; `about` explains it in small print, `code` is shown as it is."""
+    """A heading and what stands under it; `about` explains it in small print, `code` is shown as it is.
+
+    Lines of a cell after its first are shown small. Cells of the column `verdicts` that begin with "better" or "worse"
+    are coloured so.
+    """
 
     title: str
     rows: Rows = ()
@@ -26,6 +37,7 @@ class Section:
     sentences: Sequence[str] = ()
     figures: Sequence[Figure] = ()
     code: str = ""
+    verdicts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +52,17 @@ class KeyFigure:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a reader who decides takes from the first screen: a few figures, and a sentence or two."""
+    """What a reader who decides takes from the first screen: a few figures, a sentence or two, and what to mind."""
 
     figures: Sequence[KeyFigure]
     sentences: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 def sectioned_page(title: str, subtitle: str, sections: Iterable[Section], answer: Answer | None = None) -> str:
     """The page as text; sections without content are left out. Everything that comes from the user is escaped."""
     shown = [s for s in sections if s.rows or s.sentences or s.figures or s.code]
-    return page_template("sections.html").render(
+    return _template("sections.html").render(
         title=title,
         subtitle=subtitle,
         answer=answer,
@@ -64,7 +77,7 @@ def table_sections(tables: Iterable[tuple[str, Rows]]) -> list[Section]:
 
 def numeric(rows: Rows) -> set[str]:
     """Columns whose cells are all numbers."""
-    return {c for c in (rows[0] if rows else ()) if all(NUMBER.match(row[c]) for row in rows)}
+    return {c for c in (rows[0] if rows else ()) if all(NUMBER.match(row[c].split("\n")[0]) for row in rows)}
 
 
 def headless(rows: Rows) -> bool:
@@ -85,3 +98,16 @@ def again(scenario: Part, command: str = "simulator train scenario.yaml --out ou
     return Section(
         "To run this again", about=f"Save as {command.split()[2]}, then {command}", code=scenario_text(scenario)
     )
+
+
+def _template(name: str) -> Template:
+    """A page of this folder; what is filled in is escaped."""
+    from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
+
+    def asset(file: str) -> Markup:
+        return Markup((PAGES / "assets" / file).read_text(encoding="utf-8"))
+
+    environment = Environment(autoescape=True, trim_blocks=True, loader=FileSystemLoader(PAGES))
+    environment.globals["asset"] = asset
+    return environment.get_template(name)

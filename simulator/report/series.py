@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.engine.recorder import Floats
 from simulator.report.feed_forward import pool_work
-from simulator.report.fleet import changes_size, mean_replicas
+from simulator.report.fleet import changes_size, mean_replicas, span
 from simulator.report.usage import pool_rows, power
 
 if TYPE_CHECKING:
@@ -55,6 +55,16 @@ def waiting_and_running(result: Result, edges: Floats) -> tuple[Floats, Floats]:
     ones = np.ones(len(c["arrival_s"]))
     waiting = binned_mean(edges, c["arrival_s"], c["scheduled_s"], ones)
     return waiting, binned_mean(edges, c["scheduled_s"], c["finish_s"], ones)
+
+
+def spread_of_replicas(result: Result, edges: Floats) -> tuple[Floats, Floats, Floats]:
+    """Requests, waiting or running, of the least loaded replica, of the mean one and of the most loaded one."""
+    c = result.request_columns
+    loads = []
+    for replica in np.unique(c["replica"]):
+        mine = c["replica"] == replica
+        loads.append(binned_mean(edges, c["arrival_s"][mine], c["finish_s"][mine], np.ones(int(mine.sum()))))
+    return np.min(loads, axis=0), np.mean(loads, axis=0), np.max(loads, axis=0)
 
 
 def request_rates(result: Result, edges: Floats) -> tuple[Floats, Floats]:
@@ -108,13 +118,18 @@ def total_power(result: Result, edges: Floats) -> Floats:
     return watts
 
 
+def lane_seconds(result: Result) -> float:
+    """Seconds of all replicas between the first arrival and the last finish, those of each pipeline stage counted."""
+    start, end = span(result)
+    lanes = sum(mean_replicas(result, p) * p.deployment.parallel.pipeline for p in result.pools)
+    return max((end - start) * lanes, 1e-12)
+
+
 def time_shares(result: Result) -> dict[str, float]:
     """Shares of the replicas' time in iterations of prompts only, mixed, decode only, and idle."""
     rows = result.iteration_columns
     seconds = rows["end_s"] - rows["start_s"]
-    c = result.request_columns
-    lanes = sum(mean_replicas(result, p) * p.deployment.parallel.pipeline for p in result.pools)
-    total = max(float(c["finish_s"].max() - c["arrival_s"].min()) * lanes, 1e-12)
+    total = lane_seconds(result)
     prompts, decodes = rows["prefill_tokens"] > 0, rows["decode_sequences"] > 0
     shares = {
         "prefill": float(seconds[prompts & ~decodes].sum()) / total,

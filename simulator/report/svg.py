@@ -36,6 +36,17 @@ def drawing(height: float = 2.9) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def decades(axes: Axes, axis: Literal["x", "y"] = "x") -> None:
+    """A logarithmic axis with plain numbers."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    scaled = axes.xaxis if axis == "x" else axes.yaxis
+    axes.set(**{f"{axis}scale": "log"})
+    scaled.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=10))
+    scaled.set_major_formatter("{x:,g}")
+    scaled.set_minor_locator(NullLocator())
+
+
 def legend_above(axes: Axes) -> None:
     """Names above the drawing, where they hide nothing."""
     count = len(axes.get_legend_handles_labels()[0])

@@ -27,7 +27,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_charts_are_drawn(report: Path, width: int, scheme: str) -> None:
     with opened(report, viewport={"width": width, "height": 800}, color_scheme=scheme) as page:
         check_drawn(page)
-        assert page.locator("figure").count() == 8
+        assert page.locator("figure").count() == 9
 
 
 def test_hovering_zooming_and_switching(report: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_mark_says_what_it_is(report: Path) -> None:
 
 def test_without_scripts_all_is_there(report: Path) -> None:
     with opened(report, java_script_enabled=False) as page:
-        assert page.locator("figure > svg").count() == 8
+        assert page.locator("figure > svg").count() == 9
         assert page.locator("figure > svg").first.is_visible()
 
 

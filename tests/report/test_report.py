@@ -79,7 +79,7 @@ def test_page_is_whole_and_needs_nothing(tmp_path: Path) -> None:
     assert page == report(result_of([30, 1, 200, 80] * 10, replicas=2))
     check(page)
     page = without_scripts(page)
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
     assert "http" not in page.replace("http://www.w3.org", "")
     for svg in page.split("<svg")[1:]:
         ElementTree.fromstring("<svg" + svg.split("</svg>")[0] + "</svg>")
