@@ -70,11 +70,9 @@ def limiting_sentence(result: Result, spent: Sequence[Spent]) -> str:
         f"and their largest part is {operator} ({names[operator] / busy:.0%})"
     )
     if found.no_blocks >= WAITING:
-        return (
-            f"KV cache limits the run: {found.no_blocks:.0%} of its iterations' time requests wait for blocks; {rest}."
-        )
+        return f"The KV cache limits the run: requests wait for blocks {found.no_blocks:.0%} of the busy time; {rest}."
     if found.no_slots >= WAITING:
-        return f"max_num_seqs limits the run: {found.no_slots:.0%} of its iterations' time all slots are taken; {rest}."
+        return f"max_num_seqs limits the run: requests wait for a slot {found.no_slots:.0%} of the busy time; {rest}."
     if found.idle >= IDLE:
         return f"The load limits the run: replicas are idle {found.idle:.0%} of the time; while they work, {rest}."
     return f"{rest[0].upper()}{rest[1:]}; replicas are idle {found.idle:.0%} of the time."

@@ -70,10 +70,10 @@ def goodput_key(summary: dict[str, Any]) -> KeyFigure:
 
 def money_and_energy(summary: dict[str, Any]) -> list[KeyFigure]:
     """Cost and energy by output token, where they are known."""
-    found, cost, energy = [], summary["cost"], summary.get("energy")
-    each = cost["usd_per_million_output_tokens"]
+    found, cost, energy = [], summary.get("cost", {}), summary.get("energy")
+    each = cost.get("usd_per_million_output_tokens")
     if each is not None:
-        hourly = f"{cost['total_usd'] / summary['makespan_s'] * 3600:,.2f} USD an hour"
+        hourly = f"{cost['total_usd'] / max(summary['makespan_s'], 1e-12) * 3600:,.2f} USD an hour"
         interval = _between(summary, "cost", "usd_per_million_output_tokens")
         found.append(KeyFigure("Cost a million output tokens", amount(each), "USD", interval or hourly))
     if energy is not None:

@@ -53,7 +53,7 @@ def test_run_writes_requests_calls_and_a_page(file: Path, tmp_path: Path, capsys
     assert summary["deployment"]["devices"] == 3
     assert sum(pool["answered_share"] for pool in summary["pools"].values()) == pytest.approx(1.0)
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     assert "Calls by role" in page
     assert (out / "timeline-small.json").exists()
     printed = capsys.readouterr().out

@@ -53,7 +53,7 @@ def test_same_bytes_twice(files: list[str], tmp_path: Path) -> None:
 def test_the_page_holds_the_scenarios_to_run_again(files: list[str], tmp_path: Path) -> None:
     assert main(["compare", *files[:2], "-q", "--out", str(tmp_path / "a"), "--set", "limit=30"]) == 0
     page = (tmp_path / "a" / "report.html").read_text()
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 11
     (tmp_path / "again").mkdir()
     for name, text in zip(("one", "two"), re.findall("<pre>(.*?)</pre>", page, re.DOTALL), strict=True):
         (tmp_path / "again" / f"{name}.yaml").write_text(html.unescape(text))
