@@ -9,8 +9,10 @@ from simulator.comparison.metrics import REQUEST_METRICS, RUN_FIGURES
 from simulator.comparison.verdict import Difference
 from simulator.report.sections import Answer, KeyFigure
 from simulator.report.serving_answer import amount, warnings
+from simulator.uncertainty import LEVEL
 
-# The figures that decide, by metric and statistic, or by the path of a run's figure.
+# The figures that decide, by metric and statistic, or by the path of a run's figure. Throughput decides only where
+# clients wait for answers: arrivals set it else.
 DECIDING = (
     ("ttft", "p99"),
     ("tpot", "p99"),
@@ -33,11 +35,12 @@ MATTERS = 0.05
 
 def comparison_answer(comparison: Comparison) -> Answer:
     """The head of the page: of two scenarios their differences, of more which is best at what."""
-    two = len(comparison.against) == 1
+    two, load = len(comparison.against) == 1, comparison.contenders[0].scenario.load
     found = [
         _change(comparison.against[0].differences[key], key) if two else _best(comparison, key)
         for key in DECIDING
-        if all(key in a.differences for a in comparison.against)
+        if (key[0] != "throughput" or load.concurrency is not None)
+        and all(key in a.differences for a in comparison.against)
     ]
     sentences = [sentence for i in range(len(comparison.against)) for sentence in _sentences(comparison, i)]
     warned = [
@@ -70,7 +73,9 @@ def _change(d: Difference, key: tuple[str, str]) -> KeyFigure:
     if d.outcome == "same":
         return KeyFigure(name, "no change", between=f"{amount(d.baseline * scale)} {unit}")
     doubt = {"noise": "; noise", "model error": "; within the model's error", "too few": "; too few to tell"}
-    between = values + doubt.get(d.outcome, "")
+    low, high = d.sampling or (None, None)
+    interval = "" if low is None or high is None else f"; {LEVEL:.0%}: {low * scale:+,.3g} to {high * scale:+,.3g}"
+    between = f"{values}{interval}{doubt.get(d.outcome, '')}"
     if unit.startswith("%"):
         return KeyFigure(name, f"{d.value * scale:+.2g}", "points", between)
     if d.relative is None:

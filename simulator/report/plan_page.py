@@ -172,6 +172,7 @@ def _rest(plan: Plan, best: dict[str, Any] | None) -> list[Section]:
     rests = [] if deployment is None else [f"{deployment['calibration']}: {deployment['calibration_source']}"]
     return [
         Section("What the times of the first rest on", sentences=[*rests, NOT_MODELLED]),
+        *_launch(plan),
         Section(
             "To run the first again",
             about="This is best.yaml: simulator run best.yaml --out out/ gives the same numbers.",
@@ -183,3 +184,14 @@ def _rest(plan: Plan, best: dict[str, Any] | None) -> list[Section]:
             code=yaml.safe_dump(question, sort_keys=False, allow_unicode=True),
         ),
     ]
+
+
+def _launch(plan: Plan) -> list[Section]:
+    """The launch lines of the first deployment."""
+    from simulator.deployment.targets import export
+
+    if plan.best_scenario is None:
+        return []
+    found = export(plan.best_scenario, "sglang" if plan.best_scenario.engine == "sglang" else "vllm")
+    about = "Also in deploy/, with the forms for other systems; simulator export best.yaml writes them again."
+    return [Section("To launch the first", about=about, code=text) for text in found.files.values()]

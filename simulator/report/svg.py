@@ -19,6 +19,8 @@ INK = "#102030"
 PALETTE = ("#2f7fd8", "#e07b39", "#2f9e62", "#a855c7", "#c0392b")
 SHADES = (*PALETTE, "#c9a227", "#5f7f95", "#8a6d5a", "#d46a9f", "#3fa7ad", "#7d8a2e", "#7468c8")
 WAITS = "#9aa5b1"
+# Ratio of the ends of a logarithmic axis from which on only powers of ten fit below it.
+WIDE = 1e4
 Location = Literal["best", "upper left", "upper right", "lower left", "lower right"]
 
 
@@ -37,12 +39,13 @@ def drawing(height: float = 2.9) -> tuple[Figure, Axes]:
 
 
 def decades(axes: Axes, axis: Literal["x", "y"] = "x") -> None:
-    """A logarithmic axis with plain numbers."""
+    """What is drawn on a logarithmic axis with plain numbers: powers of ten, and halves and fifths where few."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     scaled = axes.xaxis if axis == "x" else axes.yaxis
     axes.set(**{f"{axis}scale": "log"})
-    scaled.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=10))
+    low, high = scaled.get_view_interval()
+    scaled.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < WIDE * low else (1.0,), numticks=12))
     scaled.set_major_formatter("{x:,g}")
     scaled.set_minor_locator(NullLocator())
 

@@ -189,6 +189,14 @@ def test_every_candidate_of_a_plan_is_accounted_for(planned: Plan) -> None:
     assert min(cheapest) == planned.ranked[0].usd_per_hour
 
 
+def test_a_plan_gives_its_launch_lines(planned: Plan) -> None:
+    best = planned.best
+    assert best is not None
+    page = plan_page(planned)
+    assert page.count("vllm serve") >= best.replicas
+    assert f"--max-num-seqs {best.configuration.settings['max_num_seqs']}" in page
+
+
 def test_a_plan_that_nothing_meets_says_so() -> None:
     values = {
         "model": "Qwen/Qwen2.5-0.5B", "load": LOAD, "objectives": {"ttft_ms": {"p99": 0.01}},
@@ -226,6 +234,17 @@ def test_a_scenario_is_switched_in_all_charts(compared: Comparison, tmp_path: Pa
         assert names.count() == 5
         names.first.locator("th").click()
         assert all("u-off" in (one.get_attribute("class") or "") for one in names.all())
+
+
+@needs_chromium
+def test_on_paper_nothing_is_cut_off(planned: Plan, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(plan_page(planned))
+    with opened(path, viewport={"width": 720, "height": 1000}) as page:
+        check_drawn(page)
+        page.emulate_media(media="print")
+        tables = "[...document.querySelectorAll('.scroll')].every(t => t.scrollWidth <= t.clientWidth + 1)"
+        assert page.evaluate(tables)
 
 
 @needs_chromium
