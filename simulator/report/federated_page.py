@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine.training.federated.gathering import Gathered
 from simulator.federated import FederatedResult
 from simulator.report.federated import federation_tables
-from simulator.report.sections import Figure, Section, again, sectioned_page, table_sections
+from simulator.report.sections import Answer, Figure, KeyFigure, Section, again, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, WAITS, drawing, legend_above, svg
 
 Floats = NDArray[np.float64]
@@ -24,23 +25,34 @@ def federated_page(result: FederatedResult) -> str:
     summary, scenario = result.summary, result.scenario
     (_, headline), *others = federation_tables(summary)
     clients = f"{scenario.clients.count:,} clients, {scenario.server.policy}"
-    slow = summary["slow_half_share"]
     return sectioned_page(
         scenario.name or clients,
         f"{clients}, uploads {scenario.upload.policy}; {summary['hours']:,.1f} hours",
         [
-            Section(
-                "Figures of the federation",
-                headline,
-                sentences=[]
-                if slow is None
-                else [f"The slower half of the clients makes {slow:.0%} of the updates that are taken in."],
-            ),
             Section("Charts", figures=list(_figures(result))),
+            Section("Figures of the federation", headline),
             *table_sections(others),
             again(scenario),
         ],
+        _answer(summary),
     )
+
+
+def _answer(summary: dict[str, Any]) -> Answer:
+    """How quickly the model changes, what of that is stale or given up, and what it costs the clients."""
+    stale, energy, slow = summary["staleness"], sum(summary["energy_kwh"].values()), summary["slow_half_share"]
+    figures = [
+        KeyFigure("Updates of the model", f"{summary['model_updates_per_hour']:,.3g}", "an hour"),
+        KeyFigure("Updates of clients", f"{summary['client_updates_per_hour']:,.4g}", "an hour"),
+        KeyFigure("Given up", f"{summary['given_up_share']:.1%}", between="of updates of clients"),
+        KeyFigure("Sent by clients", f"{summary['sent_gb']:,.3g}", "GB"),
+        KeyFigure("Energy of clients", f"{energy:,.3g}", "kWh"),
+    ]
+    if stale:
+        figures.insert(3, KeyFigure("Staleness", f"{stale['mean']:.2f}", "updates", f"P99 {stale['p99']:.0f}"))
+    if slow is None:
+        return Answer(figures, ["No update of a client was taken in."])
+    return Answer(figures, [f"The slower half of the clients makes {slow:.0%} of the updates that are taken in."])
 
 
 def _figures(result: FederatedResult) -> Iterator[Figure]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from simulator.inference import InferenceResult
 from simulator.report.graph_memory import memory_chart
 from simulator.report.inference import SLOWEST, inference_tables, inference_title
-from simulator.report.sections import Section, again, sectioned_page, table_sections
+from simulator.report.kernel_figures import kernel_roofline
+from simulator.report.operators import longest_rows
+from simulator.report.sections import Answer, Figure, KeyFigure, Section, again, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, WAITS, drawing, svg
+
+MOST_ROWS = 60
 
 
 def inference_page(result: InferenceResult) -> str:
@@ -19,22 +25,53 @@ def inference_page(result: InferenceResult) -> str:
         scenario.name or title,
         f"{title + '; ' if scenario.name else ''}batch {scenario.batch}, {scenario.format}, {scenario.runtime}",
         [
-            Section("Figures of an answer", headline),
             Section(
                 "Charts",
                 figures=[
                     ("Where the time goes", "By type of operator.", _bars(slowest)),
                     ("What bounds it", "Of kernels the tightest roof.", _bars(summary["time_by_bound_ms"])),
+                    *_roofline(result),
                     *_memory(result),
                 ],
             ),
+            Section("Figures of an answer", headline),
             *table_sections(others),
+            Section("Kernels that take longest", longest_rows(result, MOST_ROWS), "operators.parquet has them all."),
+            Section("What the times rest on", sentences=[f"{summary['calibration']}. {summary['calibration_source']}"]),
             again(scenario, "simulator run scenario.yaml --out out/"),
         ],
+        _answer(summary),
     )
 
 
-def _memory(result: InferenceResult) -> list[tuple[str, str, str]]:
+def _answer(summary: dict[str, Any]) -> Answer:
+    """How quick an answer is, and what most of its time goes to."""
+    whole = summary["latency_ms"]
+    figures = [
+        KeyFigure("Latency", f"{whole:,.4g}", "ms"),
+        KeyFigure("Throughput", f"{summary['throughput_per_s']:,.4g}", "/s"),
+        KeyFigure("Of peak arithmetic", f"{summary['share_of_peak_flops']:.1%}"),
+        KeyFigure(
+            "Memory", f"{summary['weights_mb'] + summary['peak_activation_mb']:,.4g}", "MB", "weights and activations"
+        ),
+    ]
+    if summary["energy_mj"]:
+        figures.append(KeyFigure("Energy", f"{summary['energy_mj']:,.3g}", "mJ"))
+    kind, bound = next(iter(summary["time_by_type_ms"].items())), next(iter(summary["time_by_bound_ms"].items()))
+    said = (
+        f"Most of the time goes to {kind[0]} ({kind[1] / whole:.0%}); what bounds most of it is {bound[0]} "
+        f"({bound[1] / whole:.0%})."
+    )
+    return Answer(figures, [said])
+
+
+def _roofline(result: InferenceResult) -> list[Figure]:
+    drawn = kernel_roofline(result)
+    about = f"Kernels under the roof of {result.law.device.id}; the larger a mark, the more time it takes."
+    return [] if drawn is None else [("Roofline", about, drawn)]
+
+
+def _memory(result: InferenceResult) -> list[Figure]:
     if result.memory is None or not result.memory.largest.placements:
         return []
     caption = "Activations alive while each node runs, and the arena that holds them."

@@ -36,6 +36,16 @@ def write_candidates(folder: Path, result: NetworkResult) -> None:
     write_table(folder / "candidates.parquet", {str(n): table[n].to_numpy() for n in table.columns})
 
 
+# What columns of a search are, with their units.
+COLUMNS = {
+    "latency_ms": "latency (ms)",
+    "energy_mj": "energy (mJ)",
+    "parameters": "parameters",
+    "macs": "multiply-adds",
+    "weights_mb": "weights (MB)",
+    "peak_activation_mb": "peak of activations (MB)",
+    "score": "score",
+}
 QUANTILES = {"least": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "most": 1.0}
 
 
@@ -54,15 +64,16 @@ def network_tables(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, st
         {"figure": "on the front", "value": f"{summary['front']:,}"},
     ]
     spread = [
-        {"figure": name, **{q: f"{value:,.4g}" for q, value in row.items()}} for name, row in summary["spread"].items()
+        {"figure": COLUMNS.get(name, name), **{q: f"{value:,.4g}" for q, value in row.items()}}
+        for name, row in summary["spread"].items()
     ]
-    best = [{_short(name): _cell(value) for name, value in row.items()} for row in summary["best"]]
+    best = [{short(name): _cell(value) for name, value in row.items()} for row in summary["best"]]
     return [("search", counts), ("spread over all candidates", spread), ("the front", best)]
 
 
-def _short(name: str) -> str:
-    """The field's name without the mapping that all of a model's options stand in."""
-    return name.removeprefix("model.").removeprefix("options.")
+def short(name: str) -> str:
+    """A figure with its unit, or a field's name without the mapping that all of a model's options stand in."""
+    return COLUMNS.get(name) or name.removeprefix("model.").removeprefix("options.")
 
 
 def _cell(value: object) -> str:

@@ -47,8 +47,18 @@ def operator_table(result: InferenceResult) -> pd.DataFrame:
 
 
 def operator_rows(result: InferenceResult) -> list[dict[str, str]]:
-    """The same as cells for the terminal."""
+    """The same as cells."""
+    return _cells(operator_table(result), result)
+
+
+def longest_rows(result: InferenceResult, most: int) -> list[dict[str, str]]:
+    """Cells of the kernels that take longest over all passes, at most so many, the longest first."""
     table = operator_table(result)
+    order = np.argsort(-(table["seconds"] * table["part_times"]).to_numpy(), kind="stable")
+    return _cells(table.iloc[order[:most]], result)
+
+
+def _cells(table: pd.DataFrame, result: InferenceResult) -> list[dict[str, str]]:
     return [
         {
             "part": f"{row['part']}",

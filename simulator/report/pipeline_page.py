@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.report.pipeline_tables import pipeline_tables
-from simulator.report.sections import Figure, Section, again, sectioned_page, table_sections
+from simulator.report.sections import Answer, Figure, KeyFigure, Section, again, sectioned_page, table_sections
 from simulator.report.svg import PALETTE, drawing, legend_above, svg
 
 if TYPE_CHECKING:
@@ -26,12 +26,38 @@ def pipeline_page(result: PipelineResult) -> str:
         result.scenario.name or title,
         f"{items['created']:,} items in {summary['makespan_s']:,.4g} s",
         [
-            Section("Figures of the items", headline),
             Section("Charts", figures=list(_figures(result))),
+            Section("Figures of the items", headline),
             *table_sections(others),
             again(result.scenario, "simulator run scenario.yaml --out out/"),
         ],
+        _answer(summary),
     )
+
+
+def _answer(summary: dict[str, Any]) -> Answer:
+    """How quickly items come through, how many do not, and what is busiest."""
+    items, latency = summary["items"], summary["latency_ms"]
+    figures = [
+        KeyFigure("Latency, P99", f"{latency['p99']:,.4g}", "ms", f"mean {latency['mean']:,.4g}"),
+        KeyFigure("Throughput", f"{items['throughput_per_s']:,.4g}", "items/s"),
+        KeyFigure("Completed", f"{items['completed'] / items['created']:.1%}", "", f"of {items['created']:,} items"),
+    ]
+    if items["deadline_misses"]:
+        missed = items["deadline_misses"] / items["created"]
+        figures.append(KeyFigure("Deadlines missed", f"{missed:.1%}", between=f"{items['deadline_misses']:,} items"))
+    if summary["energy_j"]:
+        figures.append(KeyFigure("Energy an item", f"{summary['energy_per_item_j']:,.3g}", "J"))
+    said = []
+    if summary["breakdown_ms"]:
+        spent = {name: sum(parts.values()) for name, parts in summary["breakdown_ms"].items()}
+        longest = max(spent, key=lambda name: spent[name])
+        share = spent[longest] / sum(spent.values()) if sum(spent.values()) else 0.0
+        said.append(f"A completed item spends most of its time at {longest}: {spent[longest]:,.4g} ms ({share:.0%}).")
+    busy = {name: row["utilisation"] for name, row in {**summary["stages"], **summary["resources"]}.items()}
+    busiest = max(busy, key=lambda name: busy[name])
+    said.append(f"The busiest part is {busiest}, {busy[busiest]:.0%} of the time.")
+    return Answer(figures, said)
 
 
 def _figures(result: PipelineResult) -> Iterator[Figure]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simulator.engine.training.rounds import Floats, RoundsOutcome
 from simulator.report.rounds import rounds_ended, rounds_tables, usual_seconds
-from simulator.report.sections import Figure, Section, again, sectioned_page, table_sections
+from simulator.report.sections import Answer, Figure, KeyFigure, Section, again, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, drawing, legend_above, svg
 from simulator.rounds import RoundsResult
 
@@ -27,18 +27,24 @@ def rounds_page(result: RoundsResult) -> str:
         scenario.name or title,
         f"{title + '; ' if scenario.name else ''}{summary['rounds']:,} rounds in {summary['seconds']:,.1f} s",
         [
-            Section(
-                "Figures of the rounds",
-                headline,
-                sentences=[
-                    f"A round takes {over:.2f} times as long as a worker that nothing slows down, and of the workers' "
-                    f"time {summary['waiting_share']:.0%} goes by while they have answered and others are waited for."
-                ],
-            ),
             Section("Charts", figures=list(_figures(result))),
+            Section("Figures of the rounds", headline),
             *table_sections(others),
             again(scenario),
         ],
+        Answer(
+            [
+                KeyFigure("Time", f"{summary['seconds']:,.4g}", "s", f"{summary['rounds']:,} rounds"),
+                KeyFigure("Round", f"{summary['round_s']['mean']:,.4g}", "s", f"P99 {summary['round_s']['p99']:,.4g}"),
+                KeyFigure("Workers waiting", f"{summary['waiting_share']:.1%}", between="of their time"),
+                KeyFigure("Answers too late", f"{summary['late_share']:.1%}"),
+                KeyFigure("Work over one batch", f"{summary['work_ratio']:,.3g}", "x"),
+            ],
+            [
+                f"A round takes {over:.2f} times as long as a worker that nothing slows down, and of the workers' "
+                f"time {summary['waiting_share']:.0%} goes by while they have answered and others are waited for."
+            ],
+        ),
     )
 
 

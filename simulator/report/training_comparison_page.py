@@ -7,15 +7,23 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.comparison.training import TrainingComparison
+from simulator.comparison.training import TrainingComparison, ratio
 from simulator.report.files import write_text
-from simulator.report.sections import Figure, Section, scenario_text, sectioned_page, table_sections
+from simulator.report.sections import Answer, Figure, KeyFigure, Section, scenario_text, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
 from simulator.report.training_comparison import best_rows, change_rows, figure_rows, part_tables, sentences
 from simulator.report.training_tables import training_title
 
 # Parts that are less of every step than this are drawn in no chart.
 LEAST_SHARE = 0.0005
+# Measures that decide between scenarios, named at the head of the page.
+DECISIVE = {
+    "tokens_per_s": "Quickest",
+    "mfu": "Best use of devices",
+    "memory_gb": "Least memory",
+    "cost_per_million_tokens_usd": "Cheapest",
+    "kwh_per_million_tokens": "Least energy",
+}
 
 
 def write_training_comparison(path: Path, found: TrainingComparison) -> None:
@@ -33,7 +41,7 @@ def training_comparison_page(found: TrainingComparison) -> str:
         f"{', '.join(others)} against {first}",
         "; ".join(titles),
         [
-            Section("Which wins, and why", best_rows(found), sentences=sentences(found)),
+            Section("Which wins, and why", best_rows(found), sentences=sentences(found)[2:]),
             Section("What differs", changes, sentences=[] if changes else ["Nothing but names."]),
             Section("Side by side", figure_rows(found, parts=False), f"In brackets the difference from {first}."),
             Section("Charts", figures=_figures(found)),
@@ -48,7 +56,22 @@ def training_comparison_page(found: TrainingComparison) -> str:
                 for label, r in zip(found.labels, found.results, strict=True)
             ),
         ],
+        _answer(found),
     )
+
+
+def _answer(found: TrainingComparison) -> Answer:
+    """Which scenario is best by each measure that decides, and by how much over the first."""
+    figures = []
+    for measure, name in DECISIVE.items():
+        if measure in found.best:
+            labels = found.best[measure]
+            place = found.labels.index(labels[0])
+            gain = ratio(found.figures[measure], place)
+            alike = len(labels) == len(found.labels)
+            against = "" if not place or gain is None else f"{gain - 1.0:+.1%} against {found.labels[0]}"
+            figures.append(KeyFigure(name, "all alike" if alike else " and ".join(labels), between=against))
+    return Answer(figures, sentences(found)[:2])
 
 
 def _figures(found: TrainingComparison) -> list[Figure]:

@@ -10,6 +10,7 @@ import numpy as np
 from simulator.engine.recorder import Floats
 from simulator.engine.training.memory import activations_over_time
 from simulator.engine.training.step import Step
+from simulator.report.boxes import Boxes, boxes_element
 from simulator.report.sections import Figure
 from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
 from simulator.report.training_timeline import shown_stages, stage_name
@@ -58,21 +59,24 @@ def pipeline(step: Step, start: float, end: float) -> str:
     rows = [(start, end, row) for row in range(len(stages))]
     _boxes(axes, rows, "waits", WAITS, alpha=0.3)
     boxes: dict[str, list[tuple[float, float, float]]] = {}
+    said = Boxes([f"stage {stage}" for stage in stages], list(NAMES.values()), "micro-batch", "s")
     for row, stage in enumerate(stages):
         begins, ends = step.timeline.starts[stage], step.timeline.ends[stage]
         for i in np.flatnonzero((ends > start) & (begins < end)):
-            name = NAMES[step.timeline.passes[stage][i].kind]
-            boxes.setdefault(name, []).append((max(float(begins[i]), start), min(float(ends[i]), end), row))
-    for kind, name in NAMES.items():
+            each = step.timeline.passes[stage][i]
+            boxes.setdefault(NAMES[each.kind], []).append((max(float(begins[i]), start), min(float(ends[i]), end), row))
+            kind = list(NAMES).index(each.kind)
+            said.boxes.append((row, float(begins[i]), float(ends[i]), kind, each.micro_batch))
+    for kind_name, name in NAMES.items():
         if name in boxes:
-            _boxes(axes, boxes.pop(name), name, COLOURS[kind], gap=0.0012 * (end - start))
+            _boxes(axes, boxes.pop(name), name, COLOURS[kind_name], gap=0.0012 * (end - start))
     names = [str(s) if step.mixed is None else f"{s}: {step.part(s).law.device.id}" for s in stages]
     axes.set_yticks(range(len(stages)), names)
     axes.set_ylim(len(stages) - 0.4, -0.6)
     axes.set(xlabel="seconds", ylabel="stage", xlim=(start, end))
     axes.grid(visible=False)
     legend_above(axes)
-    return svg(figure, axes, legend=False)
+    return svg(figure, axes, legend=False) + boxes_element(figure, axes, said)
 
 
 def _boxes(

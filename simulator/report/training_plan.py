@@ -27,7 +27,7 @@ def training_plan_tables(summary: dict[str, Any]) -> list[Table]:
     ]
     tables.append((f"{search['combinations']:,} combinations", rows))
     large = [
-        _choice_cells(x["choice"]) | {"at least (GB)": f"{x['memory_gb']:,.1f}"} for x in search["leanest_too_large"]
+        choice_cells(x["choice"]) | {"at least (GB)": f"{x['memory_gb']:,.1f}"} for x in search["leanest_too_large"]
     ]
     room = "" if summary["capacity_gb"] is None else f" into {summary['capacity_gb']:,.1f} GB"
     return [*tables, (f"the leanest that do not fit{room}", large)] if large else tables
@@ -39,7 +39,7 @@ def best_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
     for best in summary["best"]:
         parts = {f"{part} (s)": f"{best['parts_s'].get(part, 0.0):,.3f}" for part in ("bubble", "links")}
         rows.append(
-            _choice_cells(best["choice"])
+            choice_cells(best["choice"])
             | {"step (s)": f"{best['step_s']:,.3f}", "MFU": f"{best['mfu']:.1%}"}
             | parts
             | {"memory (GB)": f"{best['memory_gb']['total']:,.1f}"}
@@ -97,7 +97,8 @@ def _stages_alike(each: dict[str, Any]) -> str:
     return f"{each.get('count', 1)} x {'' if width is None else f'{width} '}{each.get('device') or 'usual'}"
 
 
-def _choice_cells(choice: dict[str, Any]) -> dict[str, str]:
+def choice_cells(choice: dict[str, Any]) -> dict[str, str]:
+    """The values of the searched fields, as cells under short names."""
     return {short(name): _shown(value) for name, value in choice.items()}
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.report.files import write_json, write_text
-from simulator.report.sections import Figure, Section, again, sectioned_page, table_sections
+from simulator.report.live import name_marks
+from simulator.report.sections import Answer, Figure, KeyFigure, Section, again, sectioned_page, table_sections
 from simulator.report.stages import device_names
 from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
 from simulator.report.training_memory import memory_of
-from simulator.report.training_plan import best_sentences, training_plan_tables
+from simulator.report.training_plan import best_sentences, choice_cells, training_plan_tables
 
 if TYPE_CHECKING:
     from simulator.planning.training.plan import TrainingAnswer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 PARTS = {"compute": PALETTE[0], "recomputation": PALETTE[3], "links": PALETTE[1], "bubble": WAITS}
 # Layouts that were not simulated are drawn up to so many, those with the least bounds.
-MOST_BOUNDS = 1000
+MOST_BOUNDS = 500
 # The picture of time against memory ends at so many times the best step.
 SLOWEST = 2.5
 
@@ -60,7 +61,30 @@ def training_plan_page(answer: TrainingAnswer) -> str:
             ),
             again(plan, "simulator plan plan.yaml --out out/"),
         ],
+        _answer(answer),
     )
+
+
+def _answer(answer: TrainingAnswer) -> Answer:
+    """The quickest layout, how it does, and how far ahead it is."""
+    first, *others = answer.summary["best"]
+    room = "" if answer.capacity is None else f"of {answer.capacity / 1e9:,.0f}"
+    figures = [
+        KeyFigure("Step of the quickest", f"{first['step_s']:,.4g}", "s"),
+        KeyFigure("MFU", f"{first['mfu']:.1%}"),
+        KeyFigure("Memory of its fullest device", f"{first['memory_gb']['total']:,.1f}", "GB", room),
+        KeyFigure("Devices", f"{answer.plan.devices:,}"),
+    ]
+    said = [f"The quickest layout that fits: {_words(first['choice'])}."]
+    if others:
+        more = others[0]["step_s"] / first["step_s"] - 1.0
+        said.append(f"The next takes {more:.1%} more: {_words(others[0]['choice'])}.")
+        figures.append(KeyFigure("Ahead of the next", f"{more:.1%}"))
+    return Answer(figures, said)
+
+
+def _words(choice: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in choice_cells(choice).items())
 
 
 def _figures(answer: TrainingAnswer) -> list[Figure]:
@@ -70,7 +94,7 @@ def _figures(answer: TrainingAnswer) -> list[Figure]:
     return [
         (
             "Time against memory",
-            "What was simulated; pale: what was not, at the least that it can take, as its bounds rule it out.",
+            "What was simulated; pale: what bounds rule out, at the least that it can take. Marks say their layout.",
             time_against_memory(answer),
         ),
         (
@@ -106,15 +130,18 @@ def time_against_memory(answer: TrainingAnswer) -> str:
     slowest = SLOWEST * answer.best[0].step.step_seconds
     results = [r for r in found.simulated.values() if r is not None]
     points = {
-        "others simulated": [_place(r) for r in results if id(r) not in best],
-        "the quickest": [_place(r) for r in results if id(r) in best],
+        "others simulated": [r for r in results if id(r) not in best],
+        "the quickest": [r for r in results if id(r) in best],
     }
     figure, axes = drawing(height=3.4)
-    pale = [(b.bytes / 1e9, b.seconds) for b in _unsimulated(answer) if b.seconds <= slowest]
-    axes.scatter(*_columns(pale), s=9, color=WAITS, alpha=0.5, linewidths=0, label="at least, not simulated")
-    for (name, places), colour in zip(points.items(), (PALETTE[0], PALETTE[1]), strict=True):
-        shown = [(gigabytes, seconds) for gigabytes, seconds in places if seconds <= slowest]
-        axes.scatter(*_columns(shown), s=26, color=colour, linewidths=0, label=name)
+    pale = [b for b in _unsimulated(answer) if b.seconds <= slowest]
+    places = [(b.bytes / 1e9, b.seconds) for b in pale]
+    marks = axes.scatter(*_columns(places), s=9, color=WAITS, alpha=0.5, linewidths=0, label="at least, not simulated")
+    name_marks(marks, [_words(b.candidate.choice) for b in pale])
+    for (name, own), colour in zip(points.items(), (PALETTE[0], PALETTE[1]), strict=True):
+        shown = [r for r in own if r.step.step_seconds <= slowest]
+        marks = axes.scatter(*_columns([_place(r) for r in shown]), s=26, color=colour, linewidths=0, label=name)
+        name_marks(marks, [_words(answer.choice(r)) for r in shown])
     if answer.capacity is not None:
         axes.axvline(answer.capacity / 1e9, color=INK, linewidth=1.0, linestyle="--", label="capacity")
     axes.set_axisbelow(True)

@@ -134,6 +134,24 @@
     }).observe(place);
   }
 
+  // What the box under the pointer says, of boxes that are one path in the picture.
+  function boxed(holder) {
+    const figure = holder.closest("figure"), spec = JSON.parse(holder.textContent);
+    const picture = figure.querySelector("svg"), [left, top, width, height] = spec.area;
+    const along = (range, share) => range[0] + share * (range[1] - range[0]);
+    figure.classList.add("boxed");
+    figure.boxAt = ({ clientX, clientY }) => {
+      const frame = picture.getBoundingClientRect();
+      const x = along(spec.x, ((clientX - frame.left) / frame.width - left) / width);
+      const row = Math.round(along(spec.y, ((clientY - frame.top) / frame.height - top) / height));
+      const box = spec.boxes.find(([at, start, end]) => at === row && start <= x && x < end);
+      if (!box) return "";
+      const [, start, end, kind, count] = box;
+      return `${spec.rows[row]}, ${spec.kinds[kind]} of ${spec.what} ${count}: starts at ${number(start)} ${spec.unit}, ` +
+        `takes ${number(end - start)} ${spec.unit}`;
+    };
+  }
+
   function enlargeable(figure) {
     const grid = figure.closest(".figures");
     if (!grid || grid.children.length < 2) return;
@@ -154,10 +172,10 @@
       title.remove();
     }
     const show = (event) => {
-      const mark = event.target.closest?.("[data-tip]");
-      tip.hidden = !mark;
-      if (!mark) return;
-      tip.textContent = mark.dataset.tip;
+      const said = event.target.closest?.("[data-tip]")?.dataset.tip ?? event.target.closest?.(".boxed")?.boxAt(event);
+      tip.hidden = !said;
+      if (!said) return;
+      tip.textContent = said;
       const { width, height } = tip.getBoundingClientRect();
       tip.style.left = `${Math.max(4, Math.min(event.clientX + 12, innerWidth - width - 4))}px`;
       tip.style.top = `${event.clientY - height - 10 < 0 ? event.clientY + 16 : event.clientY - height - 10}px`;
@@ -201,6 +219,7 @@
 
   Tablesort.extend("quantity", () => false, (a, b) => parseFloat(b) - parseFloat(a));
   document.querySelectorAll("figure script.curves").forEach(draw);
+  document.querySelectorAll("figure script.boxes").forEach(boxed);
   document.querySelectorAll("figure").forEach(enlargeable);
   document.querySelectorAll("table").forEach(sortable);
   tips();
