@@ -20,7 +20,7 @@ def sweep(
             help="Sweep in YAML; simulator list sweeps shows some.", autocompletion=completion.files(*completion.YAML)
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder for results.parquet and the finished points.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for results.parquet, a page and finished points.")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes side by side; -1: one a core.")] = -1,
     backend: Annotated[
         str,
@@ -58,6 +58,10 @@ def sweep(
             retry_failed=retry_failed,
             on_progress=on_progress,
         )
+    if folder is not None:
+        from simulator.report.sweep_page import sweep_page
+
+        files.write_text(folder / "report.html", sweep_page(found))
     if json_file is not None:
         files.write_json(json_file, found.summary)
     if not quiet:

@@ -11,6 +11,7 @@ from simulator.report.kernel_figures import kernel_roofline
 from simulator.report.operators import longest_rows
 from simulator.report.sections import Answer, Figure, KeyFigure, Section, again, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, WAITS, drawing, svg
+from simulator.report.training_answer import large
 
 MOST_ROWS = 60
 
@@ -56,7 +57,7 @@ def _answer(summary: dict[str, Any]) -> Answer:
         ),
     ]
     if summary["energy_mj"]:
-        figures.append(KeyFigure("Energy", f"{summary['energy_mj']:,.3g}", "mJ"))
+        figures.append(KeyFigure("Energy", *large(summary["energy_mj"], "mJ")))
     kind, bound = next(iter(summary["time_by_type_ms"].items())), next(iter(summary["time_by_bound_ms"].items()))
     said = (
         f"Most of the time goes to {kind[0]} ({kind[1] / whole:.0%}); what bounds most of it is {bound[0]} "

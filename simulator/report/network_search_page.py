@@ -52,6 +52,8 @@ def _answer(result: NetworkResult) -> Answer:
 
 def _cloud(result: NetworkResult) -> str:
     """All candidates (evenly thinned) and the front, over the first two objectives."""
+    from matplotlib.ticker import EngFormatter
+
     scenario, table = result.scenario, result.table
     names = [*scenario.minimise, *scenario.maximise]
     x, y = names[0], names[1] if len(names) > 1 else "parameters"
@@ -63,6 +65,8 @@ def _cloud(result: NetworkResult) -> str:
     front = axes.scatter(best[x], best[y], s=18, color=PALETTE[0], label="front", linewidths=0, zorder=3)
     name_marks(front, _networks(result, best))
     axes.set(xlabel=COLUMNS.get(x, x), ylabel=COLUMNS.get(y, y))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_axisbelow(True)
     legend_above(axes)
     return svg(figure, axes, legend=False)

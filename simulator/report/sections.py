@@ -29,6 +29,7 @@ class Section:
 
     Lines of a cell after its first are shown small. Cells of the column `verdicts` that begin with "better" or "worse"
     are coloured so.
+    What is `folded` is shown when a reader opens it, and on paper.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Section:
     figures: Sequence[Figure] = ()
     code: str = ""
     verdicts: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def scenario_text(scenario: Part) -> str:
     """A scenario as the text of a file from which the same one can be read."""
     import yaml
 
-    values = scenario.model_dump(include={"kind"}) | scenario.model_dump(exclude_defaults=True)
+    values = scenario.model_dump(include={"kind"}) | scenario.model_dump(exclude_defaults=True, by_alias=True)
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 

@@ -103,5 +103,10 @@ def svg(figure: Figure, axes: Axes, *, legend: bool = True, location: Location =
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "simulator", "font.family": "sans-serif"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
-    drawn = with_texts(text[text.index("<svg") :].replace(INK, "currentColor"), texts)
+    drawn = with_texts(_compact(text[text.index("<svg") :]).replace(INK, "currentColor"), texts)
     return drawn + curves_element(axes)
+
+
+def _compact(svg: str) -> str:
+    """The same picture in fewer bytes: hundredths of a point are finer than any screen, and indents are not needed."""
+    return re.sub(r"\n +", "\n", re.sub(r"(?<=[ \"(ML-])(\d+\.\d\d)\d+(?=[ \")\n,])", r"\1", svg))

@@ -24,11 +24,13 @@ FEW_MARKS = 150
 MOST_GROUPS = 24
 # What groups are told apart by, the most telling first; a label may be any of a file's own columns.
 TELLING = ("op", "metric", "kind", "mode", "family", "recompute", "device", "model", "runtime", "backend", "dtype")
-POINTS = 200
+POINTS = 100
 
 
-def validation_figures(found: Comparison, unit: str = "seconds", *, most_marks: int = MOST_MARKS) -> list[Figure]:
-    """Title, explanation and SVG of each figure; values are in `unit`."""
+def validation_figures(
+    found: Comparison, unit: str = "seconds", *, most_marks: int = MOST_MARKS, most_keys: int = 2
+) -> list[Figure]:
+    """Title, explanation and SVG of each figure; values are in `unit`, errors by at most `most_keys` labels."""
     keys = telling_keys(found)
     by = colours(found)
     figures = [
@@ -38,7 +40,7 @@ def validation_figures(found: Comparison, unit: str = "seconds", *, most_marks: 
         ),
         ("How far predictions are off", "Share of rows whose error is at most so large.", distribution(found, by)),
     ]  # fmt: skip
-    for key in keys[:2]:
+    for key in keys[:most_keys]:
         figures.append((f"Error by {key}", "Median of the absolute errors; lines reach to P90.", error_by(found, key)))
     if keys and "coverage_90" in found.overall():
         about = "Share of rows inside the interval that is to hold 90 % of them."

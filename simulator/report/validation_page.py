@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HOW = "Errors are |predicted / measured - 1|; the bias is the mean of predicted / measured - 1, above 0 where too long."
 # Marks of each set on a page of several sets.
-MARKS_OF_A_SET = 250
+MARKS_OF_A_SET = 60
 
 
 def write_validation(folder: Path, found: Comparison, kind: str, given: Sequence[str]) -> None:
@@ -78,7 +78,7 @@ def _sections_of(name: str, found: Comparison) -> list[Section]:
     ]
     return [
         Section(name, [*rows, dict.fromkeys(shown, "all") | error_cells(found.overall())], HOW),
-        Section(f"{name}: charts", figures=validation_figures(found, most_marks=MARKS_OF_A_SET)),
+        Section(f"{name}: charts", figures=validation_figures(found, most_marks=MARKS_OF_A_SET, most_keys=1)),
         Section(f"{name}: the worst rows", worst_rows(found)),
         Section(f"{name}: what was left out", skipped_rows(found)),
     ]
