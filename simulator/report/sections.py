@@ -28,8 +28,7 @@ class Section:
     """A heading and what stands under it; `about` explains it in small print, `code` is shown as it is.
 
     Lines of a cell after its first are shown small. Cells of the column `verdicts` that begin with "better" or "worse"
-    are coloured so.
-    What is `folded` is shown when a reader opens it, and on paper.
+    are coloured so. What is `folded` is shown when a reader opens it, and on paper.
     """
 
     title: str
