@@ -64,6 +64,18 @@ def planned() -> Plan:
     return plan(plan_from(values), jobs=1)
 
 
+@pytest.fixture(scope="module")
+def pages(
+    calls: Result, compared: Comparison, planned: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A file of each kind of page."""
+    folder = tmp_path_factory.mktemp("pages")
+    texts = {"cascade": report(calls), "comparison": comparison_page(compared), "plan": plan_page(planned)}
+    for kind, text in texts.items():
+        (folder / f"{kind}.html").write_text(text)
+    return {kind: folder / f"{kind}.html" for kind in texts}
+
+
 def head(page: str) -> str:
     """What stands before the first section."""
     return without_scripts(page).split("<h2>")[0]
@@ -131,8 +143,8 @@ def test_the_page_says_whose_curves_time_the_kernels() -> None:
     assert provenance(measured.deployment).startswith("Kernels are timed by curves measured on nvidia-h100")
 
 
-def test_the_page_of_a_cascade(calls: Result) -> None:
-    page = report(calls)
+def test_the_page_of_a_cascade(calls: Result, pages: dict[str, Path]) -> None:
+    page = pages["cascade"].read_text()
     check(page)
     found = keys(page)
     assert number(found["P99 E2E"]) == pytest.approx(calls.summary["latency_ms"]["e2e"]["p99"], rel=0.005)
@@ -141,8 +153,8 @@ def test_the_page_of_a_cascade(calls: Result) -> None:
     assert "edge: " in page and "cloud: " in page
 
 
-def test_a_comparison_says_first_who_wins(compared: Comparison) -> None:
-    page = comparison_page(compared)
+def test_a_comparison_says_first_who_wins(compared: Comparison, pages: dict[str, Path]) -> None:
+    page = pages["comparison"].read_text()
     check(page)
     assert page == comparison_page(compared)
     change = compared.against[0].differences["ttft", "p99"].relative
@@ -166,8 +178,8 @@ def test_several_scenarios_say_which_is_best() -> None:
     assert f"<small>{', '.join(fastest)}</small>" in head(page)
 
 
-def test_a_plan_says_first_what_to_rent(planned: Plan) -> None:
-    page = plan_page(planned)
+def test_a_plan_says_first_what_to_rent(planned: Plan, pages: dict[str, Path]) -> None:
+    page = pages["plan"].read_text()
     check(page)
     assert page == plan_page(planned)
     best = planned.best
@@ -189,10 +201,10 @@ def test_every_candidate_of_a_plan_is_accounted_for(planned: Plan) -> None:
     assert min(cheapest) == planned.ranked[0].usd_per_hour
 
 
-def test_a_plan_gives_its_launch_lines(planned: Plan) -> None:
+def test_a_plan_gives_its_launch_lines(planned: Plan, pages: dict[str, Path]) -> None:
     best = planned.best
     assert best is not None
-    page = plan_page(planned)
+    page = pages["plan"].read_text()
     assert page.count("vllm serve") >= best.replicas
     assert f"--max-num-seqs {best.configuration.settings['max_num_seqs']}" in page
 
@@ -210,25 +222,18 @@ def test_a_plan_that_nothing_meets_says_so() -> None:
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("kind", ["cascade", "comparison", "plan"])
-def test_pages_in_a_browser(
-    kind: str, width: int, calls: Result, compared: Comparison, planned: Plan, tmp_path: Path
-) -> None:
-    pages = {"cascade": lambda: report(calls), "comparison": lambda: comparison_page(compared)}
-    path = tmp_path / "page.html"
-    path.write_text(pages.get(kind, lambda: plan_page(planned))())
-    assert path.stat().st_size < 600_000
+def test_pages_in_a_browser(kind: str, width: int, pages: dict[str, Path]) -> None:
+    assert pages[kind].stat().st_size < 600_000
     scheme = "dark" if width < 500 else "light"
-    with opened(path, viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
+    with opened(pages[kind], viewport={"width": width, "height": 844}, color_scheme=scheme) as page:
         check_drawn(page)
         box = page.locator("p.answer").first.bounding_box()
         assert box["y"] + box["height"] < 844
 
 
 @needs_chromium
-def test_a_scenario_is_switched_in_all_charts(compared: Comparison, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    path.write_text(comparison_page(compared))
-    with opened(path, viewport={"width": 1200, "height": 900}) as page:
+def test_a_scenario_is_switched_in_all_charts(pages: dict[str, Path]) -> None:
+    with opened(pages["comparison"], viewport={"width": 1200, "height": 900}) as page:
         check_drawn(page)
         names = page.locator(".u-legend .u-series", has_text="two")
         assert names.count() == 5
@@ -237,10 +242,8 @@ def test_a_scenario_is_switched_in_all_charts(compared: Comparison, tmp_path: Pa
 
 
 @needs_chromium
-def test_on_paper_nothing_is_cut_off(planned: Plan, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    path.write_text(plan_page(planned))
-    with opened(path, viewport={"width": 720, "height": 1000}) as page:
+def test_on_paper_nothing_is_cut_off(pages: dict[str, Path]) -> None:
+    with opened(pages["plan"], viewport={"width": 720, "height": 1000}) as page:
         check_drawn(page)
         page.emulate_media(media="print")
         tables = "[...document.querySelectorAll('.scroll')].every(t => t.scrollWidth <= t.clientWidth + 1)"
@@ -248,10 +251,8 @@ def test_on_paper_nothing_is_cut_off(planned: Plan, tmp_path: Path) -> None:
 
 
 @needs_chromium
-def test_marks_of_a_plan_name_their_deployment(planned: Plan, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    path.write_text(plan_page(planned))
-    with opened(path, viewport={"width": 1200, "height": 900}) as page:
+def test_marks_of_a_plan_name_their_deployment(planned: Plan, pages: dict[str, Path]) -> None:
+    with opened(pages["plan"], viewport={"width": 1200, "height": 900}) as page:
         check_drawn(page)
         chart = page.locator("figure", has_text="Cost against").first
         tips = [mark.get_attribute("data-tip") for mark in chart.locator("[data-tip]").all()]
