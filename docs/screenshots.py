@@ -46,8 +46,17 @@ rule: {policy: backup-workers, options: {workers: 4}}
 slowdowns: [{kind: jitter, mean: 0.3}]
 """
 }
+REPLAY = ["run", str(SCENARIOS / "serving" / "azure-conversation-70b.yaml")]
 STEP = SCENARIOS / "training" / "gpt-1t.yaml"
 SHOTS = [
+    Shot("report", REPLAY),
+    Shot("report-phone", REPLAY, PHONE, "dark"),
+    Shot(
+        "compare",
+        ["compare", *(str(SCENARIOS / "serving" / f"{n}-8b.yaml") for n in ("chunked-prefill", "prefill-first"))],
+    ),
+    Shot("cascade", ["run", str(SCENARIOS / "cascade" / "edge-cloud.yaml")]),
+    Shot("plan", ["plan", str(ROOT / "simulator" / "planning" / "specs" / "chat-8b-available.yaml")]),
     Shot("train", ["train", str(STEP)]),
     Shot("train-phone", ["train", str(STEP)], PHONE, "dark"),
     Shot("train-compare", ["compare", str(STEP), str(SCENARIOS / "training" / "mixtral-8x7b.yaml")]),

@@ -13,7 +13,8 @@ from simulator.report.step_time import by
 from simulator.report.step_time import step_time as spent
 from simulator.report.svg import INK, PALETTE, WAITS, decades, drawing, stacked_bars, svg
 
-POINTS = 400
+POINTS = 200
+BINS = 120
 BARS = 60
 # Differences beyond these percentiles are counted in the outermost bars.
 OUTERMOST = (1.0, 99.0)
@@ -115,7 +116,7 @@ def over_time(comparison: Comparison, *, running: bool) -> str:
     """Requests that run, or that wait, in each scenario."""
     figure, axes = drawing(height=2.4)
     for i, (label, result) in enumerate(zip(comparison.labels, comparison.results, strict=True)):
-        edges = series.bin_edges(result)
+        edges = series.bin_edges(result, BINS)
         values = series.waiting_and_running(result, edges)[running]
         axes.stairs(values, edges - edges[0], color=PALETTE[i % len(PALETTE)], label=label, linewidth=1.1)
     axes.set(xlabel="seconds", ylabel="requests")
