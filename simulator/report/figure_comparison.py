@@ -99,10 +99,10 @@ def _alike(values: list[float | None]) -> bool:
 
 
 def _apart(values: list[float | None]) -> float:
-    """The largest difference from the first, as a share of the larger of the two; what is there only in some: all."""
+    """The largest difference from the first, as a share of the larger of the two; below 0 where some have no value."""
     first = values[0]
     if None in values or first is None:
-        return 1.0
+        return -1.0
     return max(abs(v - first) / (max(abs(v), abs(first)) or 1.0) for v in values if v is not None)
 
 

@@ -65,8 +65,9 @@ def _cloud(result: NetworkResult) -> str:
     front = axes.scatter(best[x], best[y], s=18, color=PALETTE[0], label="front", linewidths=0, zorder=3)
     name_marks(front, _networks(result, best))
     axes.set(xlabel=COLUMNS.get(x, x), ylabel=COLUMNS.get(y, y))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    for name, axis in ((x, axes.xaxis), (y, axes.yaxis)):
+        if float(table[name].max()) >= 1e5:
+            axis.set_major_formatter(EngFormatter(sep=""))
     axes.set_axisbelow(True)
     legend_above(axes)
     return svg(figure, axes, legend=False)
