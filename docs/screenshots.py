@@ -47,6 +47,17 @@ slowdowns: [{kind: jitter, mean: 0.3}]
 """
 }
 REPLAY = ["run", str(SCENARIOS / "serving" / "azure-conversation-70b.yaml")]
+PUBLISHED = (
+    "edge/tinytl",
+    "edge/mcunet-v2-patches",
+    "edge/tiny-training-engine",
+    "hardware/l-mul",
+    "hardware/flightllm",
+    "hardware/fusemax",
+    "hardware/fusemax-end-to-end",
+    "hardware/sn40l-switching-h100",
+    "hardware/sn40l-switching-a100",
+)
 STEP = SCENARIOS / "training" / "gpt-1t.yaml"
 SHOTS = [
     Shot("report", REPLAY),
@@ -69,7 +80,7 @@ SHOTS = [
     Shot("pipeline", ["run", str(SCENARIOS / "pipelines" / "video-analytics.yaml")]),
     Shot("figure-compare", ["compare", str(MODELS / "resnet-50-a100.yaml"), str(MODELS / "yolo11n-t4.yaml")]),
     Shot("validate", ["validate", "graphs", str(MEASURED / "vision_gpus.csv"), "--by", "device", "--by", "runtime"]),
-    Shot("validate-published", ["validate", "scenarios", "models/flash-attention", "models/awq", "edge/fasternet"]),
+    Shot("validate-published", ["validate", "scenarios", *PUBLISHED]),
     Shot("sweep", ["sweep", str(ROOT / "simulator" / "sweeping" / "specs" / "serving-limits.yaml")], DESK, "dark"),
 ]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from simulator.calibrate.errors import Comparison
 from simulator.report.sections import Section, sectioned_page
-from simulator.report.validation import worst_rows
+from simulator.report.validation import skipped_rows, worst_rows
 from simulator.report.validation_figures import validation_figures
 from simulator.report.validation_page import validation_answer
 
@@ -41,6 +41,7 @@ def published_page(found: Predictions, names: Sequence[str] = ()) -> str:
             Section("Charts", figures=validation_figures(comparison, "ratio") if some else []),
             Section("Systems", published_rows(found), "Errors are the predicted over the reported ratio, less 1."),
             Section("The worst", worst_rows(comparison, "ratio")),
+            Section("What was left out of the errors", skipped_rows(comparison)),
             Section(
                 "What the predictions rest on",
                 sentences=[
