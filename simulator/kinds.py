@@ -117,6 +117,11 @@ def scenario_of(values: object, *, file: str | Path | None = None, text: str | N
     return experiment_from(values, file=file, text=text)
 
 
+def load(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Part:
+    """Read a YAML scenario of any kind; paths and `overrides` as for `load_scenario`."""
+    return load_summarised(path, overrides) if is_summarised(path) else load_experiment(path, overrides)
+
+
 def load_training_kind(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Part:
     """Read a YAML scenario of training of any kind, the usual one where none is given, as `load_summarised` does."""
     values = load_yaml(path)

@@ -18,7 +18,7 @@ from simulator.comparison.metrics import REQUEST_METRICS
 from simulator.comparison.training import TrainingComparison, compare_steps
 from simulator.errors import InputError
 from simulator.kinds import Experiment
-from simulator.report.files import write_text
+from simulator.report import results
 from simulator.report.flat import Scalar, flat
 from simulator.report.sections import scenario_text
 from simulator.specs.part import Part
@@ -78,8 +78,6 @@ def _outcome(
 
 
 def _served_view() -> View:
-    from simulator.report.comparison_html import comparison_page
-
     tables = {
         "scenarios": _scenarios,
         "requests": lambda found: found.requests,
@@ -87,7 +85,7 @@ def _served_view() -> View:
         "verdicts": _verdicts,
         "who_wins": lambda found: found.who_wins,
     }
-    return View(_served_title, _served_headline, _served_files, tables, comparison_page, flatten=_served_flat)
+    return View(_served_title, _served_headline, results.comparison(), tables, flatten=_served_flat)
 
 
 def _scenarios(found: Comparison) -> pd.DataFrame:
@@ -130,36 +128,26 @@ def _served_headline(found: Comparison) -> list[tuple[str, Rows]]:
     ]
 
 
-def _served_files(folder: Path, found: Comparison) -> None:
-    from simulator.report.comparison_html import write_compared_requests, write_comparison
-
-    write_compared_requests(folder / "requests.parquet", found)
-    write_comparison(folder / "report.html", found)
-
-
 def _steps_view() -> View:
     from simulator.report.training_comparison import figure_rows
-    from simulator.report.training_comparison_page import training_comparison_page
 
     return View(
         title=lambda found: f"steps of {' and '.join(found.labels)}",
         headline=lambda found: [("", figure_rows(found, parts=False))],
-        files=lambda folder, found: write_text(folder / "report.html", training_comparison_page(found)),
+        written=results.step_comparison(),
         tables={"differences": _by_figure},
-        page=training_comparison_page,
         flatten=_steps_flat,
     )
 
 
 def _figures_view() -> View:
-    from simulator.report.figure_comparison import figure_comparison_page, figure_rows
+    from simulator.report.figure_comparison import figure_rows
 
     return View(
         title=lambda found: f"figures of {' and '.join(found.labels)}",
         headline=lambda found: [("", figure_rows(found))],
-        files=lambda folder, found: write_text(folder / "report.html", figure_comparison_page(found)),
+        written=results.figure_comparison(),
         tables={"differences": _by_figure},
-        page=figure_comparison_page,
         flatten=_figures_flat,
     )
 

@@ -14,6 +14,8 @@ from simulator.report.flat import Scalar, flat, flat_intervals
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simulator.report.written import Written
+
 Rows = list[dict[str, str]]
 
 
@@ -21,22 +23,18 @@ Rows = list[dict[str, str]]
 class View:
     """How results of one kind are seen, all by functions of the simulator's own result.
 
-    `title` is one line, `headline` titled tables of formatted cells, `tables` frames by name, `page` the report as
-    HTML and `chart` a small drawing as SVG; `timeline` writes a Chrome trace to a path, `files` all that the command
-    writes into a folder but `summary.json` and the timeline. `flatten` makes one row of the figures, and `intervals`
-    finds those among them.
+    `title` is one line, `headline` titled tables of formatted cells, `tables` frames by name, and `written` what goes
+    into files; `chart` is a small drawing as SVG. `flatten` makes one row of the figures, and `intervals` finds those
+    among them.
     """
 
     title: Callable[[Any], str]
     headline: Callable[[Any], list[tuple[str, Rows]]]
-    files: Callable[[Path, Any], None]
+    written: Written
     tables: Mapping[str, Callable[[Any], pd.DataFrame]]
-    page: Callable[[Any], str] | None = None
     chart: Callable[[Any], str] | None = None
-    timeline: Callable[[Path, Any], None] | None = None
     flatten: Callable[[Mapping[str, Any]], dict[str, Scalar]] = flat
     intervals: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda figures: figures.get("intervals", {})
-    summary_file: str | None = "summary.json"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,28 +153,41 @@ class Outcome:
         """Write the self-contained HTML page to `path`, whole or not at all."""
         from simulator.report.files import write_text
 
-        if self.view.page is None:
+        page = self.view.written.page
+        if page is None:
             raise InputError(f"kind {self.kind} has no page: report each side of it by simulator.run")
-        write_text(Path(path), self.view.page(self.result))
+        write_text(Path(path), page(self.result))
         return Path(path)
 
     def timeline(self, path: str | Path) -> Path:
         """Write the run to `path` as a Chrome trace, which opens in Perfetto."""
-        if self.view.timeline is None:
-            raise InputError(f"kind {self.kind} has no timeline: it is modelled for runs whose parts take turns")
-        self.view.timeline(Path(path), self.result)
+        write = self.view.written.timeline
+        if write is None:
+            raise InputError(f"kind {self.kind} has no timeline: leave it out")
+        write(Path(path), self.result)
+        return Path(path)
+
+    def metrics(self, path: str | Path, *, interval_s: float | None = None, start: str | None = None) -> Path:
+        """Write the run over time to `path` as OpenMetrics text in the names of vLLM, as `--metrics` does.
+
+        Samples are `interval_s` simulated seconds apart, by the length of the run if None, and `start` is the date and
+        time that the simulation begins at. Raises `InputError` for a run that kept no metrics.
+        """
+        write = self.view.written.metrics
+        if write is None:
+            raise InputError("this kept no metrics: give metrics=True where it is run")
+        write(Path(path), self.result, interval_s=interval_s, start=start)
         return Path(path)
 
     def save(self, folder: str | Path, *, timeline: bool = False) -> Path:
         """Write everything that the command writes into `folder`, which is made if it is not there."""
-        from simulator.report.files import output_folder, write_json
+        from simulator.report.files import output_folder
+        from simulator.report.written import write_result
 
+        if timeline and self.view.written.timeline is None:
+            raise InputError(f"kind {self.kind} has no timeline: leave it out")
         found = output_folder(folder)
-        if timeline:
-            self.timeline(found / "timeline.json")
-        self.view.files(found, self.result)
-        if self.view.summary_file is not None:
-            write_json(found / self.view.summary_file, self.figures)
+        write_result(found, self.view.written, self.result, self.figures, timeline=timeline)
         return found
 
     @cached_property

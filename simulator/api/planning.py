@@ -56,14 +56,11 @@ def _given(question: PlanSpec) -> dict[str, Any]:
 
 
 def _view(found: Plan) -> View:
-    from simulator.report.plan_page import page, write_plan
+    from simulator.report.results import capacity_plan
 
     chart = _chart if found.ranked and found.spec.front else None
     tables = {"deployments": _deployments, "front": _front}
-    return View(
-        _title, _headline, write_plan, tables, page, chart,
-        flatten=_flatten, intervals=_intervals, summary_file=None,
-    )  # fmt: skip
+    return View(_title, _headline, capacity_plan(), tables, chart, flatten=_flatten, intervals=_intervals)
 
 
 def _title(found: Plan) -> str:

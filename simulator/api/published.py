@@ -10,6 +10,7 @@ import yaml
 from simulator.api.outcome import Outcome, Rows, View
 from simulator.api.running import outcome_of
 from simulator.published import Published, Sides, compare_sides, sides
+from simulator.report.written import Written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ def run_published(found: Published, folder: Path) -> Outcome:
         result=(found, folder, answer),
         scenario_yaml=yaml.safe_dump(found.model_dump(exclude_unset=True), sort_keys=False, allow_unicode=True),
         again="simulator run scenario.yaml",
-        view=View(_title, _headline, _files, {"sides": _sides}, summary_file=None),
+        view=View(_title, _headline, Written(more=_files, figures=None), {"sides": _sides}),
     )
 
 

@@ -13,8 +13,7 @@ from simulator.cascade.spec import Cascade
 from simulator.errors import InputError, unknown_name
 from simulator.kinds import (
     TRAINING,
-    is_summarised,
-    load_experiment,
+    load,
     load_summarised,
     load_training_kind,
     scenario_of,
@@ -56,7 +55,7 @@ def read_scenario(given: Given, settings: Settings = ()) -> Part:
     """
     given = named(given)
     if isinstance(given, str | Path):
-        return load_summarised(given, settings) if is_summarised(given) else load_experiment(given, settings)
+        return load(given, settings)
     return _from_values(given, settings, _whole, Part, scenario_of)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.api.outcome import Rows, View
 from simulator.experiment import Result
-from simulator.report import files
+from simulator.report import results
 from simulator.report.table import COLUMNS, deployment_title, headline, latency_rows
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def serving_view(result: Result) -> View:
     tables = {"requests": _requests, "timeseries": _iterations}
     if result.calls is not None:
         tables = {"requests": _requests, "calls": _calls}
-    return View(_title, _headline, _files, tables, _page, _chart, _timeline)
+    return View(_title, _headline, results.serving(), tables, _chart)
 
 
 def _title(result: Result) -> str:
@@ -64,34 +63,7 @@ def _calls(result: Result) -> pd.DataFrame:
     return pd.DataFrame(result.calls.table())
 
 
-def _page(result: Result) -> str:
-    from simulator.report.html import report
-
-    return report(result)
-
-
 def _chart(result: Result) -> str:
     from simulator.report.figures import latency
 
     return latency(result)
-
-
-def _timeline(path: Path, result: Result) -> None:
-    """One file, or one a pool of a cascade: `timeline-small.json` beside `timeline.json`, which is not written."""
-    from simulator.report.timeline import write_timeline
-
-    if result.calls is None:
-        write_timeline(path, result)
-        return
-    for name, pool in result.calls.pools.items():
-        if len(pool.request_columns["index"]):
-            write_timeline(path.with_name(f"{path.stem}-{name}{path.suffix}"), pool)
-
-
-def _files(folder: Path, result: Result) -> None:
-    from simulator.report.html import write_report
-
-    files.write_requests(folder / "requests.parquet", result)
-    write_report(folder / "report.html", result)
-    if result.calls is not None:
-        files.write_table(folder / "calls.parquet", result.calls.table())

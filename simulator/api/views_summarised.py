@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.api.outcome import View
 from simulator.report.flat import flat
-from simulator.report.kinds import KINDS
+from simulator.report.kinds import shown
+from simulator.report.results import layout_plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,39 +24,20 @@ if TYPE_CHECKING:
 
 
 def summarised_view(kind: str) -> View:
-    """That of a kind by its name; page, files and timeline are those of its command."""
-    shown = KINDS[kind]
+    """That of a kind by its name; what it writes is what its command does."""
+    found = shown(kind)
     return View(
         title=_TITLES.get(kind, lambda result: str(result.scenario.name or kind)),
-        headline=lambda result: shown.tables(result.summary),
-        files=partial(_files, kind),
+        headline=lambda result: found.tables(result.summary),
+        written=found.written,
         tables=_TABLES[kind],
-        page=shown.page,
         chart=_CHARTS.get(kind),
-        timeline=None if shown.timeline is None else shown.timeline,
     )
 
 
 def training_plan_view() -> View:
     """That of `simulator plan`, which writes the best layout too."""
-    from simulator.report.training_plan_page import write_training_plan
-
-    shown = KINDS["training-plan"]
-    return View(
-        title=_layouts_title,
-        headline=lambda result: shown.tables(result.summary),
-        files=write_training_plan,
-        tables=_TABLES["training-plan"],
-        page=shown.page,
-        summary_file=None,
-    )
-
-
-def _files(kind: str, folder: Path, result: Any) -> None:
-    from simulator.report.kinds import write_more, write_page
-
-    write_page(folder / "report.html", kind, result)
-    write_more(folder, kind, result, timeline=False)
+    return replace(summarised_view("training-plan"), written=layout_plan())
 
 
 def _rounds(result: RoundsResult) -> pd.DataFrame:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.api.outcome import Rows, View
+from simulator.report.kinds import shown
 from simulator.report.training_tables import headline_rows, training_title
 from simulator.training import TrainingResult
 
@@ -18,7 +18,7 @@ def training_view(result: TrainingResult) -> View:
     tables = {"memory": _memory}
     if result.varied is None:
         tables = {"passes": _passes, "timeseries": _held, "memory": _memory}
-    return View(_title, _headline, _files, tables, _page, _chart, _timeline)
+    return View(_title, _headline, shown("training").written, tables, _chart)
 
 
 def _title(result: TrainingResult) -> str:
@@ -57,26 +57,7 @@ def _memory(result: TrainingResult) -> pd.DataFrame:
     return pd.DataFrame(result.summary["memory_gb"]).rename_axis("stage").add_suffix("_gb").reset_index()
 
 
-def _page(result: TrainingResult) -> str:
-    from simulator.report.training_html import training_report
-
-    return training_report(result)
-
-
 def _chart(result: TrainingResult) -> str:
     from simulator.report.training_figures import time_by_part
 
     return time_by_part(result.summary)
-
-
-def _timeline(path: Path, result: TrainingResult) -> None:
-    from simulator.report.training_timeline import refuse_untimed, write_step_timeline
-
-    refuse_untimed(result.scenario)
-    write_step_timeline(path, result.step)
-
-
-def _files(folder: Path, result: TrainingResult) -> None:
-    from simulator.report.training_html import write_training_report
-
-    write_training_report(folder / "report.html", result)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from simulator.cli import calibrate, compare, explain, export, listing, observe, plan, replay, sweep, train
+from simulator.cli import calibrate, compare, explain, export, listing, observe, plan, replay, run, sweep, train
 from simulator.cli.every_command import complete
 from simulator.cli.options import without_empty_folders
 from simulator.cli.trace import app as trace_app
@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("replay", rich_help_panel=SIMULATE)(replay.replay)
-app.command("run", rich_help_panel=SIMULATE)(replay.run_scenario)
+app.command("run", rich_help_panel=SIMULATE)(run.run)
 app.command("compare", rich_help_panel=DECIDE)(compare.compare)
 app.command("plan", rich_help_panel=DECIDE)(plan.plan)
 app.command("sweep", rich_help_panel=DECIDE)(sweep.sweep)

@@ -9,6 +9,7 @@ import typer
 
 from simulator.cli import completion
 from simulator.cli.options import Json, Out, Quiet, Settings, made_folder
+from simulator.cli.results import Wanted, deliver
 from simulator.errors import InputError
 
 Scenarios = Annotated[
@@ -39,80 +40,54 @@ def compare(
     Example: simulator compare simulator/scenarios/serving/chunked-prefill-8b.yaml
     simulator/scenarios/serving/prefill-first-8b.yaml --out out/
     """
-    from simulator.comparison.compare import compare as run_all
     from simulator.kinds import is_summarised, is_training_step
-    from simulator.report import files
-    from simulator.report.progress import over_runs, progress
 
+    wanted, given = Wanted(out, json_file, quiet, uncertainty=uncertainty), settings or []
     trains = [is_summarised(path) for path in scenarios]
     if any(trains) and not all(trains):
         raise InputError("training and graphs cannot stand beside serving: compare scenarios of one kind")
-    if any(trains) and not all(is_training_step(path) for path in scenarios):
-        _compare_figures(scenarios, settings or [], uncertainty, out, json_file, quiet)
-        return
-    if any(trains):
-        _compare_training(scenarios, settings or [], uncertainty, out, json_file, quiet)
-        return
-    folder = made_folder(out)
-    with progress(f"comparing {len(scenarios)} scenarios", "requests") as update:
-        comparison = run_all(scenarios, settings=settings or [], uncertainty=uncertainty, on_progress=over_runs(update))
-    if folder is not None:
-        from simulator.report.comparison_html import write_compared_requests, write_comparison
-
-        write_compared_requests(folder / "requests.parquet", comparison)
-        write_comparison(folder / "report.html", comparison)
-        files.write_json(folder / "summary.json", comparison.summary)
-    if json_file is not None:
-        files.write_json(json_file, comparison.summary)
-    if not quiet:
-        from simulator.report.comparison_table import print_comparison
-
-        print_comparison(comparison)
-
-
-def _compare_figures(
-    scenarios: list[Path], settings: list[str], uncertainty: int, out: Path | None, json_file: Path | None, quiet: bool
-) -> None:
-    """Scenarios of any other kind that has a summary, by its figures."""
-    from simulator.comparison.figures import compare_figures
-    from simulator.report import files
-    from simulator.report.figure_comparison import figure_comparison_page, print_figure_comparison
-    from simulator.report.progress import progress
-
-    if uncertainty:
+    if any(trains) and uncertainty:
         raise InputError("--uncertainty is modelled for serving only: leave it out")
-    with progress("comparing", "scenarios") as on_count:
-        found = compare_figures(scenarios, settings, on_count=on_count)
-    if out is not None:
-        folder = files.output_folder(out)
-        files.write_text(folder / "report.html", figure_comparison_page(found))
-        files.write_json(folder / "summary.json", found.summary)
-    if json_file is not None:
-        files.write_json(json_file, found.summary)
-    if not quiet:
-        print_figure_comparison(found)
+    made_folder(out)
+    if not any(trains):
+        _compare_requests(scenarios, given, wanted)
+    elif all(is_training_step(path) for path in scenarios):
+        _compare_steps(scenarios, given, wanted)
+    else:
+        _compare_figures(scenarios, given, wanted)
 
 
-def _compare_training(
-    scenarios: list[Path], settings: list[str], uncertainty: int, out: Path | None, json_file: Path | None, quiet: bool
-) -> None:
+def _compare_requests(scenarios: list[Path], settings: list[str], wanted: Wanted) -> None:
+    """Scenarios that serve requests, paired request by request."""
+    from simulator.comparison.compare import compare as run_all
+    from simulator.report.comparison_table import print_comparison
+    from simulator.report.progress import over_runs, progress
+    from simulator.report.results import comparison
+
+    with progress(f"comparing {len(scenarios)} scenarios", "requests") as update:
+        found = run_all(scenarios, settings=settings, uncertainty=wanted.uncertainty, on_progress=over_runs(update))
+    deliver(wanted, comparison(), found, found.summary, lambda: print_comparison(found))
+
+
+def _compare_steps(scenarios: list[Path], settings: list[str], wanted: Wanted) -> None:
     """Steps of training scenarios side by side."""
     from simulator.comparison.training import compare_training
-    from simulator.report import files
     from simulator.report.progress import progress
+    from simulator.report.results import step_comparison
     from simulator.report.training_comparison import print_training_comparison
 
-    if uncertainty:
-        raise InputError("--uncertainty is not modelled for kind training: leave it out")
-    folder = made_folder(out)
     with progress(f"comparing {len(scenarios)} scenarios"):
         found = compare_training(scenarios, settings)
-    if folder is not None:
-        from simulator.report.training_comparison_page import write_training_comparison
+    deliver(wanted, step_comparison(), found, found.summary, lambda: print_training_comparison(found))
 
-        write_training_comparison(folder / "report.html", found)
-        files.write_json(folder / "summary.json", found.summary)
-    if json_file is not None:
-        files.write_json(json_file, found.summary)
-    if not quiet:
-        print_training_comparison(found)
+
+def _compare_figures(scenarios: list[Path], settings: list[str], wanted: Wanted) -> None:
+    """Scenarios of any other kind that has a summary, by its figures."""
+    from simulator.comparison.figures import compare_figures
+    from simulator.report.figure_comparison import print_figure_comparison
+    from simulator.report.progress import progress
+    from simulator.report.results import figure_comparison
+
+    with progress("comparing", "scenarios") as on_count:
+        found = compare_figures(scenarios, settings, on_count=on_count)
+    deliver(wanted, figure_comparison(), found, found.summary, lambda: print_figure_comparison(found))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -11,7 +13,6 @@ from simulator.errors import InputError
 
 if TYPE_CHECKING:
     from simulator.engine.recorder import Recorder
-    from simulator.experiment import Result
     from simulator.specs.part import Part
 
 Metrics = Annotated[
@@ -56,9 +57,10 @@ def recorder_for(scenario: Part, metrics: MetricsWanted | None) -> Recorder | No
     return dated_recorder()
 
 
-def write_wanted(folder: Path, result: Result, metrics: MetricsWanted) -> None:
-    """Write `metrics.txt`."""
-    from simulator.report.vllm_metrics import START, write_metrics
+def writer(metrics: MetricsWanted | None) -> Callable[..., None] | None:
+    """What writes `metrics.txt` as it is wanted."""
+    if metrics is None:
+        return None
+    from simulator.report.vllm_metrics import write_metrics
 
-    start = START if metrics.start is None else metrics.start
-    write_metrics(folder / "metrics.txt", result, interval_s=metrics.interval_s, start=start)
+    return partial(write_metrics, **metrics._asdict())

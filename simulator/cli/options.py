@@ -25,6 +25,9 @@ Settings = Annotated[
 Out = Annotated[Path | None, typer.Option(help="Folder for summary.json, requests.parquet and report.html.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")]
 Timeline = Annotated[bool, typer.Option("--timeline", help="Also write timeline.json, which opens in Perfetto.")]
+Uncertainty = Annotated[
+    int, typer.Option(metavar="N", help="Also give 90 % intervals, from N replications with kernel times redrawn.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 # Folders that the running command has made, innermost first.

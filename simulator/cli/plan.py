@@ -10,6 +10,7 @@ import typer
 
 from simulator.cli import completion
 from simulator.cli.options import Json, Quiet, made_folder
+from simulator.cli.results import Wanted, deliver
 
 if TYPE_CHECKING:
     from simulator.planning.search import Found
@@ -39,47 +40,34 @@ def plan(
     from simulator.planning.plan import plan as answer
     from simulator.planning.spec import load_plan
     from simulator.planning.training.plan import is_training_plan
-    from simulator.report import files
+    from simulator.report.plan_table import print_plan
     from simulator.report.progress import progress
+    from simulator.report.results import capacity_plan
 
     if jobs == 0:
         raise InputError("--jobs is 0: give a number of processes, or -1 for one a core")
+    wanted = Wanted(out, json_file, quiet)
     if is_training_plan(spec):
-        _plan_training(spec, out, json_file, quiet)
+        _plan_training(spec, wanted)
         return
     question = load_plan(spec)
-    folder = made_folder(out)
+    made_folder(out)
     with progress("planning", "simulations") as update:
         found = answer(question, jobs=jobs, on_wave=None if update is None else partial(_search_note, update))
-    if folder is not None:
-        from simulator.report.plan_page import write_plan
-
-        write_plan(folder, found)
-    if json_file is not None:
-        files.write_json(json_file, found.facts)
-    if not quiet:
-        from simulator.report.plan_table import print_plan
-
-        print_plan(found.facts)
+    deliver(wanted, capacity_plan(), found, found.facts, lambda: print_plan(found.facts))
 
 
-def _plan_training(spec: Path, out: Path | None, json_file: Path | None, quiet: bool) -> None:
+def _plan_training(spec: Path, wanted: Wanted) -> None:
     from simulator.planning.training.plan import load_training_plan, plan_training
-    from simulator.report import files
     from simulator.report.kinds import print_summary
     from simulator.report.progress import progress
-    from simulator.report.training_plan_page import write_training_plan
+    from simulator.report.results import layout_plan
 
     plan = load_training_plan(spec)
-    folder = made_folder(out)
+    made_folder(wanted.out)
     with progress("searching", "layouts") as on_bound:
         answer = plan_training(plan, on_bound=on_bound)
-    if folder is not None:
-        write_training_plan(folder, answer)
-    if json_file is not None:
-        files.write_json(json_file, answer.summary)
-    if not quiet:
-        print_summary(plan.kind, answer.summary)
+    deliver(wanted, layout_plan(), answer, answer.summary, lambda: print_summary(plan.kind, answer.summary))
 
 
 def _search_note(update: Update, found: Found) -> None:

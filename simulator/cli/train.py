@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from simulator.cli import completion
-from simulator.cli.options import Quiet, Settings, Timeline
+from simulator.cli.options import Json, Quiet, Settings, Timeline
+from simulator.cli.results import Wanted
+from simulator.cli.summarised import run_summarised
 
 
 def train(
@@ -18,7 +20,7 @@ def train(
     settings: Settings = None,
     timeline: Timeline = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for summary.json and report.html.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
+    json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Step time, share of peak, memory and breakdown of a training run, and what failures and slow devices make of it.
@@ -27,9 +29,6 @@ def train(
 
     Example: simulator train simulator/scenarios/training/gpt-1t.yaml --set batch.micro=1
     """
-    from simulator.cli.summarised import run_summarised
     from simulator.kinds import load_training_kind
 
-    run_summarised(
-        load_training_kind(scenario, settings or []), out=out, json_file=json_file, timeline=timeline, quiet=quiet
-    )
+    run_summarised(load_training_kind(scenario, settings or []), Wanted(out, json_file, quiet, timeline))

@@ -12,14 +12,9 @@ from simulator.report import comparison_rows as rows
 from simulator.report.assumptions import NOT_MODELLED, provenance
 from simulator.report.comparison_answer import comparison_answer
 from simulator.report.comparison_figures import difference_figures, overall_figures
-from simulator.report.files import atomic, write_text
+from simulator.report.files import atomic
 from simulator.report.requests import request_table
 from simulator.report.sections import Rows, Section, scenario_text, sectioned_page
-
-
-def write_comparison(path: Path, comparison: Comparison) -> None:
-    """Write the page to `path`, whole or not at all; the same comparison gives the same bytes."""
-    write_text(path, comparison_page(comparison))
 
 
 def comparison_page(comparison: Comparison) -> str:

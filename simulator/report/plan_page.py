@@ -1,4 +1,4 @@
-"""The files of a plan: plan.json, best.yaml and a self-contained page."""
+"""The page of a plan of deployments, and the best of them as a scenario file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.report import plan_table
 from simulator.report.assumptions import NOT_MODELLED
-from simulator.report.files import write_json, write_text
 from simulator.report.plan_answer import plan_answer
 from simulator.report.plan_figures import AXES, plan_figures
 from simulator.report.sections import Row, Rows, Section, sectioned_page
@@ -26,21 +25,6 @@ FIGURES = {
     ("cost", "usd_per_million_tokens"): "USD a million tokens, rent of serving replicas",
 }
 MOST_ALSO = 10
-
-
-def write_plan(folder: Path, plan: Plan) -> None:
-    """Write `plan.json`, `report.html` and, where anything could be simulated, `best.yaml` and its `summary.json`.
-
-    The best deployment goes as launch lines and manifests into the folder `deploy` too.
-    """
-    if plan.best_scenario is not None:
-        from simulator.deployment.targets import write_all
-
-        write_all(folder / "deploy", plan.best_scenario)
-        write_text(folder / "best.yaml", best_yaml(plan))
-        write_json(folder / "summary.json", plan.facts["deployments"][0]["summary"])
-    write_json(folder / "plan.json", plan.facts)
-    write_text(folder / "report.html", page(plan))
 
 
 def best_yaml(plan: Plan) -> str:

@@ -30,6 +30,16 @@ def write_timeline(path: Path, result: Result, *, most_iterations: int = MOST_IT
     write_trace(path, note, _events(result, most_iterations))
 
 
+def write_timelines(path: Path, result: Result) -> None:
+    """Write the trace, or one a pool of a cascade: `timeline-small.json` beside `timeline.json`, which is not there."""
+    if result.calls is None:
+        write_timeline(path, result)
+        return
+    for name, pool in result.calls.pools.items():
+        if len(pool.request_columns["index"]):
+            write_timeline(path.with_name(f"{path.stem}-{name}{path.suffix}"), pool)
+
+
 def write_trace(path: Path, note: dict[str, Any], events: Iterator[Event]) -> None:
     """Write events, whose times are in microseconds, as a Chrome trace; `note` goes into the file's metadata."""
     note = note | {"time_unit": "simulated microseconds"}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 import numpy as np
 
 from simulator.comparison.training import TrainingComparison, ratio
-from simulator.report.files import write_text
 from simulator.report.sections import Answer, Figure, KeyFigure, Section, scenario_text, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
 from simulator.report.training_comparison import best_rows, change_rows, figure_rows, part_tables, sentences
@@ -24,11 +22,6 @@ DECISIVE = {
     "cost_per_million_tokens_usd": "Cheapest",
     "kwh_per_million_tokens": "Least energy",
 }
-
-
-def write_training_comparison(path: Path, found: TrainingComparison) -> None:
-    """Write the page to `path`, whole or not at all; the same comparison gives the same bytes."""
-    write_text(path, training_comparison_page(found))
 
 
 def training_comparison_page(found: TrainingComparison) -> str:

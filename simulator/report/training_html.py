@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.report.files import write_text
 from simulator.report.sections import Section, again, sectioned_page, table_sections
 from simulator.report.training_answer import training_answer
 from simulator.report.training_figures import MOST_STAGES, training_figures
@@ -23,11 +21,6 @@ if TYPE_CHECKING:
 
 # Degrees of parallelism by what they are where there is none.
 DEGREES = {"tensor": 1, "context": 1, "expert": 1, "pipeline": 1, "chunks": 1, "data": 1, "zero": 0}
-
-
-def write_training_report(path: Path, result: TrainingResult) -> None:
-    """Write the page of a step to `path`, whole or not at all; the same result gives the same bytes."""
-    write_text(path, training_report(result))
 
 
 def _shown(stages: int) -> list[int]:

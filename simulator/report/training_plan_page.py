@@ -1,11 +1,9 @@
-"""The files of a plan of layouts: plan.json, best.yaml, and a page with the best, their parts, and why others lose."""
+"""The page of a plan of layouts: the best, their parts, and why others lose; and the best as a scenario file."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.report.files import write_json, write_text
 from simulator.report.live import name_marks
 from simulator.report.sections import Answer, Figure, KeyFigure, Section, again, sectioned_page, table_sections
 from simulator.report.stages import device_names
@@ -22,13 +20,6 @@ PARTS = {"compute": PALETTE[0], "recomputation": PALETTE[3], "links": PALETTE[1]
 MOST_BOUNDS = 500
 # The picture of time against memory ends at so many times the best step.
 SLOWEST = 2.5
-
-
-def write_training_plan(folder: Path, answer: TrainingAnswer) -> None:
-    """`plan.json`, `report.html`, and `best.yaml`, which `simulator train` repeats."""
-    write_json(folder / "plan.json", answer.summary)
-    write_text(folder / "best.yaml", best_yaml(answer))
-    write_text(folder / "report.html", training_plan_page(answer))
 
 
 def best_yaml(answer: TrainingAnswer) -> str:

@@ -25,17 +25,15 @@ def training_title(summary: dict[str, Any]) -> str:
     return f"{summary['model']['name']} on {devices_by_kind(summary['stages']) if 'stages' in summary else usual}"
 
 
-def print_training(summary: dict[str, Any]) -> None:
+def training_tables(summary: dict[str, Any]) -> list[Table]:
     """The headline figures, the step's time by part, memory of a few stages, and all else that there is."""
-    from simulator.report.table import print_rows
-
-    print_rows(training_title(summary), headline_rows(summary))
-    print_rows("a step of the stage that computes longest", part_rows(summary))
-    for title, rows in movement_tables(summary, ends_and_middle):
-        print_rows(title, rows)
-    print_rows("memory (GB a device)", memory_rows(summary, ends_and_middle(len(summary["memory_gb"]))))
-    for title, rows in tables_beyond_the_step(summary):
-        print_rows(title, rows)
+    return [
+        (training_title(summary), headline_rows(summary)),
+        ("a step of the stage that computes longest", part_rows(summary)),
+        *movement_tables(summary, ends_and_middle),
+        ("memory (GB a device)", memory_rows(summary, ends_and_middle(len(summary["memory_gb"])))),
+        *tables_beyond_the_step(summary),
+    ]
 
 
 def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:

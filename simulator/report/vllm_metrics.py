@@ -44,13 +44,14 @@ REQUEST = (
 STEP_TOKENS = (1.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0)
 
 
-def write_metrics(path: Path, result: Result, *, interval_s: float | None = None, start: str = START) -> None:
+def write_metrics(path: Path, result: Result, *, interval_s: float | None = None, start: str | None = None) -> None:
     """Write `metrics.txt`: OpenMetrics text with a sample of every series at each scrape.
 
     `result` is of a run with `dated_recorder()`. Scrapes are `interval_s` seconds apart (see `scrape_times`), and
-    `start`, a date and time, is when the simulated clock reads 0. Raises `InputError` for what cannot be used.
+    `start`, a date and time, is when the simulated clock reads 0, `START` if None. Raises `InputError` for what cannot
+    be used.
     """
-    begin = seconds_since_1970(start)
+    begin = seconds_since_1970(START if start is None else start)
     if not len(result.request_columns["index"]):
         raise InputError("no request finished: there is nothing to write metrics of")
     run = _run(result, interval_s)
