@@ -8,6 +8,7 @@ from simulator.api.outcome import Rows, View
 from simulator.experiment import Result
 from simulator.report import results
 from simulator.report.table import COLUMNS, deployment_title, headline, latency_rows
+from simulator.report.vllm_metrics import write_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 COUNTS = ("replica", "steps", "decode_sequences", "prefill_tokens", "prefill_sequences", "running", "waiting")
 
 
-def serving_view(result: Result) -> View:
-    """That of one deployment, or of a cascade, which has calls and no iterations of its own."""
+def serving_view(result: Result, *, metrics: bool = False) -> View:
+    """That of one deployment, or of a cascade, which has calls and no iterations of its own.
+
+    With `metrics` the run is one that kept them.
+    """
     tables = {"requests": _requests, "timeseries": _iterations}
     if result.calls is not None:
         tables = {"requests": _requests, "calls": _calls}
-    return View(_title, _headline, results.serving(), tables, _chart)
+    return View(_title, _headline, results.serving(write_metrics if metrics else None), tables, _chart)
 
 
 def _title(result: Result) -> str:

@@ -188,6 +188,13 @@ def test_what_a_kind_has_not(tmp_path: Path) -> None:
         _ = served.intervals
     with pytest.raises(simulator.InputError, match="not modelled for kind training"):
         simulator.run(TRAINING, uncertainty=3)
+    with pytest.raises(simulator.InputError, match="give metrics=True"):
+        served.metrics(tmp_path / "metrics.txt")
+    for kind in (CASCADE, TRAINING):
+        with pytest.raises(simulator.InputError, match="metrics is not modelled for kind"):
+            simulator.run(kind, metrics=True)
+    with pytest.raises(simulator.InputError, match="kind rounds has no timeline"):
+        simulator.run(ROUNDS).save(tmp_path / "rounds", timeline=True)
     with pytest.raises(simulator.InputError, match="no timeline"):
         simulator.run(ROUNDS).timeline(tmp_path / "timeline.json")
     assert not list(tmp_path.iterdir())

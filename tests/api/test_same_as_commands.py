@@ -58,6 +58,19 @@ def test_settings_and_intervals(tmp_path: Path) -> None:
     assert "90% interval" in found._repr_html_()
 
 
+def test_metrics_over_time(tmp_path: Path) -> None:
+    path, out = written(tmp_path, "serving", SERVING), tmp_path / "out"
+    assert main(["run", str(path), "--out", str(out), "--metrics", "--quiet"]) == 0
+    found = simulator.run(path, metrics=True)
+    found.save(tmp_path / "function")
+    assert contents(tmp_path / "function") == contents(out)
+    begins = ["--metrics-interval", "2", "--metrics-start", "2026-02-01T00:00:00+00:00"]
+    assert main(["run", str(path), "--out", str(out), "--metrics", *begins, "--quiet"]) == 0
+    other = found.metrics(tmp_path / "metrics.txt", interval_s=2.0, start=begins[-1])
+    assert other.read_bytes() == (out / "metrics.txt").read_bytes()
+    assert other.read_bytes() != (tmp_path / "function" / "metrics.txt").read_bytes()
+
+
 def test_a_replay(tmp_path: Path) -> None:
     trace = tmp_path / "trace.csv"
     trace.write_text("arrival_s,prompt_tokens,output_tokens\n0,200,20\n0.5,300,30\n0.9,100,10\n")
