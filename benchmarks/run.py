@@ -68,7 +68,7 @@ def replay(trace: Path, **settings: Any) -> dict[str, Any]:
     import simulator.api.running
     import simulator.api.views_serving
     import simulator.experiment
-    import simulator.report.metrics
+    import simulator.report.serving.metrics
     import simulator.workloads.traces
 
     arguments: dict[str, Any] = {"model": LLAMA_70B, "device": H100, "tensor_parallel": 4, "replicas": 8} | settings

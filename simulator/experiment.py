@@ -83,10 +83,10 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
         if self.calls is not None:
-            from simulator.report.calls import summarise_calls
+            from simulator.report.serving.calls import summarise_calls
 
             return summarise_calls(self, self.calls)
-        from simulator.report.metrics import summarise
+        from simulator.report.serving.metrics import summarise
 
         return summarise(self)
 
@@ -95,7 +95,7 @@ class Result:
         """One row a finished request, in the order of the trace; times in seconds."""
         import pandas as pd
 
-        from simulator.report.requests import request_table
+        from simulator.report.serving.requests import request_table
 
         return pd.DataFrame(request_table(self))
 
@@ -172,9 +172,9 @@ class Assembled:
 
     def result(self, skipped: dict[str, int]) -> Result:
         """What the cluster did; `skipped` counts damaged rows of the trace by reason."""
-        from simulator.report.adapters import adapter_figures
-        from simulator.report.swapping import swap_figures
-        from simulator.report.tiers import tier_figures
+        from simulator.report.serving.adapters import adapter_figures
+        from simulator.report.serving.swapping import swap_figures
+        from simulator.report.serving.tiers import tier_figures
 
         cluster, speculation, split, finetuning = self.cluster, self.speculation, self.split, self.finetuning
         iterations = self.recorder.iterations() | (speculation.record.columns() if speculation else {})

@@ -28,7 +28,7 @@ class FederatedResult:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
-        from simulator.report.federated import summarise_federation
+        from simulator.report.training.federated import summarise_federation
 
         return summarise_federation(self)
 

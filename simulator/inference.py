@@ -67,7 +67,7 @@ class InferenceResult:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
-        from simulator.report.inference import summarise_inference
+        from simulator.report.graphs.inference import summarise_inference
 
         return summarise_inference(self)
 

@@ -25,7 +25,7 @@ class PipelineResult:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
-        from simulator.report.pipeline import summarise_pipeline
+        from simulator.report.graphs.pipeline import summarise_pipeline
 
         return summarise_pipeline(self)
 

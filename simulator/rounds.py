@@ -24,7 +24,7 @@ class RoundsResult:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
-        from simulator.report.rounds import summarise_rounds
+        from simulator.report.training.rounds import summarise_rounds
 
         return summarise_rounds(self)
 

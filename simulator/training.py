@@ -64,8 +64,8 @@ class TrainingResult:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
-        from simulator.report.training import summarise
-        from simulator.report.varied import summarise_varied
+        from simulator.report.training.summary import summarise
+        from simulator.report.training.varied import summarise_varied
 
         return summarise(self) if self.varied is None else summarise_varied(self, self.varied)
 

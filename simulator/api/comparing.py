@@ -129,7 +129,7 @@ def _served_headline(found: Comparison) -> list[tuple[str, Rows]]:
 
 
 def _steps_view() -> View:
-    from simulator.report.training_comparison import figure_rows
+    from simulator.report.comparison.training import figure_rows
 
     return View(
         title=lambda found: f"steps of {' and '.join(found.labels)}",
@@ -141,7 +141,7 @@ def _steps_view() -> View:
 
 
 def _figures_view() -> View:
-    from simulator.report.figure_comparison import figure_rows
+    from simulator.report.comparison.figure_comparison import figure_rows
 
     return View(
         title=lambda found: f"figures of {' and '.join(found.labels)}",

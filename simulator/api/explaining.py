@@ -77,7 +77,7 @@ def explain(
 
 def _graph(scenario: Given, settings: Settings | None) -> pd.DataFrame:
     from simulator.inference import infer
-    from simulator.report.operators import operator_table
+    from simulator.report.graphs.operators import operator_table
     from simulator.specs.inference import InferenceScenario
 
     found = read_scenario(scenario, checked(settings))

@@ -64,20 +64,20 @@ def _view(found: Plan) -> View:
 
 
 def _title(found: Plan) -> str:
-    from simulator.report.plan_table import title
+    from simulator.report.planning.table import title
 
     return title(found.facts)
 
 
 def _headline(found: Plan) -> list[tuple[str, Rows]]:
-    from simulator.report.plan_table import COLUMNS, cells
+    from simulator.report.planning.table import COLUMNS, cells
 
     rows = [*found.facts["deployments"], *found.facts["also"]]
     return [("", [dict(zip(COLUMNS, cells(row), strict=True)) for row in rows])]
 
 
 def _chart(found: Plan) -> str:
-    from simulator.report.plan_figures import chart
+    from simulator.report.planning.figures import chart
 
     return chart(found, found.spec.front[0])
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from simulator.api.outcome import Rows, View
 from simulator.experiment import Result
 from simulator.report import results
+from simulator.report.serving.vllm_metrics import write_metrics
 from simulator.report.table import COLUMNS, deployment_title, headline, latency_rows
-from simulator.report.vllm_metrics import write_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,6 @@ def _calls(result: Result) -> pd.DataFrame:
 
 
 def _chart(result: Result) -> str:
-    from simulator.report.figures import latency
+    from simulator.report.serving.figures import latency
 
     return latency(result)

@@ -58,7 +58,7 @@ def _updates(result: FederatedResult) -> pd.DataFrame:
 
 
 def _kernels(result: InferenceResult) -> pd.DataFrame:
-    from simulator.report.operators import operator_table
+    from simulator.report.graphs.operators import operator_table
 
     return operator_table(result)
 
@@ -66,7 +66,7 @@ def _kernels(result: InferenceResult) -> pd.DataFrame:
 def _items(result: PipelineResult) -> pd.DataFrame:
     import pandas as pd
 
-    from simulator.report.pipeline_tables import item_columns
+    from simulator.report.graphs.pipeline_tables import item_columns
 
     return pd.DataFrame(item_columns(result))
 
@@ -74,7 +74,7 @@ def _items(result: PipelineResult) -> pd.DataFrame:
 def _visits(result: PipelineResult) -> pd.DataFrame:
     import pandas as pd
 
-    from simulator.report.pipeline_tables import visit_columns
+    from simulator.report.graphs.pipeline_tables import visit_columns
 
     return pd.DataFrame(visit_columns(result))
 
@@ -109,7 +109,7 @@ def _time_by_type(result: InferenceResult) -> str:
 
 
 def _pipeline_chart(result: PipelineResult) -> str:
-    from simulator.report.pipeline_page import latencies
+    from simulator.report.graphs.pipeline_page import latencies
 
     return latencies(result)
 

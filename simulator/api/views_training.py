@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simulator.api.outcome import Rows, View
 from simulator.report.kinds import shown
-from simulator.report.training_tables import headline_rows, training_title
+from simulator.report.training.tables import headline_rows, training_title
 from simulator.training import TrainingResult
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _passes(result: TrainingResult) -> pd.DataFrame:
     """One row a pass, transfer, reduction and update, by stage and stream; seconds from the step's beginning."""
     import pandas as pd
 
-    from simulator.report.training_timeline import spans
+    from simulator.report.training.timeline import spans
 
     found = spans(result.step, list(range(result.step.job.layout.pipeline)))
     return pd.DataFrame(found, columns=["stage", "stream", "name", "start_s", "end_s"])
@@ -43,7 +43,7 @@ def _held(result: TrainingResult) -> pd.DataFrame:
     """One row a change: what a device of a stage holds from then on."""
     import pandas as pd
 
-    from simulator.report.training_timeline import held
+    from simulator.report.training.timeline import held
 
     stages = range(result.step.job.layout.pipeline)
     rows = [(stage, place, when, size) for stage in stages for place, when, size in held(result.step, stage)]
@@ -58,6 +58,6 @@ def _memory(result: TrainingResult) -> pd.DataFrame:
 
 
 def _chart(result: TrainingResult) -> str:
-    from simulator.report.training_figures import time_by_part
+    from simulator.report.training.figures import time_by_part
 
     return time_by_part(result.summary)

@@ -60,7 +60,7 @@ def compare(
 def _compare_requests(scenarios: list[Path], settings: list[str], wanted: Wanted) -> None:
     """Scenarios that serve requests, paired request by request."""
     from simulator.comparison.compare import compare as run_all
-    from simulator.report.comparison_table import print_comparison
+    from simulator.report.comparison.table import print_comparison
     from simulator.report.progress import over_runs, progress
     from simulator.report.results import comparison
 
@@ -72,9 +72,9 @@ def _compare_requests(scenarios: list[Path], settings: list[str], wanted: Wanted
 def _compare_steps(scenarios: list[Path], settings: list[str], wanted: Wanted) -> None:
     """Steps of training scenarios side by side."""
     from simulator.comparison.training import compare_training
+    from simulator.report.comparison.training import print_training_comparison
     from simulator.report.progress import progress
     from simulator.report.results import step_comparison
-    from simulator.report.training_comparison import print_training_comparison
 
     with progress(f"comparing {len(scenarios)} scenarios"):
         found = compare_training(scenarios, settings)
@@ -84,7 +84,7 @@ def _compare_steps(scenarios: list[Path], settings: list[str], wanted: Wanted) -
 def _compare_figures(scenarios: list[Path], settings: list[str], wanted: Wanted) -> None:
     """Scenarios of any other kind that has a summary, by its figures."""
     from simulator.comparison.figures import compare_figures
-    from simulator.report.figure_comparison import print_figure_comparison
+    from simulator.report.comparison.figure_comparison import print_figure_comparison
     from simulator.report.progress import progress
     from simulator.report.results import figure_comparison
 

@@ -122,7 +122,7 @@ def _explain_graph(path: Path, settings: list[str], json_file: Path | None) -> N
     from simulator.inference import infer
     from simulator.kinds import load_summarised
     from simulator.report.files import write_json
-    from simulator.report.operators import operator_rows, operator_table
+    from simulator.report.graphs.operators import operator_rows, operator_table
     from simulator.report.table import print_rows
     from simulator.specs.inference import InferenceScenario
 

@@ -38,8 +38,8 @@ def metrics_wanted(wanted: bool, interval_s: float | None, start: str | None, ou
         return None
     if out is None:
         raise InputError("--metrics writes metrics.txt into the folder of --out: add --out DIR")
-    from simulator.report.scrapes import scrape_times
-    from simulator.report.vllm_metrics import START, seconds_since_1970
+    from simulator.report.serving.scrapes import scrape_times
+    from simulator.report.serving.vllm_metrics import START, seconds_since_1970
 
     scrape_times(0.0, interval_s)
     seconds_since_1970(START if start is None else start)
@@ -61,6 +61,6 @@ def writer(metrics: MetricsWanted | None) -> Callable[..., None] | None:
     """What writes `metrics.txt` as it is wanted."""
     if metrics is None:
         return None
-    from simulator.report.vllm_metrics import write_metrics
+    from simulator.report.serving.vllm_metrics import write_metrics
 
     return partial(write_metrics, **metrics._asdict())

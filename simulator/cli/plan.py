@@ -40,7 +40,7 @@ def plan(
     from simulator.planning.plan import plan as answer
     from simulator.planning.spec import load_plan
     from simulator.planning.training.plan import is_training_plan
-    from simulator.report.plan_table import print_plan
+    from simulator.report.planning.table import print_plan
     from simulator.report.progress import progress
     from simulator.report.results import capacity_plan
 

@@ -59,13 +59,13 @@ def sweep(
             on_progress=on_progress,
         )
     if folder is not None:
-        from simulator.report.sweep_page import sweep_page
+        from simulator.report.sweeps.page import sweep_page
 
         files.write_text(folder / "report.html", sweep_page(found))
     if json_file is not None:
         files.write_json(json_file, found.summary)
     if not quiet:
-        from simulator.report.sweep_table import print_sweep
+        from simulator.report.sweeps.table import print_sweep
 
         print_sweep(found)
 

@@ -178,8 +178,8 @@ def scenarios(
     """
     from simulator.published import predict_all
     from simulator.report.files import output_folder, write_json, write_text
-    from simulator.report.published_page import published_page, published_rows
     from simulator.report.table import print_rows
+    from simulator.report.validation.published_page import published_page, published_rows
 
     with progress("predicting", "systems") as on_count:
         found = predict_all(names or [], jobs=jobs, on_count=on_count)
@@ -206,7 +206,7 @@ def everything(
     """
     from simulator.calibrate.accuracy import accuracy_page, measured_sets
     from simulator.report.files import write_json, write_text
-    from simulator.report.validation_page import validation_sets_page
+    from simulator.report.validation.page import validation_sets_page
 
     with progress("checking every set"):
         found = measured_sets(folder, jobs=jobs)
@@ -224,8 +224,8 @@ def everything(
 def _show(comparison: Comparison, command: list[str], json_file: Path | None, out: Path | None) -> None:
     """Print a comparison and write what was asked for; `command` is what follows `simulator validate`."""
     from simulator.report.files import output_folder, write_json
-    from simulator.report.validation import print_validation
-    from simulator.report.validation_page import write_validation
+    from simulator.report.validation.page import write_validation
+    from simulator.report.validation.rows import print_validation
 
     kind, *given = command
     if json_file is not None:

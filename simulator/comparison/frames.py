@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from simulator.comparison.metrics import REQUEST_METRICS
-from simulator.report.requests import request_table
+from simulator.report.serving.requests import request_table
 
 if TYPE_CHECKING:
     from simulator.comparison.compare import Comparison

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.engine.recorder import Floats
 from simulator.errors import InputError
 from simulator.experiment import Result
-from simulator.report.requests import PERCENTILES, latencies, met_objectives
+from simulator.report.serving.requests import PERCENTILES, latencies, met_objectives
 
 Better = Literal["lower", "higher"]
 STATISTICS = ("mean", *(f"p{p}" for p in PERCENTILES))

@@ -9,7 +9,7 @@ from simulator.comparison.intervals import SECTIONS, Interval
 from simulator.comparison.metrics import REQUEST_METRICS, RUN_FIGURES
 from simulator.comparison.phases import phases
 from simulator.comparison.verdict import Difference
-from simulator.report.series import time_shares
+from simulator.report.serving.series import time_shares
 from simulator.report.table import deployment_title
 from simulator.uncertainty import LEVEL
 

@@ -15,7 +15,7 @@ from simulator.planning.objectives import MILLISECONDS, Objective
 from simulator.planning.space import Configuration
 from simulator.planning.spec import Availability
 from simulator.policies.sequence import Sequence
-from simulator.report.requests import latencies
+from simulator.report.serving.requests import latencies
 
 WATTS = 1e3
 

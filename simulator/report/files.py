@@ -58,7 +58,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_requests(path: Path, result: Result) -> None:
     """`requests.parquet`: one row a finished request; times in seconds, TPOT null where undefined."""
-    from simulator.report.requests import request_table
+    from simulator.report.serving.requests import request_table
 
     write_table(path, request_table(result))
 

@@ -53,9 +53,9 @@ def refuse_untimed(scenario: Part) -> None:
 
 
 def _training() -> Shown:
-    from simulator.report.training_html import training_report
-    from simulator.report.training_tables import training_tables
-    from simulator.report.training_timeline import refuse_untimed, write_step_timeline
+    from simulator.report.training.page import training_report
+    from simulator.report.training.tables import training_tables
+    from simulator.report.training.timeline import refuse_untimed, write_step_timeline
 
     def timeline(path: Path, result: TrainingResult) -> None:
         refuse_untimed(result.scenario)
@@ -65,45 +65,45 @@ def _training() -> Shown:
 
 
 def _training_plan() -> Shown:
-    from simulator.report.training_plan import training_plan_tables
-    from simulator.report.training_plan_page import training_plan_page
+    from simulator.report.planning.layouts import training_plan_tables
+    from simulator.report.planning.layouts_page import training_plan_page
 
     return Shown(training_plan_tables, Written(training_plan_page))
 
 
 def _rounds() -> Shown:
-    from simulator.report.rounds import rounds_tables
-    from simulator.report.rounds_page import rounds_page
+    from simulator.report.training.rounds import rounds_tables
+    from simulator.report.training.rounds_page import rounds_page
 
     return Shown(rounds_tables, Written(rounds_page))
 
 
 def _federated() -> Shown:
-    from simulator.report.federated import federation_tables
-    from simulator.report.federated_page import federated_page
+    from simulator.report.training.federated import federation_tables
+    from simulator.report.training.federated_page import federated_page
 
     return Shown(federation_tables, Written(federated_page))
 
 
 def _inference() -> Shown:
-    from simulator.report.inference import inference_tables
-    from simulator.report.inference_page import inference_page
-    from simulator.report.operators import write_operator_timeline, write_operators
+    from simulator.report.graphs.inference import inference_tables
+    from simulator.report.graphs.inference_page import inference_page
+    from simulator.report.graphs.operators import write_operator_timeline, write_operators
 
     return Shown(inference_tables, Written(inference_page, write_operators, write_operator_timeline))
 
 
 def _network_search() -> Shown:
-    from simulator.report.network_search import network_tables, write_candidates
-    from simulator.report.network_search_page import network_search_page
+    from simulator.report.graphs.network_search import network_tables, write_candidates
+    from simulator.report.graphs.network_search_page import network_search_page
 
     return Shown(network_tables, Written(network_search_page, write_candidates))
 
 
 def _pipeline() -> Shown:
-    from simulator.report.pipeline_page import pipeline_page
-    from simulator.report.pipeline_tables import pipeline_tables, write_pipeline_files
-    from simulator.report.pipeline_timeline import write_pipeline_timeline
+    from simulator.report.graphs.pipeline_page import pipeline_page
+    from simulator.report.graphs.pipeline_tables import pipeline_tables, write_pipeline_files
+    from simulator.report.graphs.pipeline_timeline import write_pipeline_timeline
 
     return Shown(pipeline_tables, Written(pipeline_page, write_pipeline_files, write_pipeline_timeline))
 

@@ -21,43 +21,43 @@ if TYPE_CHECKING:
 
 def serving(metrics: Callable[..., None] | None = None) -> Written:
     """A run that serves requests; `metrics` writes its metrics over time, where it kept them."""
-    from simulator.report.html import report
-    from simulator.report.timeline import write_timelines
+    from simulator.report.serving.page import report
+    from simulator.report.serving.timeline import write_timelines
 
     return Written(report, _requests_and_calls, write_timelines, metrics)
 
 
 def comparison() -> Written:
     """Runs of the same requests, paired request by request."""
-    from simulator.report.comparison_html import comparison_page
+    from simulator.report.comparison.page import comparison_page
 
     return Written(comparison_page, _compared_requests)
 
 
 def step_comparison() -> Written:
     """Steps of training side by side."""
-    from simulator.report.training_comparison_page import training_comparison_page
+    from simulator.report.comparison.training_page import training_comparison_page
 
     return Written(training_comparison_page)
 
 
 def figure_comparison() -> Written:
     """Scenarios of any other kind side by side by their figures."""
-    from simulator.report.figure_comparison import figure_comparison_page
+    from simulator.report.comparison.figure_comparison import figure_comparison_page
 
     return Written(figure_comparison_page)
 
 
 def capacity_plan() -> Written:
     """A plan of deployments: figures in `plan.json`; the cheapest to run, with its own figures, and to deploy."""
-    from simulator.report.plan_page import page
+    from simulator.report.planning.page import page
 
     return Written(page, _best_deployment, figures="plan.json")
 
 
 def layout_plan() -> Written:
     """A plan of training as `simulator plan` answers it: figures in `plan.json`, and the quickest layout to train."""
-    from simulator.report.training_plan_page import training_plan_page
+    from simulator.report.planning.layouts_page import training_plan_page
 
     return Written(training_plan_page, _best_layout, figures="plan.json")
 
@@ -69,7 +69,7 @@ def _requests_and_calls(folder: Path, result: Result) -> None:
 
 
 def _compared_requests(folder: Path, found: Comparison) -> None:
-    from simulator.report.comparison_html import write_compared_requests
+    from simulator.report.comparison.page import write_compared_requests
 
     write_compared_requests(folder / "requests.parquet", found)
 
@@ -79,7 +79,7 @@ def _best_deployment(folder: Path, plan: Plan) -> None:
     if plan.best_scenario is None:
         return
     from simulator.deployment.targets import write_all
-    from simulator.report.plan_page import best_yaml
+    from simulator.report.planning.page import best_yaml
 
     write_all(folder / "deploy", plan.best_scenario)
     write_text(folder / "best.yaml", best_yaml(plan))
@@ -87,6 +87,6 @@ def _best_deployment(folder: Path, plan: Plan) -> None:
 
 
 def _best_layout(folder: Path, answer: TrainingAnswer) -> None:
-    from simulator.report.training_plan_page import best_yaml
+    from simulator.report.planning.layouts_page import best_yaml
 
     write_text(folder / "best.yaml", best_yaml(answer))

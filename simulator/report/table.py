@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from simulator.report.calls_table import calls_title, print_calls
-from simulator.report.finetuning import finetuning_lines
+from simulator.report.serving.calls_table import calls_title, print_calls
+from simulator.report.serving.finetuning import finetuning_lines
 from simulator.report.terminal import console as _console
 from simulator.report.terminal import table as _table
 

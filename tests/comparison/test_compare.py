@@ -17,7 +17,7 @@ from simulator.comparison.verdict import Difference
 from simulator.comparison.winners import quantile_bins
 from simulator.errors import InputError
 from simulator.experiment import run
-from simulator.report.comparison_html import comparison_page
+from simulator.report.comparison.page import comparison_page
 from simulator.scenario import Scenario, scenario_from
 from tests.report.pages import check
 

@@ -26,7 +26,7 @@ from simulator.hardware.links import Link, link
 from simulator.hardware.overheads import StepOverheads
 from simulator.hardware.relatives import calibrations_for
 from simulator.planning.space import Configuration
-from simulator.report import series
+from simulator.report.serving import series
 from simulator.scenario import Scenario, scenario_from
 from simulator.specs.control import ColdStartSpec
 from simulator.workloads.graph import token_calls

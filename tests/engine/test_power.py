@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from simulator.errors import InputError
 from simulator.experiment import Result, run
 from simulator.policies.power import RowView
-from simulator.report import series
-from simulator.report.power import row_power
-from simulator.report.usage import power
+from simulator.report.serving import series
+from simulator.report.serving.power import row_power
+from simulator.report.serving.usage import power
 from simulator.scenario import scenario_from
 from simulator.workloads.requests import Requests
 from tests.builders import Rows, rows

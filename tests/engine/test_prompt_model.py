@@ -122,7 +122,7 @@ def test_work_is_what_both_models_do() -> None:
         "concurrency": 1,
     }
     result = run(scenario_from(BASE | {"load": fixed}))
-    from simulator.report.usage import work
+    from simulator.report.serving.usage import work
 
     flops = float(work(result.iteration_columns, result.deployment)[0].sum())
     small = SMALL.parameters() - SMALL.embedding_parameters()

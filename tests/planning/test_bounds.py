@@ -20,7 +20,7 @@ from simulator.planning.objectives import flatten
 from simulator.planning.plan import judge
 from simulator.planning.space import Configuration, Space
 from simulator.planning.spec import plan_from
-from simulator.report.requests import latencies
+from simulator.report.serving.requests import latencies
 from simulator.workloads.span import Span
 
 MODELS = (

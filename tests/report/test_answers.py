@@ -13,7 +13,7 @@ import yaml
 from simulator.cli import main
 from simulator.kinds import load_summarised, simulate
 from simulator.report.sections import Answer, KeyFigure, Section, sectioned_page
-from simulator.report.training_html import training_report
+from simulator.report.training.page import training_report
 from tests.report.browser import check_drawn, needs_chromium, opened
 from tests.report.pages import check, without_scripts
 

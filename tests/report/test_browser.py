@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from simulator.report.html import write_report
 from simulator.report.sections import Section, sectioned_page
+from simulator.report.serving.page import write_report
 from tests.report.browser import check_drawn, needs_chromium, opened
 from tests.report.test_report import RESULT
 

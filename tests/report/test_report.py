@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from simulator.errors import InputError
 from simulator.experiment import Result, run
-from simulator.report import catalogue, series
+from simulator.report import catalogue
 from simulator.report.files import atomic, write_json, write_requests
-from simulator.report.html import report, write_report
-from simulator.report.metrics import summarise
+from simulator.report.serving import series
+from simulator.report.serving.metrics import summarise
+from simulator.report.serving.page import report, write_report
+from simulator.report.serving.timeline import write_timeline
 from simulator.report.table import overload, print_facts, print_rows, print_summary
-from simulator.report.timeline import write_timeline
 from simulator.scenario import scenario_from
 from tests.builders import rows
 from tests.report.pages import check, without_scripts

@@ -13,12 +13,12 @@ from simulator.experiment import Result
 from simulator.kinds import experiment_from, run_experiment
 from simulator.planning.plan import Plan, plan
 from simulator.planning.spec import plan_from
-from simulator.report.assumptions import assumption_rows, calibration_rows, provenance
-from simulator.report.comparison_html import comparison_page
-from simulator.report.html import report
-from simulator.report.plan_answer import HOURS_A_MONTH
-from simulator.report.plan_page import page as plan_page
-from simulator.report.step_time import step_time
+from simulator.report.comparison.page import comparison_page
+from simulator.report.planning.answer import HOURS_A_MONTH
+from simulator.report.planning.page import page as plan_page
+from simulator.report.serving.assumptions import assumption_rows, calibration_rows, provenance
+from simulator.report.serving.page import report
+from simulator.report.serving.step_time import step_time
 from simulator.scenario import Scenario, scenario_from
 from simulator.uncertainty import intervals, spreads
 from tests.report.browser import check_drawn, needs_chromium, opened

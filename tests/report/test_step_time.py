@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from simulator.engine.breakdown import iteration_parts
 from simulator.experiment import Result
-from simulator.report.limits import limiting_sentence, limits
-from simulator.report.series import lane_seconds, time_shares
-from simulator.report.step_time import KINDS, OTHER, by, step_time
+from simulator.report.serving.limits import limiting_sentence, limits
+from simulator.report.serving.series import lane_seconds, time_shares
+from simulator.report.serving.step_time import KINDS, OTHER, by, step_time
 from tests.report.test_report import RESULT, STAGED, result_of
 
 SPLIT = result_of([20, 40, 60] * 5, disaggregation={"replicas": 1})

@@ -12,9 +12,9 @@ import yaml
 
 from simulator.cli import main
 from simulator.comparison.training import TrainingComparison, compare_training
-from simulator.report.training_comparison import figure_rows, sentences
-from simulator.report.training_comparison_page import training_comparison_page
-from simulator.report.training_html import training_report
+from simulator.report.comparison.training import figure_rows, sentences
+from simulator.report.comparison.training_page import training_comparison_page
+from simulator.report.training.page import training_report
 from simulator.specs.training import TrainingScenario
 from simulator.training import train
 from tests.report.pages import check

@@ -17,11 +17,11 @@ from simulator.federated import FederatedResult, simulate_federation
 from simulator.inference import infer
 from simulator.kinds import simulate
 from simulator.planning.training.plan import TrainingAnswer, plan_training
-from simulator.report.federated_page import federated_page
-from simulator.report.inference_page import inference_page
-from simulator.report.rounds_page import rounds_page
+from simulator.report.graphs.inference_page import inference_page
+from simulator.report.planning.layouts_page import training_plan_page
 from simulator.report.sections import Section, numeric, sectioned_page
-from simulator.report.training_plan_page import training_plan_page
+from simulator.report.training.federated_page import federated_page
+from simulator.report.training.rounds_page import rounds_page
 from simulator.rounds import RoundsResult, simulate_rounds
 from simulator.specs.federated import FederatedScenario
 from simulator.specs.inference import InferenceScenario

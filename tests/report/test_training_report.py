@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from simulator.cli import main
 from simulator.engine.training.memory import stage_memory
-from simulator.report.training_figures import highest_within, training_figures
-from simulator.report.training_html import training_report
-from simulator.report.training_timeline import shown_stages
+from simulator.report.training.figures import highest_within, training_figures
+from simulator.report.training.page import training_report
+from simulator.report.training.timeline import shown_stages
 from simulator.specs.training import TrainingScenario
 from simulator.training import TrainingResult, train
 from tests.report.pages import check, without_scripts

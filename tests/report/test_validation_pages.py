@@ -12,9 +12,9 @@ from scipy import stats
 
 from simulator.calibrate.errors import Comparison
 from simulator.cli import main
-from simulator.report.published_page import published_comparison, published_page
-from simulator.report.validation_figures import MOST_MARKS, distribution, parity
-from simulator.report.validation_page import validation_page, validation_sets_page
+from simulator.report.validation.figures import MOST_MARKS, distribution, parity
+from simulator.report.validation.page import validation_page, validation_sets_page
+from simulator.report.validation.published_page import published_comparison, published_page
 from tests.report.browser import check_drawn, needs_chromium, opened
 from tests.report.pages import check, without_scripts
 

@@ -20,10 +20,10 @@ from simulator.cli import main
 from simulator.engine.gaps import dated_recorder
 from simulator.errors import InputError
 from simulator.experiment import Result, run
-from simulator.report import vllm_metrics
-from simulator.report.openmetrics import Family, Points, exposition, number
-from simulator.report.scrapes import Events, distribution, level, scrape_times, totals
-from simulator.report.vllm_metrics import write_metrics
+from simulator.report.serving import vllm_metrics
+from simulator.report.serving.openmetrics import Family, Points, exposition, number
+from simulator.report.serving.scrapes import Events, distribution, level, scrape_times, totals
+from simulator.report.serving.vllm_metrics import write_metrics
 from simulator.scenario import scenario_from
 
 Sample = tuple[str, Mapping[str, str], float, float]

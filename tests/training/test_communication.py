@@ -12,8 +12,8 @@ from simulator.errors import InputError
 from simulator.policies.compression import DeepGradientCompression
 from simulator.policies.context import ContextParallel, Ring, Ulysses
 from simulator.policies.pipeline import ZeroBubble, ZeroBubbleV
-from simulator.report.communication import communication_figures, sent_by_kind
-from simulator.report.training import breakdown
+from simulator.report.training.communication import communication_figures, sent_by_kind
+from simulator.report.training.summary import breakdown
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.training.communication import PLAIN, Communication, LocalSteps, Shards, Transport
 from simulator.workloads.training.job import Layout

@@ -16,7 +16,7 @@ from simulator.policies.compression import (
     Quantised,
 )
 from simulator.policies.registry import POLICIES, build_policy
-from simulator.report.communication import communication_figures
+from simulator.report.training.communication import communication_figures
 from simulator.workloads.training.communication import Communication
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.replica_exchange import sent_bytes

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from simulator.engine.training.laying_out import PARTS, step_of
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
-from simulator.report.communication import sent_by_kind
-from simulator.report.sequences import useful_share
-from simulator.report.training import breakdown
-from simulator.report.training_flops import model_flops
+from simulator.report.training.communication import sent_by_kind
+from simulator.report.training.flops import model_flops
+from simulator.report.training.sequences import useful_share
+from simulator.report.training.summary import breakdown
 from simulator.workloads.models import model
 from simulator.workloads.operators import Collective, Gemm, Rounds
 from simulator.workloads.training.blocks import Blocks

@@ -10,7 +10,7 @@ import pytest
 from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.step import Step
 from simulator.policies.pipeline import GPipe
-from simulator.report.communication import communication_figures
+from simulator.report.training.communication import communication_figures
 from simulator.workloads.dtypes import DTYPES
 from simulator.workloads.operators import Aggregation, Collective, Gemm
 from simulator.workloads.training.chunks import chunks_of

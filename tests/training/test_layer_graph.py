@@ -13,7 +13,7 @@ from simulator.engine.training.laying_out import step_of
 from simulator.engine.training.memory import stage_memory
 from simulator.engine.training.step import Step
 from simulator.errors import InputError
-from simulator.report.training import breakdown
+from simulator.report.training.summary import breakdown
 from simulator.specs.training import TrainingScenario
 from simulator.specs.validating import validated
 from simulator.training import load_training, train

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simulator.cli import main
-from simulator.report.training_tables import tables_beyond_the_step
+from simulator.report.training.tables import tables_beyond_the_step
 from simulator.specs.training import TrainingScenario
 from simulator.training import load_training, train
 

@@ -20,7 +20,7 @@ from simulator.hardware.device import device
 from simulator.hardware.fair_sharing import max_min_rates
 from simulator.policies.consistency import Asynchronous, BatchAsynchronous, BulkSynchronous, StaleSynchronous
 from simulator.policies.local_steps import BySpeed, Equal
-from simulator.report.training_comparison import sentences
+from simulator.report.comparison.training import sentences
 from simulator.yaml_io import load_yaml
 
 FREE = Server(0.0, 0.0, 1.0, 0.0, 0.0, 0.0)

@@ -6,9 +6,9 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.policies.pipeline import DualPipe, Schedule, ZeroBubbleV
-from simulator.report.communication import communication_figures
-from simulator.report.training import breakdown
-from simulator.report.training_flops import hardware_flops, model_flops
+from simulator.report.training.communication import communication_figures
+from simulator.report.training.flops import hardware_flops, model_flops
+from simulator.report.training.summary import breakdown
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job, step
 

@@ -22,7 +22,7 @@ from simulator.errors import DoesNotFit, InputError
 from simulator.hardware.links import link
 from simulator.policies.partition import LayerCosts
 from simulator.policies.pipeline import GPipe, OneForwardOneBackward, Schedule
-from simulator.report.training_timeline import write_step_timeline
+from simulator.report.training.timeline import write_step_timeline
 from simulator.specs.training import TrainingScenario
 from simulator.training import TrainingResult, train
 

@@ -12,9 +12,9 @@ from simulator.cli import main
 from simulator.engine.training.memory import check_memory, stage_memory
 from simulator.errors import InputError
 from simulator.policies.pipeline import ZeroBubble
-from simulator.report.training import breakdown, bubble_share
-from simulator.report.training_flops import hardware_flops, model_flops
-from simulator.report.training_memory import largest_micro_batch
+from simulator.report.training.flops import hardware_flops, model_flops
+from simulator.report.training.memory import largest_micro_batch
+from simulator.report.training.summary import breakdown, bubble_share
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job, step
 

@@ -7,7 +7,7 @@ import pytest
 
 from simulator.engine.training.memory import stage_memory
 from simulator.errors import InputError
-from simulator.report.training_flops import hardware_flops
+from simulator.report.training.flops import hardware_flops
 from simulator.workloads.training.job import Job, Layout
 from simulator.workloads.training.passes import passes_of
 from simulator.workloads.training.streamed import pieces_of

@@ -12,8 +12,8 @@ from simulator.engine.training.crowded import Crowded
 from simulator.engine.training.tensor_overlap import TensorPasses, run_program
 from simulator.errors import InputError
 from simulator.policies.tensor_overlap import SERIAL, Compute, HalfBatches, Put, TensorOverlap, Tiles
-from simulator.report.communication import communication_figures
-from simulator.report.training import breakdown
+from simulator.report.training.communication import communication_figures
+from simulator.report.training.summary import breakdown
 from simulator.workloads.operators import AnyOperator, Call, Collective, Elementwise, Gemm
 from simulator.workloads.training.communication import Communication
 from simulator.workloads.training.job import Layout

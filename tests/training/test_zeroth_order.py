@@ -21,8 +21,8 @@ from simulator.errors import DoesNotFit
 from simulator.hardware.links import Link
 from simulator.hardware.power import device_power
 from simulator.policies.pipeline import ForwardOnly
-from simulator.report.training_energy import stage_energy
-from simulator.report.training_flops import hardware_flops, model_flops
+from simulator.report.training.energy import stage_energy
+from simulator.report.training.flops import hardware_flops, model_flops
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.optimizers import STATELESS
 from simulator.workloads.training.zeroth_order import NORMAL_FLOPS, SCALED_ADD, ZerothOrder, moved

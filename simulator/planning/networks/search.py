@@ -45,7 +45,7 @@ class NetworkResult:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Headline figures as nested plain data; names carry their units."""
-        from simulator.report.network_search import summarise_networks
+        from simulator.report.graphs.network_search import summarise_networks
 
         return summarise_networks(self)
 

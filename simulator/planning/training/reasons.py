@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.planning.training.search import Bounded, Found, quickest
 from simulator.planning.training.space import Space
-from simulator.report.training import breakdown
+from simulator.report.training.summary import breakdown
 from simulator.training import TrainingResult
 
 # Parts of a step's breakdown by what a layout loses by; all others are links.

@@ -18,7 +18,7 @@ from simulator.engine.training.step import Step
 from simulator.errors import DoesNotFit
 from simulator.policies.offload import Life, PipeOffload
 from simulator.policies.pipeline import Interleaved, OneForwardOneBackward, Schedule, ZeroBubble
-from simulator.report.offload import copy_figures
+from simulator.report.training.offload import copy_figures
 from simulator.workloads.training.job import Layout
 from tests.training.builders import job, step
 from tests.training.offloading.builders import host

@@ -19,8 +19,8 @@ from simulator.engine.training.step import Step
 from simulator.errors import InputError
 from simulator.policies.offload import DeepOptimizerStates, Fuyou, PipeOffload, Plan, ZeroInfinity, ZeroOffload
 from simulator.policies.offload.plan import Copying
-from simulator.report.training_flops import hardware_flops
-from simulator.report.training_timeline import held, spans, streams_of
+from simulator.report.training.flops import hardware_flops
+from simulator.report.training.timeline import held, spans, streams_of
 from simulator.workloads.training.job import Layout
 from simulator.workloads.training.layers import layers_of
 from tests.training.builders import job, step

@@ -1,0 +1,1 @@
+"""What operator graphs, searches over networks and pipelines did."""

@@ -1,0 +1,1 @@
+"""What to rent, and which layout to train in."""

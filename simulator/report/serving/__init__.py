@@ -1,0 +1,1 @@
+"""What a serving run did: figures, tables, pages, metrics and timelines."""

@@ -1,0 +1,1 @@
+"""What a training step, a long run, rounds and federations did."""
