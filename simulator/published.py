@@ -25,13 +25,13 @@ from simulator.kinds import (
     simulate,
 )
 from simulator.scenario import Scenario
+from simulator.shipped import SCENARIOS
 from simulator.specs.part import Part
 from simulator.yaml_io import load_yaml
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
 
-SCENARIOS = Path(__file__).with_name("scenarios")
 # Bisection of the load stops when it is known to this share.
 CAPACITY_TOLERANCE = 0.03
 MOST_DOUBLINGS = 12

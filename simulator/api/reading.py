@@ -20,31 +20,23 @@ from simulator.kinds import (
     summarised_kind,
 )
 from simulator.planning.spec import PlanSpec, load_plan, plan_from
-from simulator.published import SCENARIOS, Published, is_published, load_published
+from simulator.published import Published, is_published, load_published
 from simulator.scenario import Scenario
+from simulator.shipped import PLANS, SCENARIOS, file_of
 from simulator.specs.part import Part
 from simulator.specs.settings import lay_over
 from simulator.specs.training_plan import TrainingPlan
 from simulator.specs.validating import validated
 from simulator.yaml_io import load_yaml
 
-PLANS = Path(__file__).parents[1] / "planning" / "specs"
 Given = str | Path | Mapping[str, object] | BaseModel
 Settings = Mapping[str, object] | Sequence[str]
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def named(given: Given, folder: Path = SCENARIOS) -> Given:
-    """A path as it is, or that of the file of this name which comes with the package, in `folder`.
-
-    Raises `InputError` for a name that is neither.
-    """
-    if not isinstance(given, str | Path) or Path(given).exists() or Path(given).suffix in (".yaml", ".yml"):
-        return given
-    shipped = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
-    if str(given) not in shipped:
-        raise unknown_name("scenario", given, shipped, remedy="(nor is there such a file)")
-    return shipped[str(given)]
+    """A path, or that of the file of this name that comes with the package; anything else as it is."""
+    return file_of(given, folder) if isinstance(given, str | Path) else given
 
 
 def read_scenario(given: Given, settings: Settings = ()) -> Part:

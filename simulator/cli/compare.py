@@ -7,17 +7,12 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli import completion
-from simulator.cli.options import Json, Out, Quiet, Settings, made_folder
+from simulator.cli.options import Json, Out, Quiet, Settings, file_argument, made_folder
 from simulator.cli.results import Wanted, deliver
 from simulator.errors import InputError
+from simulator.shipped import SCENARIOS
 
-Scenarios = Annotated[
-    list[Path],
-    typer.Argument(
-        help="Scenario files in YAML; the first is the baseline.", autocompletion=completion.files(*completion.YAML)
-    ),
-]
+Scenarios = Annotated[list[Path], file_argument("Scenario files in YAML; the first is the baseline.", SCENARIOS)]
 Uncertainty = Annotated[
     int,
     typer.Option(metavar="N", help="Also give the model's own error, from N replications of every scenario."),

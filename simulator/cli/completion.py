@@ -76,6 +76,17 @@ def files(*suffixes: str) -> Complete:
     return complete
 
 
+def shipped(folder: Path) -> Complete:
+    """Files that come with the package, by name, and YAML files here."""
+
+    def complete(incomplete: str) -> list[str]:
+        from simulator.shipped import shipped as files_of
+
+        return [*files(*YAML)(incomplete), *beginning(files_of(folder), incomplete)]
+
+    return complete
+
+
 def kinds(incomplete: str) -> list[str]:
     """What `simulator list` lists."""
     from simulator.report.catalogue_names import kind_names

@@ -9,16 +9,13 @@ from typing import Annotated
 import typer
 
 from simulator.cli import completion
-from simulator.cli.options import Settings
+from simulator.cli.options import Settings, file_argument
+from simulator.shipped import SCENARIOS
 
 
 def explain(
     scenario: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Scenario of kind inference, in place of --model and --device.",
-            autocompletion=completion.files(*completion.YAML),
-        ),
+        Path | None, file_argument("Scenario of kind inference instead of --model, --device.", SCENARIOS)
     ] = None,
     model: Annotated[
         str | None,

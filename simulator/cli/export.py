@@ -8,17 +8,12 @@ from typing import Annotated
 import typer
 
 from simulator.cli import completion
-from simulator.cli.options import Quiet, Settings, made_folder
+from simulator.cli.options import Quiet, Settings, file_argument, made_folder
+from simulator.shipped import SCENARIOS
 
 
 def export(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of simulator plan --out, or a serving scenario in YAML.",
-            autocompletion=completion.files(*completion.YAML),
-        ),
-    ],
+    source: Annotated[Path, file_argument("Folder of simulator plan --out, or a serving scenario in YAML.", SCENARIOS)],
     target: Annotated[
         str,
         typer.Option(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,3 +62,15 @@ def timeline_needs_out(timeline: bool, out: Path | None) -> None:
     """Raise `InputError` for a timeline that would be written nowhere."""
     if timeline and out is None:
         raise InputError("--timeline writes timeline.json into the folder of --out: add --out DIR")
+
+
+def file_argument(text: str, folder: Path) -> Any:
+    """An argument that takes files, or names of files of `folder`, which come with the package; `text` is its help."""
+    from simulator.shipped import file_of
+
+    def paths(given: Any) -> Any:
+        if isinstance(given, Path):
+            return file_of(given, folder)
+        return given and [file_of(path, folder) for path in given]
+
+    return typer.Argument(help=text, callback=paths, autocompletion=completion.shipped(folder))

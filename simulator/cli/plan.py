@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli import completion
-from simulator.cli.options import Json, Quiet, made_folder
+from simulator.cli.options import Json, Quiet, file_argument, made_folder
 from simulator.cli.results import Wanted, deliver
+from simulator.shipped import PLANS
 
 if TYPE_CHECKING:
     from simulator.planning.search import Found
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    spec: Annotated[
-        Path,
-        typer.Argument(
-            help="Planning specification in YAML; simulator list plans shows some.",
-            autocompletion=completion.files(*completion.YAML),
-        ),
-    ],
+    spec: Annotated[Path, file_argument("Planning specification in YAML; simulator list plans shows some.", PLANS)],
     out: Annotated[Path | None, typer.Option(help="Folder for plan.json, best.yaml, report.html and deploy/.")] = None,
     json_file: Json = None,
     jobs: Annotated[int, typer.Option(help="Processes that simulate side by side; -1: one a core.")] = -1,

@@ -5,23 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from simulator.cli import completion
 from simulator.cli.metrics import Interval, Metrics, Start, metrics_wanted
-from simulator.cli.options import Json, Out, Quiet, Settings, Timeline, Uncertainty
+from simulator.cli.options import Json, Out, Quiet, Settings, Timeline, Uncertainty, file_argument
 from simulator.cli.results import Wanted
 from simulator.cli.serving import run_serving
 from simulator.cli.summarised import run_summarised
+from simulator.shipped import SCENARIOS
 
 if TYPE_CHECKING:
     from simulator.specs.part import Part
 
 
 def run(
-    scenario: Annotated[
-        Path, typer.Argument(help="Scenario file in YAML.", autocompletion=completion.files(*completion.YAML))
-    ],
+    scenario: Annotated[Path, file_argument("Scenario: a YAML file, or a name of simulator list.", SCENARIOS)],
     settings: Settings = None,
     uncertainty: Uncertainty = 0,
     timeline: Timeline = False,

@@ -10,16 +10,12 @@ from typing import Annotated
 import typer
 
 from simulator.cli import completion
-from simulator.cli.options import Json, Quiet, made_folder
+from simulator.cli.options import Json, Quiet, file_argument, made_folder
+from simulator.shipped import SWEEPS
 
 
 def sweep(
-    spec: Annotated[
-        Path,
-        typer.Argument(
-            help="Sweep in YAML; simulator list sweeps shows some.", autocompletion=completion.files(*completion.YAML)
-        ),
-    ],
+    spec: Annotated[Path, file_argument("Sweep in YAML; simulator list sweeps shows some.", SWEEPS)],
     out: Annotated[Path | None, typer.Option(help="Folder for results.parquet, a page and finished points.")] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes side by side; -1: one a core.")] = -1,
     backend: Annotated[

@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli import completion
-from simulator.cli.options import Json, Quiet, Settings, Timeline
+from simulator.cli.options import Json, Quiet, Settings, Timeline, file_argument
 from simulator.cli.results import Wanted
 from simulator.cli.summarised import run_summarised
+from simulator.shipped import SCENARIOS
 
 
 def train(
-    scenario: Annotated[
-        Path, typer.Argument(help="Training scenario in YAML.", autocompletion=completion.files(*completion.YAML))
-    ],
+    scenario: Annotated[Path, file_argument("Training scenario in YAML.", SCENARIOS)],
     settings: Settings = None,
     timeline: Timeline = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for summary.json and report.html.")] = None,

@@ -6,16 +6,12 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from simulator.errors import unknown_name
 from simulator.policies.registry import GIVEN, POLICIES, policy_class
+from simulator.shipped import PLANS, SCENARIOS, SWEEPS, file_of
 from simulator.yaml_io import load_yaml
-
-SCENARIOS = Path(__file__).parent.parent / "scenarios"
-PLANS = Path(__file__).parent.parent / "planning" / "specs"
-SWEEPS = Path(__file__).parent.parent / "sweeping" / "specs"
 
 Row = dict[str, Any]
 
@@ -254,28 +250,19 @@ def _policy_facts(name: str) -> Row:
 
 
 def _scenario_facts(name: str) -> Row:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SCENARIOS / f"{name}.yaml"
-    if not path.exists():
-        raise unknown_name("scenario", name, [r["scenario"] for r in _scenarios()])
-    values = load_yaml(path)
+    values = load_yaml(file_of(name, SCENARIOS))
     assert isinstance(values, dict)
     return values
 
 
 def _plan_facts(name: str) -> Row:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PLANS / f"{name}.yaml"
-    if not path.exists():
-        raise unknown_name("plan", name, [r["plan"] for r in _plans()])
-    values = load_yaml(path)
+    values = load_yaml(file_of(name, PLANS))
     assert isinstance(values, dict)
     return values
 
 
 def _sweep_facts(name: str) -> Row:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SWEEPS / f"{name}.yaml"
-    if not path.exists():
-        raise unknown_name("sweep", name, [r["sweep"] for r in _sweeps()])
-    values = load_yaml(path)
+    values = load_yaml(file_of(name, SWEEPS))
     assert isinstance(values, dict)
     return values
 

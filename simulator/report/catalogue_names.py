@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from simulator.report.catalogue import PLANS, SCENARIOS, SWEEPS, kind_of
+from simulator.report.catalogue import kind_of
+from simulator.shipped import PLANS, SCENARIOS, SWEEPS, shipped
 
 
 def names_of(kind: str) -> list[str]:
@@ -49,15 +50,15 @@ def _workloads() -> Iterable[str]:
 
 
 def _scenarios() -> Iterable[str]:
-    return _files(SCENARIOS)
+    return shipped(SCENARIOS)
 
 
 def _plans() -> Iterable[str]:
-    return _files(PLANS)
+    return shipped(PLANS)
 
 
 def _sweeps() -> Iterable[str]:
-    return _files(SWEEPS)
+    return shipped(SWEEPS)
 
 
 def _links() -> Iterable[str]:

@@ -14,8 +14,8 @@ from simulator import __version__
 from simulator.cascade.spec import Cascade
 from simulator.errors import InputError, unknown_name
 from simulator.kinds import GRAPHS, TRAINING, anchor_experiment, scenario_of, summarised_kind
-from simulator.report.catalogue import SCENARIOS
 from simulator.scenario import Scenario
+from simulator.shipped import SCENARIOS, shipped
 from simulator.specs.part import Part
 from simulator.specs.settings import full_name, lay_over
 from simulator.sweeping.design import Settings, axes, design
@@ -86,11 +86,12 @@ def _base(spec: SweepSpec, folder: Path) -> dict[str, Any]:
 
 
 def _scenario_file(name: str, folder: Path) -> Path:
-    for path in (folder / name, SCENARIOS / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    known = [path.relative_to(SCENARIOS).with_suffix("").as_posix() for path in SCENARIOS.rglob("*.yaml")]
-    raise unknown_name("scenario", name, known, remedy=f"(nor is there such a file in {folder})")
+    if (folder / name).is_file():
+        return folder / name
+    known = shipped(SCENARIOS)
+    if name not in known:
+        raise unknown_name("scenario", name, known, remedy=f"(nor is there such a file in {folder})")
+    return known[name]
 
 
 def _fields(values: dict[str, Any]) -> type[Part]:
