@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from simulator.api.own_classes import named_classes
 from simulator.cascade.spec import Cascade
 from simulator.errors import InputError, unknown_name
 from simulator.kinds import (
@@ -43,7 +44,8 @@ def read_scenario(given: Given, settings: Settings = ()) -> Part:
     """A scenario of any kind that `simulator run` takes but published ones, with `settings` laid over it.
 
     A file is given by its path or, of those that come with the package, by its name. Paths inside it are relative to
-    it, those in plain data to the working directory. Raises `InputError` for what cannot be used.
+    it, those in plain data to the working directory. A class may stand for its `module:Class`. Raises `InputError` for
+    what cannot be used.
     """
     given = named(given)
     if isinstance(given, str | Path):
@@ -111,7 +113,7 @@ def _from_values(
     if isinstance(given, usual):
         values = {"kind": getattr(given, "kind", ""), **given.model_dump(exclude_unset=True)}
     elif isinstance(given, Mapping):
-        values = copy.deepcopy(dict(given))
+        values = copy.deepcopy(named_classes(given))
     else:
         raise InputError(f"{type(given).__name__} is no scenario: give a path, a mapping of fields, or a validated one")
     lay_over(values, settings, whole(values))
@@ -122,7 +124,7 @@ def checked(settings: Settings | None) -> Settings:
     """Settings as they are, none for None. Raises `InputError` for a text, which is no list of texts, and the like."""
     if settings is not None and (isinstance(settings, str) or not isinstance(settings, Mapping | Sequence)):
         raise InputError('settings is no mapping: give one, such as {"max_num_seqs": 128}, or a list of "key=value"')
-    return settings or ()
+    return named_classes(settings or ())  # type: ignore[no-any-return]
 
 
 def _whole(values: Mapping[str, object]) -> type[BaseModel]:

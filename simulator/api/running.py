@@ -28,7 +28,7 @@ def replay(
     tensor_parallel: int = 1,
     pipeline_parallel: int = 1,
     replicas: int = 1,
-    policy: str = "vllm-v1",
+    policy: str | type[Any] = "vllm-v1",
     limit: int | None = None,
     speed_up: float = 1.0,
     settings: Settings | None = None,
@@ -38,8 +38,9 @@ def replay(
 ) -> Outcome:
     """Replay a request trace through `replicas` copies of a model, as `simulator replay` does.
 
-    `settings` sets any other field of a scenario by its name, such as `{"max_num_seqs": 128,
-    "kv_cache.blocks": 2588}`. Raises `InputError` for anything that cannot be used.
+    `policy` batches requests: a name, `module:Class` or the class itself. `settings` sets any other field of a
+    scenario by its name, such as `{"max_num_seqs": 128, "kv_cache.blocks": 2588}`. Raises `InputError` for anything
+    that cannot be used.
     """
     values: dict[str, object] = {
         "model": model,

@@ -329,7 +329,10 @@ def policy_class(kind: str, name: str) -> type[Any]:
 def build_policy(kind: str, name: str, options: dict[str, Any], **given: Any) -> Any:
     """An instance of the policy with the user's `options`; `given` is passed where the class asks for it."""
     found = policy_class(kind, name)
-    accepted = {p.name: p for p in inspect.signature(found).parameters.values()}
+    try:
+        accepted = {p.name: p for p in inspect.signature(found).parameters.values()}
+    except (TypeError, ValueError):
+        raise InputError(f"{kind} policy {name!r} is not a class of a policy") from None
     for option in options:
         if option not in accepted or option in given:
             if not set(accepted) - set(given):
