@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
+    from simulator.api.calibrating import Calibrated, calibrate_machine
     from simulator.api.catalogue import catalogue, devices, models
     from simulator.api.comparing import compare
     from simulator.api.explaining import explain
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "InputError", "Outcome", "Scenario", "__version__", "catalogue", "compare", "devices", "explain",
-    "load_experiment", "load_plan", "load_scenario", "models", "plan", "replay", "run", "sweep", "train", "validate",
+    "Calibrated", "InputError", "Outcome", "Scenario", "__version__", "calibrate_machine", "catalogue", "compare",
+    "devices", "explain", "load_experiment", "load_plan", "load_scenario", "models", "plan", "replay", "run", "sweep",
+    "train", "validate",
 ]  # fmt: skip
 
 _HOMES = {
@@ -46,6 +48,8 @@ _HOMES = {
     "sweep": "simulator.sweeping",
     "explain": "simulator.api.explaining",
     "validate": "simulator.api.validating",
+    "Calibrated": "simulator.api.calibrating",
+    "calibrate_machine": "simulator.api.calibrating",
     "catalogue": "simulator.api.catalogue",
     "devices": "simulator.api.catalogue",
     "models": "simulator.api.catalogue",

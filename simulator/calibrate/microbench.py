@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +18,10 @@ import pandas as pd
 
 from simulator.calibrate.numpy_bench import NumpyBench
 from simulator.calibrate.processes import timed_all_reduces
-from simulator.calibrate.suite import CPU, GPU, Case, all_reduces, suite
+from simulator.calibrate.suite import ALL_REDUCE, CPU, GPU, Case, all_reduces, suite
 from simulator.calibrate.torch_bench import torch_bench
 from simulator.counted import OnCount, counted
-from simulator.errors import unknown_name
+from simulator.errors import InputError, unknown_name
 
 LEAST_REPEATS = 5
 QUICK_SECONDS, FULL_SECONDS = 0.025, 0.25
@@ -59,16 +59,19 @@ def measure(
     *,
     quick: bool = True,
     seed: int = 0,
+    operators: Sequence[str] | None = None,
+    most: int | None = None,
     say: Callable[[str], None] = lambda _: None,
     on_count: OnCount | None = None,
 ) -> pd.DataFrame:
-    """Time every kernel of the suite; one row each, latency in microseconds."""
+    """Time every kernel of the suite, or `most` of each of `operators`; one row each, latency in microseconds."""
     bench = bench_named(backend)
     rng = np.random.default_rng(seed)
     budget = QUICK_SECONDS if quick else FULL_SECONDS
-    cases = list(suite(quick=quick, seed=seed, scale=GPU if backend == "cuda" else CPU))
+    cases = chosen(suite(quick=quick, seed=seed, scale=GPU if backend == "cuda" else CPU), operators, most)
     rows = [_row(case, timed(bench, bench.kernel(case, rng), budget)) for case in counted(cases, len(cases), on_count)]
-    rows += _between_processes(backend, bench, quick=quick)
+    if operators is None or ALL_REDUCE in operators:
+        rows += _between_processes(backend, bench, quick=quick)
     frame = pd.DataFrame(rows)
     say(f"timed {len(frame)} kernels, median noise {frame['noise'].median():.1%}")
     stored = frame["op"].map(lambda op: bench.dtype if op.startswith("attention") else None)
@@ -81,6 +84,23 @@ def measure(
         clock_mhz=clock_mhz(),
         source=f"measured on {machine_name(backend)}",
     )
+
+
+def chosen(cases: Iterable[Case], operators: Sequence[str] | None, most: int | None) -> list[Case]:
+    """The first `most` cases of each of these operators, all where None.
+
+    Raises `InputError` for an operator that there is not, and for a number below 1.
+    """
+    if most is not None and most < 1:
+        raise InputError(f"most is {most}: give at least 1 kernel of each operator")
+    found = list(cases)
+    known = dict.fromkeys([*(case["op"] for case in found), ALL_REDUCE])
+    for name in operators or ():
+        if name not in known:
+            raise unknown_name("operator", name, known)
+    if operators is not None and not operators:
+        raise InputError("operators is empty: name some, or leave it out for all")
+    return [case for op in operators or known for case in [c for c in found if c["op"] == op][:most]]
 
 
 def timed(bench: Bench, kernel: Callable[[int], object], budget: float) -> tuple[float, float, int]:

@@ -15,6 +15,7 @@ import numpy as np
 Case = dict[str, Any]
 STREAMS = ("rmsnorm", "silu_mul", "rope", "softmax", "elementwise")  # a model meets what the kernel before wrote
 BANDWIDTHS = ("copy", "triad", "embedding")
+ALL_REDUCE = "allreduce"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def all_reduces(*, quick: bool, worlds: tuple[int, ...]) -> Iterator[Case]:
     """All-reduces between as many processes as `worlds` says, from 1 KB to 16 MB."""
     for world in worlds:
         for size in np.geomspace(1024, 2**24, 28 if quick else 56):
-            yield {"op": "allreduce", "message_bytes": int(size) // (8 * world) * 8 * world, "world_size": world}
+            yield {"op": ALL_REDUCE, "message_bytes": int(size) // (8 * world) * 8 * world, "world_size": world}
 
 
 def _gemms(rng: np.random.Generator, count: int, scale: Scale) -> Iterator[Case]:

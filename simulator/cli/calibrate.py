@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -47,15 +46,10 @@ def calibrate(
 
     Example: simulator calibrate --device this-cpu --out my-cpu.yaml
     """
-    from simulator.calibrate.check_serving import device_named
-    from simulator.calibrate.files import fit_file, fit_rows
-    from simulator.calibrate.graphs.measuring import BACKEND, measure_graphs
-    from simulator.calibrate.graphs.sessions import runtime_package
-    from simulator.calibrate.microbench import bench_named, machine_name, measure
-    from simulator.calibrate.this_cpu import NAME, this_cpu
-    from simulator.errors import InputError
-    from simulator.hardware.device import device as known_device
-    from simulator.report.files import atomic, write_json, write_text
+    from simulator.calibrate.files import fit_file
+    from simulator.calibrate.machine import device_file, fit_machine, measure_machine
+    from simulator.calibrate.this_cpu import NAME
+    from simulator.report.files import write_json
     from simulator.report.progress import progress
     from simulator.report.terminal import say
 
@@ -70,22 +64,11 @@ def calibrate(
         if json_file is not None:
             write_json(json_file, {"written": [str(path) for path in written]})
         return
-    if not out.parent.is_dir():
-        raise InputError(f"no folder {out.parent}: make it first")
-    runtime_package() if backend == BACKEND else bench_named(backend)
-    if device == NAME and backend == "cuda":
-        device = device_named(machine_name(backend))
-    on = this_cpu(out.parent) if device == NAME else known_device(device)
     with progress("measuring", "kernels") as on_count:
-        how = measure_graphs if backend == BACKEND else partial(measure, backend, on_count=on_count)
-        rows = how(quick=not full, say=say).assign(device=on.id)
-    with atomic(out.with_suffix(".parquet")) as temporary:
-        rows.to_parquet(temporary)
+        rows, on = measure_machine(out, device=device, backend=backend, full=full, say=say, on_count=on_count)
     with progress("fitting"):
-        fitted = fit_rows(rows, on, say=say)
-    for text in fitted.values():
-        write_text(out, text)
-    written = [out, out.with_suffix(".parquet"), *([out.parent / f"{NAME}.device.yaml"] if on.id == NAME else [])]
+        fit_machine(rows, on, out, say=say)
+    written = [out, out.with_suffix(".parquet"), *([device_file(out)] if on.id == NAME else [])]
     say(f"wrote {' and '.join(str(path) for path in written)}")
     if json_file is not None:
         write_json(json_file, {"written": [str(path) for path in written]})
