@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,7 +20,9 @@ PAGE = ROOT / "docs" / "python.md"
 def test_examples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "traces").symlink_to(ROOT / "traces")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
+    page = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", page)
+    names: dict[str, Any] = page.__dict__
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) > 8
     for block in blocks:
