@@ -6,13 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.api.reading import Given, Settings, checked, read_scenario, validated_as
+from simulator.api.reading import Given, Settings, checked, read_scenario
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MOST = 100_000_000
 
 
 def explain(
@@ -44,41 +42,26 @@ def explain(
     """
     import pandas as pd
 
-    if scenario is not None:
-        return _graph(scenario, settings)
-    if model is None or device is None:
-        raise InputError("give a scenario of kind inference, or model and device")
-    if settings:
-        raise InputError("settings are of a scenario: give one, or leave them out")
-    tokens = {"prefill_tokens": prefill_tokens, "cached_tokens": cached_tokens}
-    for name, value in {**tokens, "decode_sequences": decode_sequences, "context": context}.items():
-        if not 0 <= value <= MOST:
-            raise InputError(f"{name} is {value}: give a number from 0 to {MOST:,}")
-    if not prefill_tokens and not decode_sequences:
-        raise InputError("nothing to explain: give prefill_tokens, decode_sequences or both")
-    from simulator.engine.breakdown import iteration_parts
-    from simulator.engine.deployment import deploy, native_precision
-    from simulator.workloads.models import model as load_model
+    from simulator.explained import explained_graph, explained_iteration
+    from simulator.report.graphs.operators import operator_table
     from simulator.workloads.parallelism import Parallelism
 
-    deployment = deploy(
-        model,
-        device,
+    if scenario is not None:
+        return operator_table(explained_graph(read_scenario(scenario, checked(settings))))
+    if settings:
+        raise InputError("settings are of a scenario: give one, or leave them out")
+    found = explained_iteration(
+        model=model,
+        device=device,
         parallel=Parallelism(tensor_parallel, pipeline_parallel, data_parallel, expert_parallel),
-        precision=native_precision(load_model(model), weights, None, kv_cache),
+        weights=weights,
+        kv_cache=kv_cache,
         engine=engine,
-        calibration=None if calibration is None else str(calibration),
+        calibration=calibration,
+        prefill_tokens=prefill_tokens,
+        cached_tokens=cached_tokens,
+        decode_sequences=decode_sequences,
+        context=context,
     )
-    prefill = [(cached_tokens, prefill_tokens)] if prefill_tokens else []
-    parts = iteration_parts(deployment, prefill=prefill, decode=[context] * decode_sequences)
-    found = pd.DataFrame([asdict(part) for part in parts])
-    return found.rename(columns={"name": "operator", "count": "calls"})
-
-
-def _graph(scenario: Given, settings: Settings | None) -> pd.DataFrame:
-    from simulator.inference import infer
-    from simulator.report.graphs.operators import operator_table
-    from simulator.specs.inference import InferenceScenario
-
-    found = read_scenario(scenario, checked(settings))
-    return operator_table(infer(validated_as(InferenceScenario, found, "a scenario of kind inference")))
+    table = pd.DataFrame([asdict(part) for part in found.parts])
+    return table.rename(columns={"name": "operator", "count": "calls"})

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from simulator.cli import completion
-from simulator.cli.options import Settings, file_argument
+from simulator.cli.options import Json, Settings, file_argument
 from simulator.shipped import SCENARIOS
+
+if TYPE_CHECKING:
+    from simulator.explained import Iteration
 
 
 def explain(
@@ -38,7 +41,7 @@ def explain(
     cached_tokens: Annotated[int, typer.Option(help="Tokens of that prompt that are cached already.")] = 0,
     decode_sequences: Annotated[int, typer.Option(help="Sequences that decode in the iteration.")] = 0,
     context: Annotated[int, typer.Option(help="Cached tokens of each decoding sequence.")] = 1024,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write JSON to FILE.")] = None,
+    json_file: Json = None,
 ) -> None:
     """Explain one iteration operator by operator: seconds, bound (compute, memory, launch, network, host), share.
 
@@ -46,53 +49,47 @@ def explain(
 
     Example: simulator explain --model meta-llama/Llama-3.1-8B --device nvidia-l4-24gb --decode-sequences 16
     """
-    from simulator.engine.breakdown import iteration_parts
-    from simulator.engine.deployment import deploy, native_precision
     from simulator.errors import InputError
-    from simulator.report.files import write_json
-    from simulator.report.table import print_rows
-    from simulator.workloads.models import model as load_model
+    from simulator.explained import explained_iteration
     from simulator.workloads.parallelism import Parallelism
 
     if scenario is not None:
         _explain_graph(scenario, settings or [], json_file)
         return
-    if model is None or device is None:
-        raise InputError("give a scenario of kind inference, or --model and --device")
     if settings:
         raise InputError("--set is of a scenario: give one, or leave --set out")
-    for name, value in (
-        ("--prefill-tokens", prefill_tokens),
-        ("--cached-tokens", cached_tokens),
-        ("--decode-sequences", decode_sequences),
-        ("--context", context),
-    ):
-        if not 0 <= value <= 100_000_000:
-            raise InputError(f"{name} is {value}: give a number from 0 to 100,000,000")
-    if not prefill_tokens and not decode_sequences:
-        raise InputError("nothing to explain: give --prefill-tokens, --decode-sequences or both")
-    deployment = deploy(
-        model,
-        device,
+    found = explained_iteration(
+        model=model,
+        device=device,
         parallel=Parallelism(tensor_parallel, pipeline_parallel, data_parallel, expert_parallel),
-        precision=native_precision(load_model(model), weights, None, kv_cache),
+        weights=weights,
+        kv_cache=kv_cache,
         engine=engine,
         calibration=calibration,
+        prefill_tokens=prefill_tokens,
+        cached_tokens=cached_tokens,
+        decode_sequences=decode_sequences,
+        context=context,
+        called=lambda name: f"--{name.replace('_', '-')}",
     )
-    prefill = [(cached_tokens, prefill_tokens)] if prefill_tokens else []
-    parts = iteration_parts(deployment, prefill=prefill, decode=[context] * decode_sequences)
-    total = sum(p.seconds for p in parts)
+    _show_iteration(found, json_file)
+
+
+def _show_iteration(found: Iteration, json_file: Path | None) -> None:
+    """The parts of an iteration as JSON and on the terminal."""
+    from simulator.report.files import write_json
+    from simulator.report.table import print_rows
+
+    deployment = found.deployment
     if json_file is not None:
-        write_json(
-            json_file,
-            {
-                "model": deployment.model.name,
-                "device": deployment.device.id,
-                "calibration": deployment.calibrations.name,
-                "total_s": total,
-                "parts": [asdict(p) for p in parts],
-            },
-        )
+        facts = {
+            "model": deployment.model.name,
+            "device": deployment.device.id,
+            "calibration": deployment.calibrations.name,
+            "total_s": found.seconds,
+            "parts": [asdict(part) for part in found.parts],
+        }
+        write_json(json_file, facts)
     rows = [
         {
             "stage": p.stage,
@@ -104,29 +101,24 @@ def explain(
             "GFLOP": f"{p.flops / 1e9:,.2f}",
             "MB": f"{p.bytes / 1e6:,.2f}",
         }
-        for p in parts
+        for p in found.parts
     ]
     print_rows(
         f"one iteration of {deployment.model.name} on {deployment.parallel.devices} x {deployment.device.id}: "
-        f"{total * 1e3:.3f} ms ({deployment.calibrations.name})",
+        f"{found.seconds * 1e3:.3f} ms ({deployment.calibrations.name})",
         rows,
     )
 
 
 def _explain_graph(path: Path, settings: list[str], json_file: Path | None) -> None:
     """The kernels of an operator graph, in their order."""
-    from simulator.errors import InputError
-    from simulator.inference import infer
-    from simulator.kinds import load_summarised
+    from simulator.explained import explained_graph
+    from simulator.kinds import load
     from simulator.report.files import write_json
     from simulator.report.graphs.operators import operator_rows, operator_table
     from simulator.report.table import print_rows
-    from simulator.specs.inference import InferenceScenario
 
-    scenario = load_summarised(path, settings)
-    if not isinstance(scenario, InferenceScenario):
-        raise InputError(f"explain takes scenarios of kind inference, not {getattr(scenario, 'kind', '')}", file=path)
-    result = infer(scenario)
+    result = explained_graph(load(path, settings), file=path)
     if json_file is not None:
         write_json(json_file, {"summary": result.summary, "parts": operator_table(result).to_dict("records")})
     title = f"{result.model.name} on {result.law.device.id}: {result.seconds * 1e3:.3f} ms"

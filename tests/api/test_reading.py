@@ -64,7 +64,7 @@ def test_what_comes_with_the_package_goes_by_its_name() -> None:
         (lambda: simulator.compare([SERVING, TRAINING]), "cannot stand beside serving"),
         (lambda: simulator.explain(model="meta-llama/Llama-3.1-8B", device="nvidia-l4-24gb"), "nothing to explain"),
         (simulator.explain, "model and device"),
-        (lambda: simulator.explain(SERVING), "not a scenario of kind inference"),
+        (lambda: simulator.explain(SERVING), "explain takes scenarios of kind inference, not serving"),
         (lambda: simulator.validate("kernel", "x.parquet"), "did you mean kernels"),
         (lambda: simulator.catalogue("device driver"), "unknown kind"),
     ],

@@ -11,7 +11,7 @@ import yaml
 
 import simulator
 from simulator.cli import main
-from tests.api.scenarios import INFERENCE, KINDS, PLAN, PUBLISHED, SERVING, TRAINING, TRAINING_PLAN
+from tests.api.scenarios import INFERENCE, KINDS, L4, LLAMA, PLAN, PUBLISHED, SERVING, TRAINING, TRAINING_PLAN
 
 
 def written(folder: Path, name: str, values: dict[str, Any]) -> Path:
@@ -140,3 +140,22 @@ def test_a_published_system(tmp_path: Path) -> None:
     assert sides.loc["baseline", "latency_ms.e2e.mean"] == found.figures["baseline"]
     with pytest.raises(simulator.InputError, match="both of its sides"):
         simulator.run(path, settings={"replicas": 2})
+
+
+def test_an_iteration_explained(tmp_path: Path) -> None:
+    options = ["--model", LLAMA, "--device", L4, "--prefill-tokens", "64", "--decode-sequences", "16"]
+    assert main(["explain", *options, "--json", str(tmp_path / "x.json"), "--quiet"]) == 0
+    command = json.loads((tmp_path / "x.json").read_text())
+    found = simulator.explain(model=LLAMA, device=L4, prefill_tokens=64, decode_sequences=16)
+    assert found.rename(columns={"operator": "name", "calls": "count"}).to_dict("records") == command["parts"]
+    assert found.seconds.sum() == pytest.approx(command["total_s"])
+
+
+def test_what_explain_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "serving", SERVING)
+    assert main(["explain", str(path)]) == 2
+    assert "explain takes scenarios of kind inference, not serving" in capsys.readouterr().err
+    assert main(["explain", "--model", LLAMA, "--device", L4, "--decode-sequences", "-1"]) == 2
+    assert "--decode-sequences is -1" in capsys.readouterr().err
+    with pytest.raises(simulator.InputError, match=r"^decode_sequences is -1"):
+        simulator.explain(model=LLAMA, device=L4, decode_sequences=-1)
