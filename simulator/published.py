@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from simulator.counted import OnCount, counted
 from simulator.errors import InputError, unknown_name
@@ -26,7 +26,7 @@ from simulator.kinds import (
 )
 from simulator.scenario import Scenario
 from simulator.shipped import SCENARIOS
-from simulator.specs.part import Part
+from simulator.specs.part import Fields, Part
 from simulator.yaml_io import load_yaml
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ CAPACITY_TOLERANCE = 0.03
 MOST_DOUBLINGS = 12
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Paper(_Part):
+class Paper(Fields):
     """Where the system was published; `source` is what one can look up."""
 
     system: str
@@ -49,7 +45,7 @@ class Paper(_Part):
     source: str
 
 
-class Measure(_Part):
+class Measure(Fields):
     """What is compared: a `figure` of the summary, or the `capacity`, the highest load within bounds.
 
     A figure is a dotted path such as "latency_ms.e2e.mean"; `better` says which way. The capacity is the largest
@@ -61,8 +57,8 @@ class Measure(_Part):
     figure: str | None = None
     better: Literal["higher", "lower"] = "higher"
     per_device: bool = False
-    at_most: dict[str, float] = {}
-    at_least: dict[str, float] = {}
+    at_most: dict[str, float] = Field(default={})
+    at_least: dict[str, float] = Field(default={})
     search: Literal["load", "replicas"] = "load"
 
     @model_validator(mode="after")
@@ -74,14 +70,14 @@ class Measure(_Part):
         return self
 
 
-class Reported(_Part):
+class Reported(Fields):
     """The paper's ratio, or None where its abstract gives none or it is not stated here; `says` in its words."""
 
     ratio: Annotated[float, Field(gt=0)] | None = None
     says: str
 
 
-class Published(_Part):
+class Published(Fields):
     """A system, its baseline, and what the paper reports; `miss` explains in one line a ratio that differs."""
 
     kind: Literal["published"]

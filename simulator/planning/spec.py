@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from simulator.hardware.device import device
 from simulator.scenario import anchor
 from simulator.specs.load import LoadSpec
+from simulator.specs.part import Fields
 from simulator.specs.validating import validated
 from simulator.yaml_io import loads_yaml, read_text
 
@@ -19,11 +20,7 @@ Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, protected_namespaces=())
-
-
-class Percentiles(_Part):
+class Percentiles(Fields):
     """Upper bounds of the mean and of percentiles over requests, in milliseconds."""
 
     mean: Positive | None = None
@@ -38,7 +35,7 @@ class Percentiles(_Part):
     """Bound of the 99th percentile, ms."""
 
 
-class Goodput(_Part):
+class Goodput(Fields):
     """At least `share` of the requests meet every bound given, in milliseconds a request."""
 
     share: Share
@@ -56,7 +53,7 @@ class Goodput(_Part):
         return self
 
 
-class Latencies(_Part):
+class Latencies(Fields):
     """Objectives of a group of requests."""
 
     ttft_ms: Percentiles = Percentiles()
@@ -80,7 +77,7 @@ class RequestClass(Latencies):
         return self
 
 
-class Availability(_Part):
+class Availability(Fields):
     """Spare replicas so that enough of them are up with probability `target`, each being up with `replica`."""
 
     replica: Annotated[float, Field(gt=0, lt=1)]
@@ -90,7 +87,7 @@ class Availability(_Part):
 class Objectives(Latencies):
     """Objectives of all requests, of classes of them, and of the fleet."""
 
-    classes: list[RequestClass] = []
+    classes: list[RequestClass] = Field(default=[])
     availability: Availability | None = None
 
     @model_validator(mode="after")
@@ -106,7 +103,7 @@ def _given(group: Latencies) -> bool:
     return group.goodput is not None or any(v is not None for b in bounds for v in b.model_dump().values())
 
 
-class DeviceChoice(_Part):
+class DeviceChoice(Fields):
     """A device that may be deployed, its price in US dollars an hour, its node, and how many there are."""
 
     device: str
@@ -133,7 +130,7 @@ class DeviceChoice(_Part):
         return device(self.device).price if self.price_per_hour is None else self.price_per_hour
 
 
-class PlanSpec(_Part):
+class PlanSpec(Fields):
     """A planning question.
 
     The candidates are every device with every layout (a mapping of scenario fields, set together) and every
@@ -152,15 +149,15 @@ class PlanSpec(_Part):
     growth: Positive = 1.0
     objectives: Objectives
     devices: Annotated[list[DeviceChoice], Field(min_length=1)]
-    layouts: Annotated[list[dict[str, Any]], Field(min_length=1)] = [{}]
+    layouts: Annotated[list[dict[str, Any]], Field(min_length=1)] = Field(default=[{}])
     """Ways to lay out a replica: mappings of scenario fields, each tried on every device."""
-    vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    fixed: dict[str, Any] = {}
+    vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default={})
+    fixed: dict[str, Any] = Field(default={})
     max_replicas: Annotated[int, Field(ge=1, le=100_000)] = 64
     """Replicas that a deployment may have."""
     energy_price_per_kwh: Price = 0.0
     """US dollars a kilowatt-hour, added to the price of devices."""
-    front: list[Literal["ttft_p99", "tpot_p99", "e2e_p99", "energy"]] = ["e2e_p99", "energy"]
+    front: list[Literal["ttft_p99", "tpot_p99", "e2e_p99", "energy"]] = Field(default=["e2e_p99", "energy"])
     """Figures that the Pareto front trades against cost."""
     front_within: Annotated[float, Field(ge=1, le=1000)] = 1.2
     exhaustive_up_to: Annotated[int, Field(ge=0, le=10_000_000)] = 4000
