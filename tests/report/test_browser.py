@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simulator.report.sections import Section, sectioned_page
-from simulator.report.serving.page import write_report
+from simulator.report.serving.page import report as page_of
 from tests.report.browser import check_drawn, needs_chromium, opened
 from tests.report.test_report import RESULT
 
@@ -18,7 +18,7 @@ pytestmark = needs_chromium
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_report(path, RESULT)
+    path.write_text(page_of(RESULT))
     return path
 
 

@@ -19,7 +19,7 @@ from simulator.report import catalogue
 from simulator.report.files import atomic, write_json, write_requests
 from simulator.report.serving import series
 from simulator.report.serving.metrics import summarise
-from simulator.report.serving.page import report, write_report
+from simulator.report.serving.page import report
 from simulator.report.serving.timeline import write_timeline
 from simulator.report.table import overload, print_facts, print_rows, print_summary
 from simulator.scenario import scenario_from
@@ -74,9 +74,8 @@ def test_series_agree_with_the_summary(result: Result) -> None:
     assert sum(series.time_shares(result).values()) == pytest.approx(1.0)
 
 
-def test_page_is_whole_and_needs_nothing(tmp_path: Path) -> None:
-    write_report(tmp_path / "a.html", RESULT)
-    page = (tmp_path / "a.html").read_text()
+def test_page_is_whole_and_needs_nothing() -> None:
+    page = report(RESULT)
     assert page == report(result_of([30, 1, 200, 80] * 10, replicas=2))
     check(page)
     page = without_scripts(page)

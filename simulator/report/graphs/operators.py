@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.inference import InferenceResult
 from simulator.report.files import write_table
-from simulator.report.serving.timeline import Event, write_trace
+from simulator.report.trace import Event, write_trace
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simulator.engine.pipeline.records import Visit
 from simulator.engine.pipeline.running import Outcome
 from simulator.engine.pipeline.station import Station
-from simulator.report.serving.timeline import MOST_ITERATIONS, MOST_REQUESTS, Event, write_trace
+from simulator.report.trace import MOST_ITERATIONS, MOST_REQUESTS, Event, write_trace
 
 if TYPE_CHECKING:
     from simulator.pipelines import PipelineResult

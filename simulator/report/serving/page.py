@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.report.files import write_text
 from simulator.report.sections import Section, again, sectioned_page
 from simulator.report.serving.answer import serving_answer
 from simulator.report.serving.assumptions import NOT_MODELLED, assumption_rows, calibration_rows, provenance
@@ -30,11 +28,6 @@ BANDS = {
     ("cost", "usd_per_million_output_tokens"): "USD a million output tokens",
 }
 CAUTIOUS = "all shapes of one kind of kernel err together, which is cautious"
-
-
-def write_report(path: Path, result: Result) -> None:
-    """Write the page of a run to `path`, whole or not at all; the same result gives the same bytes."""
-    write_text(path, report(result))
 
 
 def report(result: Result) -> str:

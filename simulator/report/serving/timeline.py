@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.report.files import atomic
 from simulator.report.serving.fleet import most_replicas
+from simulator.report.trace import MOST_ITERATIONS, MOST_REQUESTS, Event, write_trace
 
 if TYPE_CHECKING:
     from simulator.experiment import Result
-
-Event = dict[str, Any]
-MOST_ITERATIONS = 100_000
-MOST_REQUESTS = 2_000
 
 
 def write_timeline(path: Path, result: Result, *, most_iterations: int = MOST_ITERATIONS) -> None:
@@ -38,16 +33,6 @@ def write_timelines(path: Path, result: Result) -> None:
     for name, pool in result.calls.pools.items():
         if len(pool.request_columns["index"]):
             write_timeline(path.with_name(f"{path.stem}-{name}{path.suffix}"), pool)
-
-
-def write_trace(path: Path, note: dict[str, Any], events: Iterator[Event]) -> None:
-    """Write events, whose times are in microseconds, as a Chrome trace; `note` goes into the file's metadata."""
-    note = note | {"time_unit": "simulated microseconds"}
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        stream.write(f'{{"displayTimeUnit":"ms","otherData":{json.dumps(note)},"traceEvents":[')
-        for i, event in enumerate(events):
-            stream.write(("\n" if i == 0 else ",\n") + json.dumps(event, separators=(",", ":"), allow_nan=False))
-        stream.write("]}\n")
 
 
 def _events(result: Result, most: int) -> Iterator[Event]:

@@ -12,7 +12,7 @@ from simulator.engine.training.step import Step
 from simulator.errors import refuse_beside
 from simulator.policies.pipeline import Pass
 from simulator.policies.registry import policy_class
-from simulator.report.serving.timeline import Event, write_trace
+from simulator.report.trace import Event, write_trace
 from simulator.specs.training import TrainingScenario
 
 MOST_PASSES = 100_000
