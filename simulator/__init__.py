@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simulator.api.catalogue import catalogue, devices, models
     from simulator.api.comparing import compare
     from simulator.api.explaining import explain
+    from simulator.api.exporting import export
     from simulator.api.outcome import Outcome
     from simulator.api.planning import plan
     from simulator.api.running import replay, run, train
@@ -34,8 +35,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Calibrated", "InputError", "Outcome", "Scenario", "__version__", "calibrate_machine", "catalogue", "compare",
-    "devices", "explain", "load_experiment", "load_plan", "load_scenario", "models", "plan", "replay", "run", "sweep",
-    "train", "validate",
+    "devices", "explain", "export", "load_experiment", "load_plan", "load_scenario", "models", "plan", "replay", "run",
+    "sweep", "train", "validate",
 ]  # fmt: skip
 
 _HOMES = {
@@ -47,6 +48,7 @@ _HOMES = {
     "plan": "simulator.api.planning",
     "sweep": "simulator.sweeping",
     "explain": "simulator.api.explaining",
+    "export": "simulator.api.exporting",
     "validate": "simulator.api.validating",
     "Calibrated": "simulator.api.calibrating",
     "calibrate_machine": "simulator.api.calibrating",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from simulator.deployment.dynamo import export_dynamo
 from simulator.deployment.exported import Exported
@@ -39,7 +40,7 @@ def write_all(folder: Path, scenario: Scenario) -> None:
             write_text(folder / file, text)
 
 
-def scenario_at(source: Path, settings: Sequence[str] = ()) -> Scenario:
+def scenario_at(source: Path, settings: Sequence[str] | Mapping[str, Any] = ()) -> Scenario:
     """The scenario of a plan's folder (its `best.yaml`), or of a scenario file; of a published one, the system's.
 
     Raises `InputError` where there is none, or where it serves no requests.

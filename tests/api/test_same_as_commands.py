@@ -128,6 +128,22 @@ def test_a_comparison(values: dict[str, Any], setting: str, tmp_path: Path) -> N
     assert plain.table("differences").shape == found.differences.shape
 
 
+@pytest.mark.parametrize("target", ["vllm", "sglang", "dynamo", "llm-d"])
+def test_launch_lines(target: str, tmp_path: Path) -> None:
+    path, out = written(tmp_path, "serving", SERVING), tmp_path / "out"
+    command = ["export", str(path), "--format", target, "--set", "max_num_seqs=7", "--out", str(out), "--quiet"]
+    assert main(command) == 0
+    for given in (path, {**SERVING}, simulator.load_scenario(path)):
+        found = simulator.export(given, format=target, settings={"max_num_seqs": 7})
+        assert {name: text.encode() for name, text in found.items()} == contents(out)
+
+
+def test_what_cannot_be_launched() -> None:
+    for given, target, words in [(TRAINING, "vllm", "export"), (SERVING, "vlm", "vllm"), (SERVING, 3, "vllm")]:
+        with pytest.raises(simulator.InputError, match=words):
+            simulator.export(given, format=target)  # type: ignore[arg-type]
+
+
 def test_a_published_system(tmp_path: Path) -> None:
     path = written(tmp_path, "published", PUBLISHED)
     command = ["run", str(path), "--out", str(tmp_path / "command"), "--json", str(tmp_path / "x.json"), "--quiet"]
