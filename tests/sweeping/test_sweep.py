@@ -189,7 +189,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "2 points, 1 of them failed; 1 simulated now" in said and "replicas is 0" in said
     assert json.loads((tmp_path / "s.json").read_text())["simulated"] == 1
-    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["results.parquet", "sweep.jsonl"]
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["report.html", "results.parquet", "sweep.jsonl"]
 
 
 @pytest.mark.parametrize(
