@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -17,10 +18,9 @@ def lay_over(values: dict[str, Any], overrides: Sequence[str] | Mapping[str, Any
     A key is a dotted path, or the last part of one if that is unique among the shortest, parts that are usually
     left out set aside. Numbers in a path count the entries of lists from 0.
     """
-    paths = _fields(whole)
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides)
     for given, value in pairs:
-        _put(values, _resolve(given.strip().replace("-", "_"), paths, whole), given, value)
+        _put(values, list(_resolve(given.strip().replace("-", "_"), whole)), given, value)
 
 
 def _put(values: dict[str, Any], path: list[str], given: str, value: object) -> None:
@@ -62,7 +62,7 @@ def _instead(whole: str, value: object, inside: str) -> str:
 
 def full_name(key: str, whole: type[BaseModel]) -> str:
     """The dotted name of a field that may be given by its last part. Raises `InputError` if there is none."""
-    return ".".join(_resolve(key.strip().replace("-", "_"), _fields(whole), whole))
+    return ".".join(_resolve(key.strip().replace("-", "_"), whole))
 
 
 def _parsed(pair: str) -> tuple[str, object]:
@@ -72,7 +72,9 @@ def _parsed(pair: str) -> tuple[str, object]:
     return key, loads_yaml(raw, file=f"--set {key}")
 
 
-def _resolve(key: str, fields: Mapping[str, Any], whole: type[BaseModel]) -> list[str]:
+@lru_cache(maxsize=1024)
+def _resolve(key: str, whole: type[BaseModel]) -> tuple[str, ...]:
+    fields = _fields(whole)
     paths = list(fields)
     if (
         key in paths
@@ -80,13 +82,13 @@ def _resolve(key: str, fields: Mapping[str, Any], whole: type[BaseModel]) -> lis
         or any(key.startswith(f"{p}.") for p, kind in fields.items() if p.endswith(("pools", "groups")) or _open(kind))
         or any(key.startswith(f"{p}.") and key[len(p) + 1].isdigit() for p, kind in fields.items() if _listed(kind))
     ):
-        return key.split(".")
+        return tuple(key.split("."))
     ends = [p for p in paths if p.rsplit(".", 1)[-1] == key]
     ends = [p for p in ends if whole.model_fields[p.split(".")[0]].default is not None] or ends
     least = min((p.count(".") for p in ends), default=0)
     ends = [p for p in ends if p.count(".") == least]
     if len(ends) == 1:
-        return ends[0].split(".")
+        return tuple(ends[0].split("."))
     if ends:
         raise InputError(f"setting {key} could be {' or '.join(ends)}: give the whole name")
     raise unknown_name("setting", key, paths)
