@@ -41,13 +41,12 @@ class Point:
 def points(spec: SweepSpec, folder: Path) -> list[Point]:
     """All points of a sweep in order; relative paths start from `folder`.
 
-    Raises `InputError` for a scenario that cannot be read, for a field that it does not have, and where no point at
-    all is a valid scenario.
+    Raises `InputError` for a scenario that cannot be read, for a field that it does not have or that two names give,
+    and where no point at all is a valid scenario.
     """
     base = _base(spec, folder)
     fields = _fields(base)
-    for name in [*spec.fixed, *(f for axis in axes(spec) for f in axis.fields)]:
-        full_name(name, fields)
+    _refuse_overlaps([*spec.fixed, *(f for axis in axes(spec) for f in axis.fields)], fields)
     lay_over(base, spec.fixed, fields)
     found = [_point(base, settings, fields, folder) for settings in design(spec)]
     if all(point.scenario is None for point in found):
@@ -97,6 +96,20 @@ def _scenario_file(name: str, folder: Path) -> Path:
 def _fields(values: dict[str, Any]) -> type[Part]:
     kind = summarised_kind(values)
     return kind.fields if kind is not None else Cascade if values.get("kind") == "cascade" else Scenario
+
+
+def _refuse_overlaps(names: list[str], fields: type[Part]) -> None:
+    """Raise `InputError` for names, in the order in which they are set, of which one undoes what another set."""
+    earlier: dict[str, str] = {}
+    for name in names:
+        path = full_name(name, fields)
+        for before, given in earlier.items():
+            if before == path:
+                same = name if name == given else f"{given} and {name}, which are one field,"
+                raise InputError(f"{same} would be set twice: leave one of the two out")
+            if before.startswith(f"{path}."):
+                raise InputError(f"{name} would replace {given}, which is a part of it: give {name} before it")
+        earlier[path] = name
 
 
 def _point(base: dict[str, Any], settings: Settings, fields: type[Part], folder: Path) -> Point:

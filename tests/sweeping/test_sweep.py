@@ -197,6 +197,10 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         ({"vary": {"max_num_seq": [1]}}, [], "unknown setting 'max_num_seq': did you mean"),
         ({"vary": {"batching.max_num_seq": [1]}}, [], "did you mean batching.max_num_seqs"),
+        ({"vary": {"max_num_seqs": [1], "batching.max_num_seqs": [2]}}, [], "which are one field, would be set twice"),
+        ({"vary": {"replicas": [1]}, "together": [{"replicas": [2]}]}, [], "replicas is given twice"),
+        ({"vary": {"replicas": [1]}, "fixed": {"replicas": 2}}, [], "replicas would be set twice"),
+        ({"vary": {"max_num_seqs": [8], "batching": [{}]}}, [], "give batching before it"),
         ({"vary": {"replicas": [0, -1]}}, [], "none of the 2 points is a valid scenario"),
         ({"scenario": "serving/chunked-prefil-8b", "vary": {"replicas": [1]}}, [], "serving/chunked-prefill-8b"),
         ({"scenario": "serving/accellm", "vary": {"replicas": [1]}}, [], "unknown kind of scenario in a sweep"),
