@@ -79,7 +79,8 @@ def _watch(parent: int) -> None:
         os._exit(1)
 
     if os.getppid() == parent:
-        # Who interrupts the command from a terminal interrupts its workers too; the command is to stop them.
+        # Who interrupts the command from a terminal interrupts its workers too; the command is to stop them. Those that
+        # were started in place of others were not under `_interrupts_held`.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=watch, daemon=True).start()
 
@@ -91,13 +92,32 @@ def _streamed(tasks: Sequence[Task], workers: int) -> Iterator[str]:
     # joblib warns of tasks that are left when a sweep is interrupted, which says nothing to who did so.
     warnings.filterwarnings("ignore", message=".* have been cancelled", category=UserWarning)
     try:
-        yield from Parallel(n_jobs=workers, return_as="generator_unordered")(
-            delayed(function)(*arguments) for function, arguments in tasks
-        )
+        with _interrupts_held():
+            results = Parallel(n_jobs=workers, return_as="generator_unordered")(
+                delayed(function)(*arguments) for function, arguments in tasks
+            )
+        yield from results
     except TerminatedWorkerError:
         raise InputError(
             "a worker process was killed, as where memory runs out: give fewer --workers; finished points are kept"
         ) from None
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block. Processes that it starts never see one, not even before they work."""
+    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    # Which lets interrupts through again when it has started, as it otherwise would in the middle of the block.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_rounds(tasks: Sequence[Task], workers: int) -> Iterator[str]:

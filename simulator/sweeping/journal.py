@@ -34,7 +34,8 @@ def journal(folder: Path | None, sweep: str) -> Iterator[Journal]:
 
     Its first line says which sweep it is, each other one is an outcome; a last line that was cut short is dropped.
 
-    Raises `InputError` for the journal of another sweep, and for a line that is damaged.
+    Raises `InputError` for the journal of another sweep, for one that another process is writing, and for a line that
+    is damaged.
     """
     if folder is None:
         yield Journal(None, {})
@@ -45,6 +46,7 @@ def journal(folder: Path | None, sweep: str) -> Iterator[Journal]:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
     try:
+        _lock(handle, folder)
         whole = path.read_bytes()
         end = whole.rfind(b"\n") + 1
         lines = whole[:end].splitlines()
@@ -56,6 +58,20 @@ def journal(folder: Path | None, sweep: str) -> Iterator[Journal]:
         yield Journal(handle, outcomes)
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    """Keep the journal for this process until it is closed. Raises `InputError` where another one has it."""
+    try:
+        import fcntl
+    except ImportError:  # there are no such locks on Windows
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another sweep is writing to {folder}: wait until it ends, or give another --out") from None
+    except OSError:
+        return  # some network file systems have no locks
 
 
 def _read(lines: list[bytes], sweep: str, path: Path) -> dict[str, str]:

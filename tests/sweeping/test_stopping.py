@@ -107,6 +107,51 @@ def test_an_interrupted_sweep_says_what_is_kept(tmp_path: Path, uninterrupted: b
     assert (tmp_path / "out" / "results.parquet").read_bytes() == uninterrupted
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks up in /proc what a process does not see")
+def test_workers_see_no_interrupt_from_their_first_moment_on(tmp_path: Path) -> None:
+    running = start(tmp_path)
+    until = time.monotonic() + 60
+    while len(workers := _workers(running.pid)) < 2:
+        assert running.poll() is None and time.monotonic() < until, "the sweep ended before its workers were seen"
+        time.sleep(0.002)
+    os.killpg(running.pid, signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert all(blocked >> (signal.SIGINT - 1) & 1 for blocked in workers.values())
+    assert running.returncode == 130
+    assert "Traceback" not in said and said.endswith("interrupted\n")
+
+
+def _workers(parent: int) -> dict[int, int]:
+    """The workers of a process, each with the mask of signals that do not reach it."""
+    found = {}
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        process = Path("/proc") / child
+        if b"popen_loky" in (process / "cmdline").read_bytes():
+            fields = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+            found[int(child)] = int(fields["SigBlk"], 16)
+    return found
+
+
+def test_one_sweep_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib\n"
+        "from simulator.sweeping.journal import journal\n"
+        "with journal(pathlib.Path(sys.argv[1]), 's'):\n"
+        "    print('open', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "open\n"
+        before = (tmp_path / FILE).read_bytes()
+        with pytest.raises(InputError, match="another sweep is writing to"), journal(tmp_path, "s"):
+            pass
+        assert (tmp_path / FILE).read_bytes() == before
+        other.kill()
+    with journal(tmp_path, "s") as kept:
+        assert not kept.outcomes
+
+
 @pytest.mark.parametrize("cut", [1, 17, -1])
 def test_a_line_that_was_cut_short_is_dropped(tmp_path: Path, cut: int) -> None:
     lines = [json.dumps({"key": key, "summary": {"x": 0.1}}) for key in "abc"]
