@@ -88,7 +88,7 @@ def _check_load(trace: Path | None, rate: float | None, concurrency: int | None,
         raise InputError("--rate is an open loop and --concurrency a closed one: leave out one of them")
     if trace is None and rate is None and concurrency is None:
         raise InputError("no load is given: add --trace FILE, --rate R or --concurrency N")
-    if not timeout > 0:
+    if not 0 < timeout < float("inf"):
         raise InputError(f"--timeout is {timeout:g}: give seconds above 0")
 
 

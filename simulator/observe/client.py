@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter_ns
@@ -23,12 +24,14 @@ async def client_session(key: str | None, timeout_s: float) -> AsyncIterator[aio
 
     Its requests note in the `Answer` of their trace context when they are written, once there is a connection.
 
-    Raises `InputError` where aiohttp is not installed.
+    Raises `InputError` where aiohttp is not installed, and for a key that no header can hold.
     """
     try:
         import aiohttp
     except ImportError:
         raise InputError("recording a server needs aiohttp: install simulator[observe]") from None
+    if key and not key.isprintable():
+        raise InputError("the key of the server holds a line break or the like: set its environment variable without")
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(_sent)
@@ -69,7 +72,7 @@ async def ask(session: aiohttp.ClientSession, url: str, body: bytes) -> Answer:
     except aiohttp.ClientPayloadError:
         answer.failure = f"the stream was cut after {len(answer.stamps)} events"
     except aiohttp.ClientConnectorError as error:
-        answer.failure = f"no connection: {error.os_error.strerror or error.os_error}"
+        answer.failure = f"no connection: {_why(error.os_error)}"
     except (aiohttp.ClientError, OSError) as error:
         answer.failure = f"the connection failed: {' '.join(str(error).split()) or type(error).__name__}"
     if answer.failure is None and not answer.finished:
@@ -77,6 +80,13 @@ async def ask(session: aiohttp.ClientSession, url: str, body: bytes) -> Answer:
     if answer.failure is None and not answer.stamps:
         answer.failure = "the stream brought no text"
     return answer
+
+
+def _why(error: OSError) -> str:
+    """In the words of the system; asyncio puts its own in place of these, with the address."""
+    if isinstance(error, ConnectionError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return str(error.strerror or error)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> str:

@@ -43,6 +43,7 @@ def endpoint(base: str, model: str, *, chat: bool = False, ignore_eos: bool = Tr
     try:
         parts = urlsplit(base)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError as error:
         raise InputError(f"URL {base!r} cannot be read: {error}") from None
     if parts.scheme not in ("http", "https") or not host:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DONE = b"[DONE]"
+# No answer has more; a server that counts more is not to be believed.
+MOST_TOKENS = 10_000_000
 
 
 class EventReader:
@@ -56,11 +58,11 @@ class Answer:
             return
         try:
             event = json.loads(data)
-            if "error" in event:
+            if event.get("error") is not None:
                 self.failure = f"the server said in its stream: {error_text(event)}"
             else:
                 self._note(event, now)
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             self.failure = f"an event is not what the interface sends: {data[:60].decode('utf-8', 'replace')}"
 
     def _note(self, event: dict[str, Any], now: int) -> None:
@@ -74,9 +76,18 @@ class Answer:
     def _usage(self, usage: Any) -> int:
         if not isinstance(usage, dict):
             return 0
-        self.prompt_tokens = usage.get("prompt_tokens", self.prompt_tokens)
-        self.output_tokens = usage.get("completion_tokens", self.output_tokens)
-        return int(usage.get("completion_tokens") or 0)
+        self.prompt_tokens = _count(usage.get("prompt_tokens", self.prompt_tokens))
+        self.output_tokens = _count(usage.get("completion_tokens", self.output_tokens))
+        return self.output_tokens or 0
+
+
+def _count(tokens: Any) -> int | None:
+    """Tokens that a server has counted, None for none. Raises `ValueError` for what is no such number."""
+    if tokens is None:
+        return None
+    if isinstance(tokens, bool) or not isinstance(tokens, int | float) or not 0 <= tokens <= MOST_TOKENS:
+        raise ValueError(f"{tokens} is no number of tokens")
+    return int(tokens)
 
 
 def _text_of(choice: dict[str, Any]) -> str:

@@ -214,7 +214,7 @@ def test_a_server_that_never_answers_leaves_no_recording(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["http://127.0.0.1:9", "--rate", "1"], "did not answer a warm-up request: no connection"),
+        (["http://127.0.0.1:9", "--rate", "1"], "did not answer a warm-up request: no connection: Connection refused"),
         (["ftp://127.0.0.1", "--rate", "1"], "is no web address"),
         (["127.0.0.1:8000", "--rate", "1"], "is no web address"),
         (["http://127.0.0.1:99999", "--rate", "1"], "cannot be read"),
@@ -226,6 +226,9 @@ def test_a_server_that_never_answers_leaves_no_recording(
         (["http://127.0.0.1:9", "--rate", "1", "--trace", "t.csv"], "--speed-up"),
         (["http://127.0.0.1:9", "--rate", "-1"], "arrivals.rate"),
         (["http://127.0.0.1:9", "--rate", "1", "--timeout", "nan"], "--timeout is nan"),
+        (["http://127.0.0.1:9", "--rate", "1", "--timeout", "inf"], "--timeout is inf"),
+        (["http://a..b", "--rate", "1"], "cannot be read"),
+        ([f"http://{'a' * 70}", "--rate", "1"], "cannot be read"),
         (["http://127.0.0.1:9", "--trace", "missing.csv"], "missing.csv"),
         (["http://127.0.0.1:9", "--rate", "1", "--requests", "100000"], "65,536"),
     ],
@@ -238,6 +241,15 @@ def test_bad_input(
     error = capsys.readouterr().err
     assert said in error and len(error.splitlines()) == 1 and "secret" not in error
     assert not (tmp_path / "run").exists()
+
+
+def test_a_key_that_no_header_holds_is_refused_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "s3cret\n")
+    assert main(["observe", "http://127.0.0.1:9", "--model", "m", "--rate", "1", "--out", str(tmp_path / "r")]) == 2
+    error = capsys.readouterr().err
+    assert "line break" in error and len(error.splitlines()) == 1 and "s3cret" not in error
 
 
 def test_without_aiohttp_the_extra_is_named(
@@ -272,12 +284,28 @@ def test_gaps_times_tokens_are_the_time_from_first_event_to_last(steps: list[tup
         assert event_tokens(answer).tolist() == [n for _, n in steps]
 
 
-@pytest.mark.parametrize("data", [b"nope", b"[1]", b"null", b'{"choices": 3}', b'{"choices": [null]}', b"\xff"])
+def usage(tokens: bytes) -> bytes:
+    return b'{"choices": [], "usage": {"prompt_tokens": ' + tokens + b"}}"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nope", b"[1]", b"null", b'"error"', b'{"choices": 3}', b'{"choices": [null]}', b"\xff", b"[" * 200_000,
+        *map(usage, [b'"many"', b"NaN", b"1e400", b"-4", b"true", b"1000000000000"]),
+    ],
+)  # fmt: skip
 def test_what_is_no_event_of_the_interface_is_a_failure_and_the_first_one_counts(data: bytes) -> None:
     answer = Answer()
     answer.take(data, 1)
     answer.take(b'{"error": "later"}', 2)
     assert answer.failure is not None and "not what the interface sends" in answer.failure
+
+
+def test_an_error_of_null_is_none() -> None:
+    answer = Answer()
+    answer.take(b'{"error": null, "choices": [{"text": "a", "finish_reason": "length"}]}', 1)
+    assert (answer.failure, answer.stamps, answer.finished) == (None, [1], True)
 
 
 def test_prompts_share_what_their_blocks_share() -> None:
