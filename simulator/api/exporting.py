@@ -18,8 +18,10 @@ def export(scenario: Given, *, format: str = "vllm", settings: Settings | None =
     object; `settings` are laid over it. Raises `InputError` for anything that cannot be used.
     """
     from simulator.deployment.targets import export as put
+    from simulator.deployment.targets import remarks_on
 
-    return dict(put(_deployment(scenario, checked(settings)), format).files)
+    remarks = remarks_on(Path(scenario)) if isinstance(scenario, str | Path) else []
+    return dict(put(_deployment(scenario, checked(settings)), format, remarks).files)
 
 
 def _deployment(given: Given, settings: Settings) -> Scenario:

@@ -38,7 +38,7 @@ def export(
     from simulator.deployment import targets
     from simulator.report import files
 
-    found = targets.export(targets.scenario_at(source, settings or []), target)
+    found = targets.export(targets.scenario_at(source, settings or []), target, targets.remarks_on(source))
     folder = made_folder(out)
     for name, text in found.files.items():
         if folder is not None:

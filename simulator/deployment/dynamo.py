@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from simulator.deployment import engines, routers
@@ -32,14 +33,14 @@ LACKS = {
 LONGEST_NAME = 40
 
 
-def export_dynamo(scenario: Scenario) -> Exported:
+def export_dynamo(scenario: Scenario, remarks: Sequence[str] = ()) -> Exported:
     """One Kubernetes manifest; workers of SGLang where the scenario's engine is SGLang, else of vLLM."""
     engine = "sglang" if scenario.engine.startswith("sglang") else "vllm"
     pools = pools_of(scenario)
     mode = routers.policy(scenario.router, routers.DYNAMO)
     claimed = engines.claimed(engine, pools) | routers.claimed(pools, routers.DYNAMO)
     apart = scenario.disaggregation
-    notes = [*engines.notes(engine, pools), "put the release of Dynamo in place of VERSION"]
+    notes = [*remarks, *engines.notes(engine, pools), "put the release of Dynamo in place of VERSION"]
     notes += routers.notes(pools, routers.DYNAMO, routers.USUAL)
     if apart is not None and apart.router.policy != scenario.router.policy:
         claimed.discard("disaggregation.router.policy")

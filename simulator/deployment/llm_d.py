@@ -7,6 +7,7 @@ llm-d-inference-scheduler. llm-d 0.7 keeps the chart for deployments in this for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from simulator.deployment import engines, routers
@@ -36,7 +37,7 @@ INSTEAD = "queue-scorer"
 SERVER_PORT, SIDECAR_PORT = 8000, 8200
 
 
-def export_llm_d(scenario: Scenario) -> Exported:
+def export_llm_d(scenario: Scenario, remarks: Sequence[str] = ()) -> Exported:
     """Two files of values: `llm-d.yaml` for the ModelService chart, `llm-d-router.yaml` for the inferencepool chart."""
     pools = pools_of(scenario)
     claimed = engines.claimed("vllm", pools) | routers.claimed(pools, routers.LLM_D)
@@ -44,7 +45,7 @@ def export_llm_d(scenario: Scenario) -> Exported:
         if router.policy == "weighted":
             claimed.update((f"{field}.policy", *(f"{field}.options.{option}" for option in router.options)))
     known = {**routers.LLM_D, "weighted": {}}
-    notes = [*engines.notes("vllm", pools), *routers.notes(pools, known, INSTEAD)]
+    notes = [*remarks, *engines.notes("vllm", pools), *routers.notes(pools, known, INSTEAD)]
     covered = coverage(scenario, claimed, {**engines.ENGINES["vllm"].lacks, **LACKS, **routers.idle(pools)}, notes)
     comments = [headline(scenario, pools), *covered.comments]
     values = {"llm-d.yaml": _servers(pools), "llm-d-router.yaml": _router(pools)}

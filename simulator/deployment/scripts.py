@@ -20,31 +20,32 @@ SGLANG_ROUTER, SGLANG_SERVER, SGLANG_BOOTSTRAP, SGLANG_DIST = 30000, 30100, 8998
 APART = 32
 
 
-def export_vllm(scenario: Scenario) -> Exported:
+def export_vllm(scenario: Scenario, remarks: Sequence[str] = ()) -> Exported:
     """`vllm serve` for each replica, and vllm-router before several."""
-    return _exported(scenario, "vllm", "vllm.sh", routers.VLLM)
+    return _exported(scenario, "vllm", remarks)
 
 
-def export_sglang(scenario: Scenario) -> Exported:
+def export_sglang(scenario: Scenario, remarks: Sequence[str] = ()) -> Exported:
     """`python -m sglang.launch_server` for each replica, and the SGLang router before several."""
-    return _exported(scenario, "sglang", "sglang.sh", routers.SGLANG)
+    return _exported(scenario, "sglang", remarks)
 
 
-def _exported(scenario: Scenario, engine: str, file: str, known: dict[str, str]) -> Exported:
+def _exported(scenario: Scenario, engine: str, remarks: Sequence[str]) -> Exported:
     pools = pools_of(scenario)
     instances = placed(pools)
     commands, router = (_vllm, _vllm_router) if engine == "vllm" else (_sglang, _sglang_router)
+    known = routers.VLLM if engine == "vllm" else routers.SGLANG
     said = routers.claimed(pools, known) if len(instances) > 1 else set()
     covered = coverage(
         scenario,
         engines.claimed(engine, pools) | said,
         {**engines.ENGINES[engine].lacks, **routers.idle(pools)},
-        [*engines.notes(engine, pools), *routers.notes(pools, known, routers.USUAL)],
+        [*remarks, *engines.notes(engine, pools), *routers.notes(pools, known, routers.USUAL)],
     )
     head = [headline(scenario, pools), *covered.comments]
     lines = [command for instance in instances for command in commands(instance, servers(instances))]
     before = router(pools, instances) if len(instances) > 1 else None
-    return Exported({file: script(head, lines, before)}, covered)
+    return Exported({f"{engine}.sh": script(head, lines, before)}, covered)
 
 
 def _vllm(instance: Instance, count: int) -> list[Command]:

@@ -36,6 +36,11 @@ LACKS = {
     "device": "SGLang has no backend for this device",
     "model": "a description of one's own is not a checkpoint: put the checkpoint's name in its place",
     "precision": "SGLang has no name for these formats together",
+    **dict.fromkeys(
+        ("batching.max_num_batched_tokens", "disaggregation.batching.max_num_batched_tokens", "kv_cache.blocks",
+         "admission.options.limit"),
+        "SGLang bounds each data-parallel rank: its part is rounded down",
+    ),
     "batching": "SGLang puts prompts first (vllm-v0) or mixes chunks with decoding (vllm-v1), without options",
     "disaggregation.batching": "SGLang puts prompts first (vllm-v0) or mixes chunks with decoding (vllm-v1)",
     "queue": "SGLang has no such queue (lpm, dfs-weight, lof and hrrn are its own)",
@@ -96,14 +101,23 @@ def _layout(pool: Pool) -> list[Argument]:
 
 
 def _batching(pool: Pool) -> list[Argument]:
+    """SGLang itself gives each rank its part of the chunk, as of running requests, but not of anything else."""
     given, origin = pool.scenario.batching, pool.origin
-    tokens = (str(given.max_num_batched_tokens),)
-    fields = (origin("batching.policy"), origin("batching.max_num_batched_tokens"))
-    if given.policy == "vllm-v1":
-        return [Argument("--chunked-prefill-size", tokens, fields), Argument("--enable-mixed-chunk")]
+    policy, tokens = origin("batching.policy"), origin("batching.max_num_batched_tokens")
     if given.policy == "vllm-v0":
-        return [Argument("--chunked-prefill-size", ("-1",)), Argument("--max-prefill-tokens", tokens, fields)]
-    return [Argument("--chunked-prefill-size", tokens, fields[1:])]
+        whole = Argument("--chunked-prefill-size", ("-1",), (policy,))
+        return [whole, _of_rank("--max-prefill-tokens", given.max_num_batched_tokens, pool, tokens)]
+    chunk = ("--chunked-prefill-size", (str(given.max_num_batched_tokens),))
+    if given.policy == "vllm-v1":
+        return [Argument(*chunk, (policy, tokens)), Argument("--enable-mixed-chunk")]
+    return [Argument(*chunk, (tokens,))]
+
+
+def _of_rank(name: str, bound: int, pool: Pool, field: str, unit: int = 1, more: tuple[str, ...] = ()) -> Argument:
+    """Each data-parallel rank's part of a replica's bound, rounded down, in a flag that counts `unit` for each."""
+    part, left = divmod(bound, pool.scenario.parallel.data)
+    values = (str(max(1, part) * unit),)
+    return Argument(name, values, more, (field,)) if left else Argument(name, values, (*more, field))
 
 
 def _queue(pool: Pool) -> list[Argument]:
@@ -121,7 +135,7 @@ def _blocks(pool: Pool) -> list[Argument]:
     given = pool.scenario.kv_cache
     if given.blocks is None:
         return []
-    return [Argument("--max-total-tokens", (str(given.blocks * given.block_size),), ("kv_cache.blocks",))]
+    return [_of_rank("--max-total-tokens", given.blocks, pool, "kv_cache.blocks", unit=given.block_size)]
 
 
 def _formats(pool: Pool) -> list[Argument]:
@@ -155,7 +169,7 @@ def _speculation(pool: Pool) -> list[Argument]:
     if source == "n-gram":
         return [
             Argument("--speculative-algorithm", ("NGRAM",), ("speculation.draft.source",)),
-            Argument("--speculative-num-draft-tokens", (str(tokens),), fields),
+            Argument("--speculative-num-draft-tokens", (str(tokens + 1),), fields),
         ]
     chain = [
         Argument("--speculative-num-steps", (str(tokens),), fields),
@@ -211,7 +225,7 @@ def _admission(pool: Pool) -> list[Argument]:
     if given.policy != "queue-limit" or pool.role != "mixed":
         return []
     limit = build_policy("admission", given.policy, given.options).limit
-    return [Argument("--max-queued-requests", (str(limit),), ("admission.policy", "admission.options.limit"))]
+    return [_of_rank("--max-queued-requests", limit, pool, "admission.options.limit", more=("admission.policy",))]
 
 
 def _transfer(pool: Pool) -> list[Argument]:

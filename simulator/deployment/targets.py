@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from simulator.report.files import write_text
 from simulator.scenario import Scenario
 from simulator.yaml_io import load_yaml
 
-TARGETS: dict[str, Callable[[Scenario], Exported]] = {
+TARGETS: dict[str, Callable[[Scenario, Sequence[str]], Exported]] = {
     "vllm": export_vllm,
     "sglang": export_sglang,
     "dynamo": export_dynamo,
@@ -25,19 +26,34 @@ TARGETS: dict[str, Callable[[Scenario], Exported]] = {
 }
 
 
-def export(scenario: Scenario, target: str) -> Exported:
-    """A scenario in the words of a serving system. Raises `InputError` for an unknown one, and for wrong options."""
+NEAREST = "no deployment of the plan meets every objective: this one comes nearest"
+
+
+def export(scenario: Scenario, target: str, remarks: Sequence[str] = ()) -> Exported:
+    """A scenario in the words of a serving system, with `remarks` among its notes.
+
+    Raises `InputError` for an unknown system, and for wrong options.
+    """
     if target not in TARGETS:
         raise unknown_name("format", target, TARGETS)
-    return TARGETS[target](scenario)
+    return TARGETS[target](scenario, remarks)
 
 
-def write_all(folder: Path, scenario: Scenario) -> None:
+def write_all(folder: Path, scenario: Scenario, remarks: Sequence[str] = ()) -> None:
     """Write the files of every target into a folder, which is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in TARGETS:
-        for file, text in export(scenario, name).files.items():
+        for file, text in export(scenario, name, remarks).files.items():
             write_text(folder / file, text)
+
+
+def remarks_on(source: Path) -> list[str]:
+    """What a plan's folder says of its best deployment that whoever launches it has to know."""
+    try:
+        plan = json.loads((source / "plan.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [NEAREST] if isinstance(plan, dict) and plan.get("feasible") is False else []
 
 
 def scenario_at(source: Path, settings: Sequence[str] | Mapping[str, Any] = ()) -> Scenario:

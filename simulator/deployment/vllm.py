@@ -63,9 +63,10 @@ LACKS = {
     "precision": "vLLM has no name for these formats together",
     "parallel.expert": "--enable-expert-parallel always spreads experts over all tensor x data devices",
     "disaggregation.parallel.expert": "--enable-expert-parallel always spreads experts over all tensor x data devices",
-    "batching.max_num_seqs": "vLLM bounds each data-parallel rank: its part is rounded down",
-    "batching.max_num_batched_tokens": "vLLM bounds each data-parallel rank: its part is rounded down",
-    "kv_cache.blocks": "vLLM bounds each data-parallel rank: its part is rounded down",
+    **dict.fromkeys(
+        (*RANK_FLAGS, "disaggregation.batching.max_num_seqs", "disaggregation.batching.max_num_batched_tokens"),
+        "vLLM bounds each data-parallel rank: its part is rounded down",
+    ),
     "batching": "vLLM V1 schedules by one policy, which the simulator calls vllm-v1",
     "disaggregation.batching": "vLLM V1 schedules by one policy, which the simulator calls vllm-v1",
     "queue": "vLLM queues by arrival or by priority, smaller numbers first, without options",

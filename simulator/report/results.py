@@ -78,10 +78,10 @@ def _best_deployment(folder: Path, plan: Plan) -> None:
     """`best.yaml`, its `summary.json`, and its launch lines and manifests; nothing where none could be simulated."""
     if plan.best_scenario is None:
         return
-    from simulator.deployment.targets import write_all
+    from simulator.deployment.targets import NEAREST, write_all
     from simulator.report.planning.page import best_yaml
 
-    write_all(folder / "deploy", plan.best_scenario)
+    write_all(folder / "deploy", plan.best_scenario, [] if plan.facts["feasible"] else [NEAREST])
     write_text(folder / "best.yaml", best_yaml(plan))
     write_json(folder / "summary.json", plan.facts["deployments"][0]["summary"])
 

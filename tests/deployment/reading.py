@@ -136,7 +136,10 @@ def from_sglang(words):
     found |= {"parallel.tensor": [said["--tp-size"] // ranks], "parallel.data": [ranks]}
     found["parallel.expert"] = [said["--ep-size"] or 1]
     if said["--chunked-prefill-size"] == -1:
-        found |= {"batching.policy": ["vllm-v0"], "batching.max_num_batched_tokens": [said["--max-prefill-tokens"]]}
+        found |= {
+            "batching.policy": ["vllm-v0"],
+            "batching.max_num_batched_tokens": [said["--max-prefill-tokens"] * ranks],
+        }
     else:
         found["batching.max_num_batched_tokens"] = [said["--chunked-prefill-size"]]
     if said["--enable-mixed-chunk"]:
@@ -147,7 +150,7 @@ def from_sglang(words):
     elif said["--schedule-policy"]:
         found["queue.policy"] = [said["--schedule-policy"]]
     if said["--max-total-tokens"]:
-        found["kv_cache.blocks"] = [said["--max-total-tokens"] // said["--page-size"]]
+        found["kv_cache.blocks"] = [said["--max-total-tokens"] * ranks // said["--page-size"]]
     formats(said, sglang, found)
     if said["--enable-eplb"]:
         found["experts.redundant"] = [said["--ep-num-redundant-experts"]]
@@ -159,12 +162,15 @@ def from_sglang(words):
         devices = said["--tp-size"] * (said["--pp-size"] or 1)
         tier("host", said["--hicache-size"] * devices, found)
     if said["--max-queued-requests"]:
-        found |= {"admission.policy": ["queue-limit"], "admission.options.limit": [said["--max-queued-requests"]]}
+        found |= {
+            "admission.policy": ["queue-limit"],
+            "admission.options.limit": [said["--max-queued-requests"] * ranks],
+        }
     drafts = {"NGRAM": "n-gram", "NEXTN": "mtp", "STANDALONE": "model"}.get(said["--speculative-algorithm"])
     if drafts:
         found |= {"speculation.policy": ["fixed"], "speculation.draft.source": [drafts]}
-        tokens = said["--speculative-num-steps"] or said["--speculative-num-draft-tokens"]
-        assert drafts == "n-gram" or said["--speculative-num-draft-tokens"] == tokens + 1
+        tokens = said["--speculative-num-draft-tokens"] - 1
+        assert said["--speculative-num-steps"] == (None if drafts == "n-gram" else tokens)
         found["speculation.options.tokens"] = [tokens]
         found["speculation.draft.options.model"] = [said["--speculative-draft-model-path"]]
     return found, said

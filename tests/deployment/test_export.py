@@ -4,6 +4,7 @@ import argparse
 import re
 import shlex
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,35 @@ def test_a_script_starts_every_command_on_its_server(target, tmp_path):
     assert "--nnodes 2 --node-rank 1" in text
 
 
+def flags(scenario, target):
+    """The flags of the first replica, each with the word after it."""
+    words = lines_of(*export(scenario, target).files.values())[1][0][1]
+    return dict(pairwise(words))
+
+
+def test_bounds_that_engines_have_for_each_rank_are_divided():
+    """SGLang divides running requests and the chunk itself, not the pool of tokens, prompts or its queue."""
+    limits = {"max_num_seqs": 64, "max_num_batched_tokens": 4096}
+    more = {"parallel": {"data": 8}, "kv_cache": {"blocks": 8000, "block_size": 32},
+            "admission": {"policy": "queue-limit", "options": {"limit": 84}}}  # fmt: skip
+    mixed, said = of(batching=limits, **more), flags(of(batching=limits, **more), "sglang")
+    assert (said["--max-running-requests"], said["--chunked-prefill-size"]) == ("64", "4096")
+    assert (said["--max-total-tokens"], said["--max-queued-requests"]) == ("32000", "10")
+    left = export(mixed, "sglang").coverage.unexpressed
+    assert [dict(each.fields) for each in left if "rank" in each.reason] == [{"admission.options.limit": 84}]
+    apart = flags(of(batching={"policy": "vllm-v0", **limits}, **more), "sglang")
+    assert (apart["--chunked-prefill-size"], apart["--max-prefill-tokens"]) == ("-1", "512")
+    said = flags(mixed, "vllm")
+    assert (said["--max-num-seqs"], said["--max-num-batched-tokens"]) == ("8", "512")
+    # vLLM counts running requests too, over all ranks
+    assert (said["--num-gpu-blocks-override"], said["--max-num-queued-reqs"]) == ("1000", "148")
+
+
+def test_sglang_counts_the_token_that_n_grams_are_drafted_after():
+    speculation = {"policy": "fixed", "options": {"tokens": 4}, "draft": {"source": "n-gram"}}
+    assert flags(of(speculation=speculation), "sglang")["--speculative-num-draft-tokens"] == "5"
+
+
 def test_devices_are_never_more_than_a_server_has():
     scenario = of(replicas=5, parallel={"tensor": 3}, node="hgx-h100")
     inside = node("hgx-h100").devices_per_node
@@ -250,6 +280,23 @@ def test_a_plan_s_folder_and_its_best_scenario_give_the_same(tmp_path):
     targets.write_all(tmp_path / "deploy", scenario)
     written = sorted(p.name for p in (tmp_path / "deploy").iterdir())
     assert written == ["dynamo.yaml", "llm-d-router.yaml", "llm-d.yaml", "sglang.sh", "vllm.sh"]
+
+
+@pytest.mark.parametrize("feasible", [True, False])
+def test_launch_lines_of_a_plan_that_nothing_meets_say_so(feasible, tmp_path, capsys):
+    generator = {
+        "arrivals": {"process": "poisson", "rate": 1.0},
+        "prompt_tokens": 100,
+        "output_tokens": 5,
+        "requests": 9,
+    }
+    spec = {"kind": "planning", "model": BASE["model"], "load": {"generator": generator}, "max_replicas": 1,
+            "devices": [BASE["device"]], "objectives": {"ttft_ms": {"p99": 10_000 if feasible else 0.01}}}  # fmt: skip
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(spec))
+    assert main(["plan", str(tmp_path / "plan.yaml"), "--jobs", "1", "--out", str(tmp_path / "o"), "-q"]) == 0
+    texts = [path.read_text() for path in (tmp_path / "o" / "deploy").iterdir()]
+    assert main(["export", str(tmp_path / "o")]) == 0
+    assert all((targets.NEAREST in text) is not feasible for text in [*texts, capsys.readouterr().out])
 
 
 def test_published_scenarios_are_exported_as_their_system():
