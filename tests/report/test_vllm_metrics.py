@@ -242,6 +242,10 @@ def test_too_many_samples_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(vllm_metrics, "MOST_SAMPLES", 100_000)
     with pytest.raises(InputError, match=r"give at least \d+ seconds"):
         write_metrics(tmp_path / "m", simulated(), interval_s=0.001)
+    (tmp_path / "t.csv").write_text("arrival_s,prompt_tokens,output_tokens\n0,50,100\n")
+    deployed = ["--model", MODEL, "--device", "nvidia-l4-24gb", "-q", "--metrics", "--metrics-interval", "0.001"]
+    assert main(["replay", str(tmp_path / "t.csv"), *deployed, "--out", str(tmp_path / "o")]) == 2
+    assert not (tmp_path / "o").exists()
 
 
 def test_the_command_writes_what_a_run_in_python_writes(tmp_path: Path) -> None:
