@@ -217,5 +217,7 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         failing()
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="it is a folder"), atomic(tmp_path):
+        pass
     with pytest.raises(InputError, match="cannot write"), atomic(tmp_path / "no" / "x.txt"):
         pass
