@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import simulator
 from simulator.cli import main
 from simulator.deployment import fields, targets
 from simulator.deployment.exported import one_line
@@ -296,7 +297,8 @@ def test_launch_lines_of_a_plan_that_nothing_meets_say_so(feasible, tmp_path, ca
     assert main(["plan", str(tmp_path / "plan.yaml"), "--jobs", "1", "--out", str(tmp_path / "o"), "-q"]) == 0
     texts = [path.read_text() for path in (tmp_path / "o" / "deploy").iterdir()]
     assert main(["export", str(tmp_path / "o")]) == 0
-    assert all((targets.NEAREST in text) is not feasible for text in [*texts, capsys.readouterr().out])
+    texts += [capsys.readouterr().out, *simulator.export(tmp_path / "o").values()]
+    assert all((targets.NEAREST in text) is not feasible for text in texts)
 
 
 def test_published_scenarios_are_exported_as_their_system():
