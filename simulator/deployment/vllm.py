@@ -10,6 +10,7 @@ import json
 
 from simulator.deployment.fields import value_of
 from simulator.deployment.flags import Argument, Flag, stated
+from simulator.deployment.formats import format_arguments
 from simulator.deployment.pools import Pool
 from simulator.deployment.settings import chain_length, draft_model, host_tier, is_eager
 from simulator.policies.registry import build_policy
@@ -28,7 +29,6 @@ QUANTIZATION = {
     "fp8": "fp8", "fp8_dynamic": "compressed-tensors", "int8": "compressed-tensors", "int4": "awq",
     "nvfp4": "modelopt_fp4", "mxfp4": "mxfp4",
 }  # fmt: skip
-DTYPE = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 FLAGS = (
     Flag("parallel.tensor", "--tensor-parallel-size"),
@@ -131,15 +131,7 @@ def _each(bound: int, ranks: int) -> int:
 
 
 def _formats(pool: Pool) -> list[Argument]:
-    given = pool.scenario.precision
-    found = []
-    if given.weights in QUANTIZATION:
-        found.append(Argument("--quantization", (QUANTIZATION[given.weights],), ("precision.weights",)))
-    if given.weights in DTYPE and given.activations in (None, given.weights):
-        found.append(Argument("--dtype", (DTYPE[given.weights],), ("precision.weights", "precision.activations")))
-    elif given.activations in DTYPE and given.weights not in DTYPE:
-        found.append(Argument("--dtype", (DTYPE[given.activations],), ("precision.activations",)))
-    return found
+    return format_arguments(pool, QUANTIZATION)
 
 
 def _experts(pool: Pool) -> list[Argument]:

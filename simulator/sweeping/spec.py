@@ -12,7 +12,7 @@ from simulator.specs.part import Part
 from simulator.specs.validating import validated
 from simulator.yaml_io import loads_yaml, read_text
 
-MOST_POINTS = 1_000_000
+MOST_POINTS = 100_000  # each is held as a validated scenario of some 10 KB
 
 Values = Annotated[list[Any], Field(min_length=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -7,6 +7,7 @@ import shlex
 import yaml
 
 from simulator.deployment import routers, sglang, vllm
+from simulator.deployment.formats import DTYPE
 
 GIB = 2**30
 
@@ -180,8 +181,8 @@ def formats(said, engine, found):
     if said["--quantization"]:
         found["precision.weights"] = back(engine.QUANTIZATION, said["--quantization"])
     if said["--dtype"]:
-        found["precision.activations"] = back(engine.DTYPE, said["--dtype"])
-        found.setdefault("precision.weights", back(engine.DTYPE, said["--dtype"]))
+        found["precision.activations"] = back(DTYPE, said["--dtype"])
+        found.setdefault("precision.weights", back(DTYPE, said["--dtype"]))
 
 
 def slots(said, name, found):
