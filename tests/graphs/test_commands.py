@@ -69,7 +69,7 @@ def test_a_search_writes_all_candidates(files):
         (["explain", "search.yaml"], "kind inference"),
         (["explain"], "give a scenario of kind inference, or --model"),
         (["explain", "--model", "x", "--device", "y", "--set", "a=1"], "--set is of a scenario"),
-        (["run", "search.yaml", "--timeline", "--out", "o"], "a timeline"),
+        (["run", "search.yaml", "--timeline", "--out", "o"], "no timeline"),
         (["run", "one.yaml", "--set", "batch=0"], "batch"),
         (["run", "one.yaml", "--set", "format=fp33"], "fp33"),
         (["run", "one.yaml", "--set", "runtime=fast"], "unknown runtime"),
