@@ -12,6 +12,7 @@ from simulator.specs.part import Part
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
 
 PAGES = Path(__file__).parent
 
@@ -101,6 +102,13 @@ def again(scenario: Part, command: str = "simulator train scenario.yaml --out ou
     )
 
 
+def _breakable(text: str) -> Markup:
+    """A heading that may be broken behind the dots and underscores of a field's name."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[._])(?=\w)", "<wbr>", str(escape(text))))
+
+
 def _template(name: str) -> Template:
     """A page of this folder; what is filled in is escaped."""
     from jinja2 import Environment, FileSystemLoader
@@ -111,4 +119,5 @@ def _template(name: str) -> Template:
 
     environment = Environment(autoescape=True, trim_blocks=True, loader=FileSystemLoader(PAGES))
     environment.globals["asset"] = asset
+    environment.filters["breakable"] = _breakable
     return environment.get_template(name)

@@ -100,7 +100,14 @@ def svg(figure: Figure, axes: Axes, *, legend: bool = True, location: Location =
         axes.legend(frameon=False, labelcolor=INK, fontsize=9, loc=location)
     texts = mark_texts(axes)
     out = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "simulator", "font.family": "sans-serif"}):
+    with mpl.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "simulator",
+            "font.family": "sans-serif",
+            "font.sans-serif": ["DejaVu Sans"],
+        }
+    ):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
     drawn = with_texts(_compact(text[text.index("<svg") :]).replace(INK, "currentColor"), texts)

@@ -9,6 +9,7 @@ import pytest
 
 from simulator.report.sections import Section, sectioned_page
 from simulator.report.serving.page import report as page_of
+from simulator.report.svg import INK, PALETTE, decades, drawing, svg
 from tests.report.browser import check_drawn, needs_chromium, opened
 from tests.report.test_report import RESULT
 
@@ -98,3 +99,92 @@ def test_tables_sort_and_filter(tmp_path: Path) -> None:
         page.locator(".filter").fill("n3")
         visible = [r for r in page.locator("tr:has(td)").all() if r.is_visible()]
         assert len(visible) == sum(r["name"] == "n3" for r in rows)
+
+
+def test_charts_of_odd_data_are_drawn(tmp_path: Path) -> None:
+    """Filled steps without an outline, values that are all equal, one point, and a line at the top with its name."""
+    with opened(_page_of_charts(tmp_path), viewport={"width": 1200, "height": 800}) as page:
+        check_drawn(page)
+        filled, equal, one, ruled = page.locator("figure").all()
+        assert _ink(filled, PALETTE[0]) > 2000
+        assert _ink(equal, PALETTE[1]) > 80
+        assert _ink(one, PALETTE[2]) > 10
+        assert _words(ruled) == ["capacity"]
+
+
+def _page_of_charts(folder: Path) -> Path:
+    """One chart of each kind of odd data."""
+    figures = []
+    for name in ("filled", "equal", "one", "ruled"):
+        figure, axes = drawing()
+        match name:
+            case "filled":
+                axes.stairs([1, 2, 3], [0, 1, 2, 3], fill=True, color=PALETTE[0])
+            case "equal":
+                axes.plot([5.0] * 9, [i / 8 for i in range(9)], color=PALETTE[1])
+                axes.plot([1.0, 9.0], [0.5, 0.5], color=PALETTE[0])
+                decades(axes)
+            case "one":
+                axes.plot([3.0], [4.0], color=PALETTE[2])
+            case "ruled":
+                axes.plot([0.0, 9.0], [0.0, 80.0], color=PALETTE[0])
+                axes.axhline(85.0, color=INK, linestyle="--", label="capacity")
+                axes.set_ylim(0.0, 86.0)
+        figures.append((name, "", svg(figure, axes, legend=False)))
+    path = folder / "odd.html"
+    path.write_text(_TEXTS_KEPT + sectioned_page("Odd", "", [Section("Charts", figures=figures)]))
+    return path
+
+
+# What charts write, with where it begins and ends, as pixels do not tell a cut word from a whole one.
+_TEXTS_KEPT = """<script>
+const write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+  const wide = this.measureText(text).width, left = this.textAlign === "right" ? x - wide : x;
+  (this.canvas.texts ??= []).push([text, left, left + wide, y - 8 * devicePixelRatio]);
+  write.apply(this, arguments);
+};
+</script>"""
+
+
+def _words(figure: Any) -> list[str]:
+    """Words that a chart writes wholly within its own area, whose left edge is where the area of the axes begins."""
+    return figure.evaluate(
+        """figure => {
+            const canvas = figure.querySelector('canvas'), area = figure.querySelector('.u-over');
+            const left = area.offsetLeft * devicePixelRatio, top = area.offsetTop * devicePixelRatio;
+            const right = left + area.offsetWidth * devicePixelRatio;
+            const whole = canvas.texts.filter(([, a, b, y]) => a >= left && b <= right && y >= top);
+            return [...new Set(whole.map(([text]) => text))].filter(text => /[a-z]/.test(text));
+        }"""
+    )
+
+
+def _ink(figure: Any, colour: str) -> int:
+    """Pixels of a chart in this colour."""
+    return figure.evaluate(
+        """(figure, colour) => {
+            const canvas = figure.querySelector('canvas'), wanted = colour.match(/\\w\\w/g).map(x => parseInt(x, 16));
+            const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+            let found = 0;
+            for (let i = 0; i < data.length; i += 4)
+                if (data[i + 3] > 100 && wanted.every((value, k) => Math.abs(value - data[i + k]) < 12)) found++;
+            return found;
+        }""",
+        colour,
+    )
+
+
+def test_all_that_is_clicked_is_reached_by_keys(report: Path) -> None:
+    with opened(report, viewport={"width": 1200, "height": 800}) as page:
+        check_drawn(page)
+        name = page.locator("figure", has_text="Latency").first.get_by_role("button", name="TTFT: show or hide")
+        name.focus()
+        page.keyboard.press("Enter")
+        row = page.locator("figure", has_text="Latency").first.locator(".u-series").nth(1)
+        assert "u-off" in (row.get_attribute("class") or "")
+        head = page.locator(".sortable th").first
+        head.focus()
+        page.keyboard.press("Enter")
+        assert head.get_attribute("aria-sort") in ("ascending", "descending")
+        assert page.locator(".scroll:not([tabindex])").count() == 0

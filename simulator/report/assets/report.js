@@ -14,6 +14,16 @@
     return element;
   }
 
+  // What a click does, Enter and the space bar do too.
+  function pressable(element) {
+    element.tabIndex = 0;
+    element.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      element.click();
+    });
+  }
+
   // The index nearest to the pointer at which a series has a value, as each series has times of its own.
   function nearest(plot, series, index, xValue) {
     const [xs, ys] = [plot.data[0], plot.data[series]];
@@ -22,6 +32,23 @@
     while (high < xs.length && ys[high] == null) high++;
     if (low < 0 || high >= xs.length) return low < 0 ? (high < xs.length ? high : index) : low;
     return xValue - xs[low] <= xs[high] - xValue ? low : high;
+  }
+
+  // All series over one axis. A place that a series has twice, as where many values are equal, is there twice.
+  function joined(series) {
+    const points = series.map(({ x, y }) =>
+      x.map((at, i) => [at, y[i]]).filter(([at]) => at != null).sort((a, b) => a[0] - b[0]));
+    const times = new Map();
+    for (const own of points) {
+      const counts = new Map();
+      for (const [at] of own) counts.set(at, (counts.get(at) ?? 0) + 1);
+      for (const [at, count] of counts) times.set(at, Math.max(count, times.get(at) ?? 0));
+    }
+    const xs = [...times].sort((a, b) => a[0] - b[0]).flatMap(([at, count]) => Array(count).fill(at));
+    return [xs, ...points.map((own) => {
+      let next = 0;
+      return xs.map((at) => (own[next]?.[0] === at ? own[next++][1] : undefined));
+    })];
   }
 
   // Ticks of a logarithmic axis: powers of ten, and their halves and fifths where there are few.
@@ -47,8 +74,8 @@
     return {
       label: curve.name || "value", stroke: paint(curve.colour), width: curve.width, dash: curve.dash, spanGaps: true,
       fill: curve.fill ? paint(curve.colour) : undefined,
-      paths: curve.width === 0 ? () => null : curve.steps ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
-      points: { show: curve.points, size: 6 }, value: (_, value) => number(value),
+      paths: curve.width === 0 && !curve.fill ? () => null : curve.steps ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
+      points: { show: curve.points || curve.x.length === 1, size: 6 }, value: (_, value) => number(value),
     };
   }
 
@@ -70,9 +97,12 @@
         ctx.stroke();
         if (rule.name) {
           ctx.fillStyle = colour("--ink");
+          ctx.textAlign = "left";
           ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-          if (rule.axis === "x") ctx.fillText(rule.name, at + 4, bbox.top + 14 * devicePixelRatio);
-          else ctx.fillText(rule.name, bbox.left + 4, at - 4);
+          const line = 14 * devicePixelRatio, wide = ctx.measureText(rule.name).width + 4;
+          const right = at + wide < bbox.left + bbox.width;
+          if (rule.axis === "x") ctx.fillText(rule.name, right ? at + 4 : at - wide, bbox.top + line);
+          else ctx.fillText(rule.name, bbox.left + 4, at - line < bbox.top ? at + line : at - 4);
         }
       }
       for (const mark of spec.marks) {
@@ -104,7 +134,7 @@
   function draw(holder) {
     const figure = holder.closest("figure"), spec = JSON.parse(holder.textContent);
     const place = make("div", { className: "live" });
-    const data = uPlot.join(spec.series.map((one) => [one.x, one.y]));
+    const data = joined(spec.series);
     const picture = figure.querySelector("svg").getBoundingClientRect();
     const height = Math.max(200, Math.min(340, picture.width * 0.45));
     const title = figure.querySelector("h3")?.textContent ?? "chart";
@@ -124,8 +154,16 @@
         points: { size: 7 } },
       hooks: { draw: [ornaments(spec)], setSeries: [switchEverywhere] },
     }, data, place);
-    plot.root.setAttribute("role", "img");
-    plot.root.setAttribute("aria-label", title);
+    const canvas = plot.root.querySelector("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", title);
+    plot.root.querySelectorAll(".u-series").forEach((row, i) => {
+      const name = row.querySelector("th");
+      if (!i || !name) return;
+      pressable(name);
+      name.setAttribute("role", "button");
+      name.setAttribute("aria-label", `${plot.series[i].label}: show or hide`);
+    });
     plots.push(plot);
     figure.classList.add("drawn");
     new ResizeObserver(() => {
@@ -156,6 +194,7 @@
     const grid = figure.closest(".figures");
     if (!grid || grid.children.length < 2) return;
     const button = make("button", { type: "button", className: "enlarge", textContent: "Enlarge" });
+    button.setAttribute("aria-label", `Enlarge or reduce ${figure.querySelector("h3")?.textContent ?? "the chart"}`);
     button.addEventListener("click", () => {
       const wide = figure.classList.toggle("wide");
       button.textContent = wide ? "Reduce" : "Enlarge";
@@ -205,6 +244,7 @@
     sortKeys(table);
     for (const cell of head.cells) cell.setAttribute("role", "columnheader");
     Tablesort(table);
+    for (const cell of head.cells) cell.tabIndex = 0;
     table.classList.add("sortable");
     if (table.rows.length < 12) return;
     const filter = make("input", { type: "search", className: "filter", placeholder: "Show rows that contain …" });
