@@ -72,5 +72,6 @@ class Difference:
         if unit.startswith("%"):
             return f"{abs(self.value) * scale:.2g} points"
         if self.relative is None or abs(self.relative) >= 100:
-            return f"{abs(self.value) * scale:,.3g} {unit}"
-        return f"{abs(self.relative):.1%}" if abs(self.relative) >= 0.001 else "under 0.1%"
+            size = abs(self.value) * scale
+            return f"{size:,.0f} {unit}" if size >= 100 else f"{size:.3g} {unit}"
+        return f"{abs(self.relative):,.1%}" if abs(self.relative) >= 0.001 else "under 0.1%"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError
@@ -245,8 +246,9 @@ def _row(o: Outcome) -> dict[str, Any]:
 
 
 def _load_facts(load: HeldLoad, spec: PlanSpec) -> dict[str, Any]:
+    generator = spec.load.generator
     return {
-        "name": load.name,
+        "name": Path(generator).stem if isinstance(generator, str) else load.name,
         "requests": len(load),
         "growth": spec.growth,
         "seconds": float(load.arrival_s[-1] - load.arrival_s[0]),

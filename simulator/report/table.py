@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from simulator.report.amounts import kilowatt_hours, watts
 from simulator.report.serving.calls_table import calls_title, print_calls
 from simulator.report.serving.finetuning import finetuning_lines
 from simulator.report.terminal import console as _console
@@ -144,9 +145,8 @@ def _headline(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         energy, cost = s["energy"], s["cost"]
         yield (
             "energy",
-            f"{energy['total_j'] / 3.6e6:,.3f}",
-            f"kWh, {energy['j_per_output_token']:,.2f} J an output token, "
-            f"mean power {energy['mean_power_w'] / 1e3:,.2f} kW",
+            kilowatt_hours(energy["total_j"]),
+            f"kWh, {energy['j_per_output_token']:,.2f} J an output token, mean power {watts(energy['mean_power_w'])}",
         )
         if "power" in s:
             yield from _power(s["power"])

@@ -6,7 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-VOID = {"meta", "br", "link", "img"}
+VOID = {"meta", "br", "wbr", "link", "img"}
 
 
 class Nesting(HTMLParser):

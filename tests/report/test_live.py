@@ -61,3 +61,17 @@ def test_every_bar_and_mark_has_its_text() -> None:
         axes.set(xlabel="s", ylabel="W")
         root = ElementTree.fromstring(svg(figure, axes))
         assert [t.text for t in root.iter(TITLE)] == ["x: 1 s, 4 W", "y: 2 s, 5 W", "z: 3 s, 6 W"]
+
+
+def test_boxes_are_where_matplotlib_drew_them() -> None:
+    """Bars written by their sides have the places and sizes that the axes give them, up to a hundredth of a point."""
+    figure, axes = drawing()
+    bars = axes.bar([0.0, 1.0, 2.5], [3.0, 1.0, 2.0])
+    text = svg(figure, axes)
+    drawn = re.findall(r"M(\S+) (\S+)H(\S+)V(\S+)H\1z", text)
+    height = figure.get_size_inches()[1] * 72
+    found = [(float(left), height - float(low), float(right), height - float(high)) for left, low, right, high in drawn]
+    for bar in bars:
+        box = bar.get_window_extent().transformed(figure.dpi_scale_trans.inverted()).extents * 72
+        wanted = (box[0], box[1], box[2], box[3])
+        assert any(all(abs(a - b) <= 0.02 for a, b in zip(wanted, one, strict=True)) for one in found), (wanted, found)

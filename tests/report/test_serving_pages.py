@@ -187,7 +187,7 @@ def test_a_plan_says_first_what_to_rent(planned: Plan, pages: dict[str, Path]) -
     found = keys(page)
     assert number(found["Devices"]) == best.devices
     assert number(found["Cost a month"]) == pytest.approx(best.usd_per_hour * HOURS_A_MONTH, abs=0.5)
-    assert number(found["TTFT P99"]) == pytest.approx(best.figures["TTFT P99"], rel=0.005)
+    assert number(found["P99 TTFT"]) == pytest.approx(best.figures["TTFT P99"], rel=0.005)
     assert f"Rent {best.replicas} replica" in head(page)
     assert best.configuration.label in head(page)
 

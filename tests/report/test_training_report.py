@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from simulator.cli import main
 from simulator.engine.training.memory import stage_memory
+from simulator.report.training.answer import training_answer
 from simulator.report.training.figures import highest_within, training_figures
 from simulator.report.training.page import training_report
 from simulator.report.training.timeline import shown_stages
@@ -122,3 +123,23 @@ def test_chosen_stages_hold_both_ends() -> None:
         chosen = shown_stages(step, most)
         assert (chosen[0], chosen[-1]) == (0, 7)
         assert len(set(chosen)) == len(chosen) <= max(2, most)
+
+
+def test_the_head_is_at_the_pace_that_a_parameter_server_allows() -> None:
+    """Tokens a second and their cost at the head belong together: the price of the devices is what joins them."""
+    served = result(layout={"data": 4}, parameter_server={"link": "ethernet-100"}, price_per_device_hour=2.0)
+    head = training_answer(served.summary, 80e9)
+    figures = {figure.name: figure for figure in head.figures}
+    rate = float(figures["Throughput"].value.replace(",", ""))
+    assert figures["Throughput"].unit == "tokens/s"
+    assert rate == pytest.approx(served.summary["parameter_server"]["tokens_per_s"], rel=1e-2)
+    assert float(figures["Cost"].value) == pytest.approx(4 * 2.0 / 3600 / rate * 1e6, rel=1e-2)
+    assert any("parameter server" in sentence for sentence in head.sentences)
+
+
+def test_the_head_says_what_stragglers_make_of_a_step() -> None:
+    slowed = result(stragglers={"slowdowns": [{"kind": "static"}]})
+    head = training_answer(slowed.summary, 80e9)
+    mean = slowed.summary["stragglers"]["step_s"]["mean"]
+    assert head.figures[0].between == f"{mean:,.4g} s with stragglers"
+    assert any(f"{mean:,.4g} s on average" in sentence for sentence in head.sentences)

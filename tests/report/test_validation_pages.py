@@ -95,6 +95,8 @@ def test_published_ratios() -> None:
     found = published_comparison(rows)
     assert found.skipped == {"no ratio is reported": 1}
     page = published_page(rows)
+    assert "of what was reported" in page
+    assert "measured" not in without_scripts(page)
     check(page)
     assert "<b>20.0%</b>" in page
     assert "-20%" in page

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from simulator.comparison.compare import Against, Comparison
 from simulator.comparison.metrics import REQUEST_METRICS, RUN_FIGURES
 from simulator.comparison.verdict import Difference
+from simulator.report.comparison.words import listed
 from simulator.report.sections import Answer, KeyFigure
 from simulator.report.serving.answer import amount, warnings
 from simulator.uncertainty import LEVEL
@@ -112,11 +111,11 @@ def _verdict(against: Against, baseline: str) -> str:
     for outcome in ("better", "worse"):
         said = [words for words, _, found in tested if found == outcome]
         if said:
-            parts.append(f"is {outcome} in {_listed(said)}")
+            parts.append(f"is {outcome} in {listed(said)}")
     doubtful = [label for _, label, found in tested if found in ("noise", "model error", "too few")]
     if doubtful:
-        parts.append(f"cannot be told from it in {_listed(doubtful)}")
-    return f"Against {baseline}, {against.label} {_listed(parts)}." if parts else f"{against.label} does as {baseline}."
+        parts.append(f"cannot be told from it in {listed(doubtful)}")
+    return f"Against {baseline}, {against.label} {listed(parts)}." if parts else f"{against.label} does as {baseline}."
 
 
 def _why(comparison: Comparison, i: int) -> list[str]:
@@ -132,10 +131,4 @@ def _why(comparison: Comparison, i: int) -> list[str]:
         if abs(change) >= MATTERS * largest
     ]
     way = "more" if total > 0 else "less"
-    return [f"A mean request takes {amount(abs(total))} ms {way} with {comparison.labels[i]}: {_listed(parts)}."]
-
-
-def _listed(parts: Iterable[str]) -> str:
-    """Parts of a sentence with commas and an and."""
-    *head, last = parts
-    return f"{', '.join(head)} and {last}" if head else last
+    return [f"A mean request takes {amount(abs(total))} ms {way} with {comparison.labels[i]}: {listed(parts)}."]

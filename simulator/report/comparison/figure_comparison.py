@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 
 from simulator.comparison.figures import FigureComparison
+from simulator.report.amounts import figure_text
+from simulator.report.comparison.words import against, field_text
 from simulator.report.sections import Answer, KeyFigure, Section, scenario_text, sectioned_page
 from simulator.report.training.answer import large
 
@@ -40,7 +42,7 @@ def figure_rows(found: FigureComparison, *, equal: bool = False) -> list[dict[st
 def change_rows(found: FigureComparison) -> list[dict[str, str]]:
     """One row a field that differs from the first scenario's, with both values."""
     return [
-        {"scenario": label, "field": name, found.labels[0]: str(own), "its own": str(other)}
+        {"scenario": label, "field": name, found.labels[0]: field_text(own), "its own": field_text(other)}
         for label, changes in zip(found.labels[1:], found.changes[1:], strict=True)
         for name, (own, other) in changes.items()
     ]
@@ -59,10 +61,10 @@ def print_figure_comparison(found: FigureComparison) -> None:
 
 def figure_comparison_page(found: FigureComparison) -> str:
     """The page as text; the same comparison gives the same bytes."""
-    first, *others = found.labels
+    first = found.labels[0]
     files = shlex.join(f"{label}.yaml" for label in found.labels)
     return sectioned_page(
-        f"{', '.join(others)} against {first}",
+        against(found.labels),
         str(getattr(found.scenarios[0], "kind", "")),
         [
             Section("What differs in the scenarios", change_rows(found)),
@@ -79,11 +81,14 @@ def figure_comparison_page(found: FigureComparison) -> str:
 
 
 def _answer(found: FigureComparison) -> Answer:
-    """The figures by which scenarios of the kind are judged, of the scenario in which each is best."""
+    """The figures by which scenarios of the kind are judged, of the scenario in which each is best.
+
+    A figure that should be small and is nothing somewhere, such as energy where no power is known, decides nothing.
+    """
     figures = []
     for name, (title, unit, lowest) in DECISIVE.items():
         values = found.figures.get(name)
-        if values is None or None in values:
+        if values is None or None in values or (lowest and 0.0 in values):
             continue
         known = [value for value in values if value is not None]
         place = known.index(min(known) if lowest else max(known))
@@ -110,5 +115,5 @@ def _cell(values: list[float | None], i: int) -> str:
     value, first = values[i], values[0]
     if value is None:
         return ""
-    shown = f"{value:,.4g}"
-    return shown if i == 0 or not first else f"{shown} ({value / first - 1.0:+.1%})"
+    shown = figure_text(value)
+    return shown if i == 0 or not first else f"{shown} ({value / first - 1.0:+,.1%})"

@@ -11,6 +11,7 @@ from simulator.comparison.phases import PHASES
 from simulator.report.comparison import rows
 from simulator.report.comparison.answer import comparison_answer
 from simulator.report.comparison.figures import difference_figures, overall_figures
+from simulator.report.comparison.words import against
 from simulator.report.files import atomic
 from simulator.report.sections import Rows, Section, scenario_text, sectioned_page
 from simulator.report.serving.assumptions import NOT_MODELLED, provenance
@@ -19,16 +20,15 @@ from simulator.report.serving.requests import request_table
 
 def comparison_page(comparison: Comparison) -> str:
     """The page as text. Everything that comes from the user is escaped."""
-    first, *others = comparison.labels
     time_columns = ("", *(f"{name} (ms)" for name in PHASES), *rows.KINDS)
     return sectioned_page(
-        f"{', '.join(others)} against {first}",
+        against(comparison.labels),
         f"{len(comparison.pairs.index):,} requests, each served by every scenario",
         [
             Section(
                 "What is compared",
                 _table(("scenario", "what is deployed", "differs in"), rows.scenario_rows(comparison)),
-                sentences=comparison.notes,
+                sentences=[f"{note[0].upper()}{note[1:]}." for note in comparison.notes],
             ),
             Section(
                 "All scenarios",
@@ -50,21 +50,21 @@ def comparison_page(comparison: Comparison) -> str:
 
 def _part(comparison: Comparison, i: int) -> list[Section]:
     """One scenario against the baseline."""
-    against, name = comparison.against[i - 1], f"{comparison.labels[i]} against {comparison.labels[0]}"
+    one, name = comparison.against[i - 1], f"{comparison.labels[i]} against {comparison.labels[0]}"
     return [
         Section(
             f"{name}: requests, paired",
-            _differences(rows.request_rows(against)),
+            _differences(rows.request_rows(one)),
             rows.method_line(comparison),
             figures=difference_figures(comparison, i),
             verdicts="verdict",
         ),
         Section(
             f"{name}: who wins and who loses",
-            _table(rows.winner_columns(), rows.winner_rows(comparison, against)),
+            _table(rows.winner_columns(), rows.winner_rows(comparison, one)),
             "Quarters of the requests; changes are of the mean, the rest of the requests tie.",
         ),
-        Section(f"{name}: the runs as a whole", _differences(rows.run_rows(against)), verdicts="verdict"),
+        Section(f"{name}: the runs as a whole", _differences(rows.run_rows(one)), verdicts="verdict"),
     ]
 
 

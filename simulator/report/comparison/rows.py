@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from simulator.comparison.compare import Against, Comparison
@@ -10,6 +9,7 @@ from simulator.comparison.intervals import Interval
 from simulator.comparison.metrics import REQUEST_METRICS, RUN_FIGURES
 from simulator.comparison.phases import PHASES
 from simulator.comparison.verdict import Difference
+from simulator.report.comparison.words import field_text
 from simulator.report.table import deployment_title
 from simulator.uncertainty import LEVEL
 
@@ -36,7 +36,9 @@ def scenario_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
     """Label, what is deployed, and in what it differs from the baseline."""
     found = []
     for i, (contender, result) in enumerate(zip(comparison.contenders, comparison.results, strict=True)):
-        changes = ", ".join(f"{name} {_value(b)} (not {_value(a)})" for name, (a, b) in contender.changes.items())
+        changes = ", ".join(
+            f"{name} {field_text(b)} (not {field_text(a)})" for name, (a, b) in contender.changes.items()
+        )
         role = changes or ("nothing" if i else "the baseline")
         found.append((contender.label, deployment_title(result.summary["deployment"]), role))
     return found
@@ -141,18 +143,3 @@ def _between(interval: Interval | None, scale: float, digits: int) -> str:
 
 def _change(seconds: float, wins: float, loses: float) -> tuple[str, ...]:
     return f"{seconds * 1e3:+,.2f}", f"{wins:.0%}", f"{loses:.0%}"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, Mapping):
-        return f"({', '.join(_leaves(value)) or 'as usual'})"
-    return "unset" if value is None else str(value)
-
-
-def _leaves(part: Mapping[str, object]) -> Iterator[str]:
-    """The fields of a part that say something, by dotted name."""
-    for name, value in part.items():
-        if isinstance(value, Mapping):
-            yield from (f"{name}.{inner}" for inner in _leaves(value))
-        elif value not in (None, False, 1):
-            yield f"{name} {value}"

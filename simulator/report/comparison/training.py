@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.comparison.training import TrainingComparison, ratio
+from simulator.report.comparison.words import field_text, listed
 from simulator.report.table import print_rows
 
 NAMES = {
@@ -96,7 +97,7 @@ def _quickest(found: TrainingComparison, measure: str) -> str:
     if len(labels) == len(found.labels):
         return f"All are equally quick by {NAMES[measure]}."
     counts = [r.summary["layout"]["devices"] for r in found.results]
-    devices = "" if len(set(counts)) == 1 else f", on {', '.join(f'{n:,}' for n in counts)} devices"
+    devices = "" if len(set(counts)) == 1 else f", on {listed(f'{n:,}' for n in counts)} devices"
     return f"{' and '.join(labels)} {'is' if len(labels) == 1 else 'are'} the quickest by {NAMES[measure]}{devices}."
 
 
@@ -135,6 +136,11 @@ def _name(figure: str) -> str:
     return NAMES.get(figure) or f"{figure.partition('.')[2].replace('_', ' ')} (s)"
 
 
+def named_value(measure: str, value: float) -> str:
+    """A measure and its value."""
+    return f"{NAMES[measure]}: {value:z.1%}" if measure in SHARES else f"{NAMES[measure]}: {_number(value)}"
+
+
 def _cell(name: str, values: list[float | None], i: int) -> str:
     value, times = values[i], ratio(values, i)
     if value is None:
@@ -151,4 +157,4 @@ def _number(value: float) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "none" if value is None else str(value)
+    return "none" if value is None else field_text(value)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import numpy as np
 
 from simulator.comparison.training import TrainingComparison, ratio
-from simulator.report.comparison.training import best_rows, change_rows, figure_rows, part_tables, sentences
+from simulator.report.comparison.training import (
+    best_rows,
+    change_rows,
+    figure_rows,
+    named_value,
+    part_tables,
+    sentences,
+)
+from simulator.report.comparison.words import against
 from simulator.report.sections import Answer, Figure, KeyFigure, Section, scenario_text, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, stacked_bars, svg
 from simulator.report.training.tables import training_title
@@ -26,12 +35,12 @@ DECISIVE = {
 
 def training_comparison_page(found: TrainingComparison) -> str:
     """The page as text. Everything that comes from the user is escaped."""
-    first, *others = found.labels
+    first = found.labels[0]
     titles = dict.fromkeys(training_title(r.summary) for r in found.results)
     changes = change_rows(found)
     files = shlex.join(f"{label}.yaml" for label in found.labels)
     return sectioned_page(
-        f"{', '.join(others)} against {first}",
+        against(found.labels),
         "; ".join(titles),
         [
             Section("Which wins, and why", best_rows(found), sentences=sentences(found)[2:]),
@@ -39,7 +48,10 @@ def training_comparison_page(found: TrainingComparison) -> str:
             Section("Side by side", figure_rows(found, parts=False), f"In brackets the difference from {first}."),
             Section("Charts", figures=_figures(found)),
             Section("The step by part", figure_rows(found, parts=True), "Of the stage that computes longest."),
-            *table_sections(part_tables(found)),
+            *(
+                replace(section, about=f"Seconds of each for as many tokens as a step of {first} has.")
+                for section in table_sections(part_tables(found))
+            ),
             Section(
                 "To run this again",
                 sentences=[f"Save each as a file, then simulator compare {files} --out out/"],
@@ -62,8 +74,10 @@ def _answer(found: TrainingComparison) -> Answer:
             place = found.labels.index(labels[0])
             gain = ratio(found.figures[measure], place)
             alike = len(labels) == len(found.labels)
-            against = "" if not place or gain is None else f"{gain - 1.0:+.1%} against {found.labels[0]}"
-            figures.append(KeyFigure(name, "all alike" if alike else " and ".join(labels), between=against))
+            ahead = "" if not place or gain is None else f" ({gain - 1.0:+,.1%} against {found.labels[0]})"
+            value = found.figures[measure][place]
+            said = "" if value is None else f"{named_value(measure, value)}{ahead}"
+            figures.append(KeyFigure(name, "all alike" if alike else " and ".join(labels), between=said))
     return Answer(figures, sentences(found)[:2])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from simulator.hardware.formats import peak_of
 from simulator.report.graphs.operators import operator_table
 from simulator.report.live import name_marks
-from simulator.report.svg import INK, SHADES, WAITS, drawing, legend_above, svg
+from simulator.report.svg import INK, SHADES, WAITS, decades, drawing, legend_above, svg
 
 if TYPE_CHECKING:
     from simulator.inference import InferenceResult
@@ -51,7 +51,9 @@ def kernel_roofline(result: InferenceResult) -> str | None:
     low, high = min(float(intensity.min()), ridge) / 3, max(float(intensity.max()), ridge) * 3
     x = np.array([low, ridge, high])
     axes.plot(x, np.minimum(x * bandwidth, peak) / 1e12, color=INK, linewidth=1.2)
-    axes.set(xscale="log", yscale="log", xlabel="FLOP a byte moved", ylabel="TFLOP/s")
+    decades(axes)
+    decades(axes, "y")
+    axes.set(xlabel="FLOP a byte moved", ylabel="TFLOP/s")
     axes.set_axisbelow(True)
     legend_above(axes)
     return svg(figure, axes, legend=False)

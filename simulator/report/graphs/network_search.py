@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.report.amounts import figure_text
 from simulator.report.files import write_table
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def network_tables(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, st
         {"figure": "on the front", "value": f"{summary['front']:,}"},
     ]
     spread = [
-        {"figure": COLUMNS.get(name, name), **{q: f"{value:,.4g}" for q, value in row.items()}}
+        {"figure": COLUMNS.get(name, name), **{q.replace("p", "P"): figure_text(v) for q, v in row.items()}}
         for name, row in summary["spread"].items()
     ]
     best = [{short(name): _cell(value) for name, value in row.items()} for row in summary["best"]]

@@ -70,7 +70,7 @@ def _items(summary: dict[str, Any]) -> Rows:
         "throughput": f"{items['throughput_per_s']:,.4g} /s",
         "goodput": f"{items['goodput_per_s']:,.4g} /s",
     }
-    found |= {f"latency, {name}": f"{value:,.3f} ms" for name, value in summary["latency_ms"].items()}
+    found |= {f"latency, {name.replace('p', 'P')}": f"{value:,.3f} ms" for name, value in summary["latency_ms"].items()}
     if summary["energy_j"]:
         found["energy"] = f"{_joules(summary['energy_j'])} J"
         found["energy an item"] = f"{_joules(summary['energy_per_item_j'])} J"
@@ -83,7 +83,7 @@ def _items(summary: dict[str, Any]) -> Rows:
 def _sources(summary: dict[str, Any]) -> Rows:
     return [
         {"source": name, "items": f"{row['created']:,}"}
-        | {f"{p} (ms)": f"{row['latency_ms'][p]:,.3f}" for p in ("mean", "p50", "p99")}
+        | {f"{p.replace('p', 'P')} (ms)": f"{row['latency_ms'][p]:,.3f}" for p in ("mean", "p50", "p99")}
         for name, row in summary["sources"].items()
     ]
 

@@ -49,7 +49,7 @@ def _objectives(facts: dict[str, Any], best: dict[str, Any]) -> list[KeyFigure]:
         shown = (
             (f"{value:.1%}", "", f"at least {limit:.1%}") if share else (amount(value), "ms", f"at most {limit:g} ms")
         )
-        found.append(KeyFigure(name, *shown))
+        found.append(KeyFigure("Goodput" if share else " ".join(reversed(name.split())), *shown))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.report.live import name_marks
@@ -41,7 +42,7 @@ def training_plan_page(answer: TrainingAnswer) -> str:
         plan.name or f"Layouts of {what}",
         f"{what}; {search['combinations']:,} combinations, {search['simulated']:,} of them simulated",
         [
-            Section("The quickest layouts", [{"": str(i)} | row for i, row in enumerate(best, 1)]),
+            Section("The quickest layouts", [{"": str(i)} | row for i, row in enumerate(best, 1)], _usual(answer)),
             Section("Why the first is the quickest", sentences=best_sentences(summary)),
             Section("Charts", figures=_figures(answer)),
             *table_sections(others),
@@ -69,9 +70,18 @@ def _answer(answer: TrainingAnswer) -> Answer:
     said = [f"The quickest layout that fits: {_words(first['choice'])}."]
     if others:
         more = others[0]["step_s"] / first["step_s"] - 1.0
-        said.append(f"The next takes {more:.1%} more: {_words(others[0]['choice'])}.")
+        longer = f"{more:.1%} more" if more >= 0.0005 else "as long"
+        said.append(f"The next takes {longer}: {_words(others[0]['choice'])}.")
         figures.append(KeyFigure("Ahead of the next", f"{more:.1%}"))
     return Answer(figures, said)
+
+
+def _usual(answer: TrainingAnswer) -> str:
+    """Which device stages are on that name none."""
+    cells = [cell for best in answer.summary["best"] for cell in choice_cells(best["choice"]).values()]
+    if not any(cell.endswith("usual") or "usual +" in cell for cell in cells):
+        return ""
+    return f"The usual device of a stage is {Path(answer.chosen.scenario.device).stem}."
 
 
 def _words(choice: dict[str, Any]) -> str:

@@ -25,6 +25,8 @@ FIGURES = {
     ("cost", "usd_per_million_tokens"): "USD a million tokens, rent of serving replicas",
 }
 MOST_ALSO = 10
+# Longer texts are folded.
+MOST_LINES = 40
 
 
 def best_yaml(plan: Plan) -> str:
@@ -171,11 +173,14 @@ def _rest(plan: Plan, best: dict[str, Any] | None) -> list[Section]:
 
 
 def _launch(plan: Plan) -> list[Section]:
-    """The launch lines of the first deployment."""
+    """The launch lines of the first deployment, where it meets the objectives."""
     from simulator.deployment.targets import export
 
-    if plan.best_scenario is None:
+    if plan.best_scenario is None or not plan.facts["feasible"]:
         return []
     found = export(plan.best_scenario, "sglang" if plan.best_scenario.engine == "sglang" else "vllm")
     about = "Also in deploy/, with the forms for other systems; simulator export best.yaml writes them again."
-    return [Section("To launch the first", about=about, code=text) for text in found.files.values()]
+    return [
+        Section("To launch the first", about=about, code=text, folded=text.count("\n") > MOST_LINES)
+        for text in found.files.values()
+    ]

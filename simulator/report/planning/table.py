@@ -34,7 +34,10 @@ def title(facts: dict[str, Any]) -> str:
     verdict = "deployments that meet every objective, cheapest first"
     if not facts["feasible"]:
         verdict = "no deployment meets every objective; the closest"
-    return f"{facts['model']} under {load['requests']:,} requests of {load['name']}{grown}: {verdict}"
+    requests = f"{load['requests']:,} requests of {load['name']}"
+    if load["name"] == "generated":
+        requests = f"{load['requests']:,} generated requests"
+    return f"{facts['model']} under {requests}{grown}: {verdict}"
 
 
 def cells(row: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simulator.report.amounts import watts
 from simulator.report.sections import Answer, KeyFigure
 from simulator.report.table import overload
 
@@ -78,7 +79,7 @@ def money_and_energy(summary: dict[str, Any]) -> list[KeyFigure]:
         found.append(KeyFigure("Cost a million output tokens", amount(each), "USD", interval or hourly))
     if energy is not None:
         interval = _between(summary, "energy", "j_per_output_token")
-        mean = f"{energy['mean_power_w'] / 1e3:,.2f} kW on average"
+        mean = f"{watts(energy['mean_power_w'])} on average"
         found.append(KeyFigure("Energy an output token", amount(energy["j_per_output_token"]), "J", interval or mean))
     return found
 
@@ -94,11 +95,17 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def stated(value: str, unit: str) -> str:
+    """A figure of a run and its unit, or its value and what else there is to say of it."""
+    return f"{value}, {unit}" if unit[:1].isdigit() else f"{value} {unit}".strip()
+
+
 def _met(summary: dict[str, Any]) -> str:
     """How many requests were served how well."""
     good, requests = summary["goodput"], summary["requests"]["finished"]
     bounds = " and ".join(f"{k.removesuffix('_ms').upper()} ≤ {v:,g} ms" for k, v in good["objectives"].items())
-    served = f"{requests:,} requests were served in {summary['makespan_s']:,.4g} s"
+    many = "request was" if requests == 1 else "requests were"
+    served = f"{requests:,} {many} served in {summary['makespan_s']:,.4g} s"
     return f"{served}, {good['share']:.1%} of them with {bounds}." if bounds else f"{served}."
 
 

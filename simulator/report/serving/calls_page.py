@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulator.report.sections import Section, again, sectioned_page
-from simulator.report.serving.answer import calls_answer
+from simulator.report.serving.answer import calls_answer, stated
 from simulator.report.serving.assumptions import calibration_rows, provenance
 from simulator.report.serving.calls_table import POOL_COLUMNS, calls_headline, calls_title, pool_cells
 from simulator.report.serving.figures import planned_figures
@@ -46,7 +46,9 @@ def calls_page(result: Result, calls: Calls) -> str:
             Section(
                 "Calls by role", [{"figure": k, "value": f"{v:,}"} for k, v in summary["calls"]["by_role"].items()]
             ),
-            Section("Figures of the run", [{"figure": n, "value": f"{v} {u}"} for n, v, u in calls_headline(summary)]),
+            Section(
+                "Figures of the run", [{"figure": n, "value": stated(v, u)} for n, v, u in calls_headline(summary)]
+            ),
             Section(
                 "What the times rest on",
                 [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from simulator.report.amounts import kilowatt_hours
 from simulator.report.terminal import console as terminal
 from simulator.report.terminal import table
 
@@ -69,7 +70,7 @@ def _headline(s: dict[str, Any]) -> Iterator[Row]:
         yield f"group {name}", f"{group['loads']:,}", share
     if "energy" in s:
         each = f"kWh, {s['energy']['j_per_output_token']:,.2f} J an output token"
-        yield "energy", f"{s['energy']['total_j'] / 3.6e6:,.3f}", each
+        yield "energy", kilowatt_hours(s["energy"]["total_j"]), each
     if cost["total_usd"] is not None:
         paid = f"USD, {cost['token_priced_usd']:,.4f} of it by the token"
         yield "cost", f"{cost['total_usd']:,.4f}", paid

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.report.sections import Section, again, sectioned_page
-from simulator.report.serving.answer import serving_answer
+from simulator.report.serving.answer import serving_answer, stated
 from simulator.report.serving.assumptions import NOT_MODELLED, assumption_rows, calibration_rows, provenance
 from simulator.report.serving.calls_page import calls_page
 from simulator.report.serving.figures import all_figures
@@ -95,7 +95,7 @@ def _details(result: Result, spent: Sequence[Spent]) -> list[Section]:
             "Iterations of the run, explained operator by operator as simulator explain does; shares are of the busy "
             "time. The bound is what holds an operator most of its time.",
         ),
-        Section("Figures of the run", [{"figure": n, "value": f"{v} {u}".strip()} for n, v, u in headline(summary)]),
+        Section("Figures of the run", [{"figure": n, "value": stated(v, u)} for n, v, u in headline(summary)]),
         Section("How sure the figures are", _bands(summary), f"{CAUTIOUS[0].upper()}{CAUTIOUS[1:]}."),
         Section("Replicas", replica_rows(result)),
         Section(

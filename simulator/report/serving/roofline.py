@@ -48,12 +48,12 @@ def roofline(result: Result) -> str:
     axes.annotate(f"{peak / 1e12:,.0f} TFLOP/s", (ridge * 1.3, peak / 1e12), color=INK, fontsize=8, va="bottom")
     axes.annotate(
         f"{bandwidth / 1e12:,.2f} TB/s",
-        (low * 1.3, low * 1.3 * bandwidth / 1e12),
+        ((middle := (low * ridge) ** 0.5), middle * bandwidth / 1e12),
         color=INK,
         fontsize=8,
         va="bottom",
-        ha="left",
-        xytext=(0, 10),
+        ha="right",
+        xytext=(-4, 2),
         textcoords="offset points",
     )
     decades(axes)

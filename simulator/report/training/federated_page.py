@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.engine.training.federated.gathering import Gathered
 from simulator.federated import FederatedResult
+from simulator.report.amounts import figure_text
 from simulator.report.sections import Answer, Figure, KeyFigure, Section, again, sectioned_page, table_sections
 from simulator.report.svg import INK, PALETTE, WAITS, drawing, legend_above, svg
 from simulator.report.training.federated import federation_tables
@@ -42,11 +43,11 @@ def _answer(summary: dict[str, Any]) -> Answer:
     """How quickly the model changes, what of that is stale or given up, and what it costs the clients."""
     stale, energy, slow = summary["staleness"], sum(summary["energy_kwh"].values()), summary["slow_half_share"]
     figures = [
-        KeyFigure("Updates of the model", f"{summary['model_updates_per_hour']:,.3g}", "an hour"),
-        KeyFigure("Updates of clients", f"{summary['client_updates_per_hour']:,.4g}", "an hour"),
+        KeyFigure("Updates of the model", figure_text(summary["model_updates_per_hour"]), "an hour"),
+        KeyFigure("Updates of clients", figure_text(summary["client_updates_per_hour"]), "an hour"),
         KeyFigure("Given up", f"{summary['given_up_share']:.1%}", between="of updates of clients"),
-        KeyFigure("Sent by clients", f"{summary['sent_gb']:,.3g}", "GB"),
-        KeyFigure("Energy of clients", f"{energy:,.3g}", "kWh"),
+        KeyFigure("Sent by clients", figure_text(summary["sent_gb"]), "GB"),
+        KeyFigure("Energy of clients", figure_text(energy), "kWh"),
     ]
     if stale:
         figures.insert(3, KeyFigure("Staleness", f"{stale['mean']:.2f}", "updates", f"P99 {stale['p99']:.0f}"))

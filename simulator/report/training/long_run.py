@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.assembly.training_run import RunResult
 from simulator.engine.training.long_run.checkpoints import daly_interval, expected_goodput, young_interval
+from simulator.report.amounts import count_text
 
 HOUR = 3600.0
 
@@ -62,7 +63,7 @@ def run_tables(run: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
     rows = [
         {"figure": "length", "value": f"{run['hours'] / 24:,.2f} days"},
         {"figure": "effective training time (goodput)", "value": f"{run['goodput']:.2%}"},
-        {"figure": "tokens", "value": f"{run['tokens']:,.4g}"},
+        {"figure": "tokens", "value": count_text(run["tokens"])},
         {"figure": "failures", "value": failures},
         {"figure": "restarts", "value": f"{run['restarts']:,}"},
     ]

@@ -34,7 +34,8 @@ def training_report(result: TrainingResult) -> str:
     summary, scenario = result.summary, result.scenario
     title, layout = training_title(summary), summary["layout"]
     degrees = ", ".join(f"{name} {layout[name]}" for name, usual in DEGREES.items() if layout[name] > usual)
-    calibration = summary["calibration"]
+    calibration, stages = summary["calibration"], len(summary["memory_gb"])
+    some = f"{MOST_STAGES} of the {stages} stages; summary.json has all." if stages > MOST_STAGES else ""
     return sectioned_page(
         scenario.name or title,
         f"{title + '; ' if scenario.name else ''}{degrees or 'one device'}",
@@ -44,7 +45,7 @@ def training_report(result: TrainingResult) -> str:
             *table_sections(tables_beyond_the_step(summary)),
             Section("The step by part", part_rows(summary), "Of the stage that computes longest."),
             *table_sections(movement_tables(summary, _shown)),
-            Section("Memory of a device (GB)", memory_rows(summary, _shown(len(summary["memory_gb"])))),
+            Section("Memory of a device (GB)", memory_rows(summary, _shown(stages)), some),
             Section(
                 "What the times rest on",
                 sentences=[f"kernels: {calibration['kernels']}; software: {calibration['stack']}"],

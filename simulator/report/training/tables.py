@@ -42,7 +42,7 @@ def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
     counted = "samples" if "samples_per_s" in summary else "tokens"
     rows += [
         {"figure": _step_of(summary), "value": f"{summary['step_s']:,.3f} s"},
-        {"figure": counted, "value": f"{summary['tokens_per_s']:,.0f} /s"},
+        {"figure": _without_server(counted, summary), "value": f"{summary['tokens_per_s']:,.0f} /s"},
         {"figure": "share of peak by the model's FLOPs (MFU)", "value": f"{summary['mfu']:.1%}"},
         {"figure": "share of peak with recomputation (HFU)", "value": f"{summary['hfu']:.1%}"},
         {"figure": "pipeline bubble", "value": f"{summary['bubble_share']:z.1%}"},
@@ -61,7 +61,11 @@ def headline_rows(summary: dict[str, Any]) -> list[dict[str, str]]:
 
 def _step_of(summary: dict[str, Any]) -> str:
     """What the step is of: replicas that reduce their gradients, even where a parameter server is to take that over."""
-    return "step of replicas without the server" if "parameter_server" in summary else "step"
+    return _without_server("step", summary)
+
+
+def _without_server(what: str, summary: dict[str, Any]) -> str:
+    return f"{what} of replicas without the server" if "parameter_server" in summary else what
 
 
 def _paid(what: str, summary: dict[str, Any]) -> str:

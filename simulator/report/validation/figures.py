@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from simulator.report.live import name_marks
 from simulator.report.sections import Figure
-from simulator.report.svg import INK, PALETTE, SHADES, WAITS, drawing, legend_above, svg
+from simulator.report.svg import INK, PALETTE, SHADES, WAITS, decades, drawing, legend_above, svg
+from simulator.report.validation.rows import SHOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,8 @@ MOST_GROUPS = 24
 # What groups are told apart by, the most telling first; a label may be any of a file's own columns.
 TELLING = ("op", "metric", "kind", "mode", "family", "recompute", "device", "model", "runtime", "backend", "dtype")
 POINTS = 100
+# Axes that begin below this have powers of ten as such, others plain numbers.
+SMALLEST_WRITTEN = 1e-3
 
 
 def validation_figures(
@@ -35,7 +38,8 @@ def validation_figures(
     by = colours(found)
     figures = [
         (
-            "Predicted against measured", "Full line: equal. Dashed: 10 % apart. Each mark says which row it is.",
+            f"Predicted against {SHOWN[unit][-1]}",
+            "Full line: equal. Dashed: 10 % apart. Each mark says which row it is.",
             parity(found, by, unit, most_marks=most_marks),
         ),
         ("How far predictions are off", "Share of rows whose error is at most so large.", distribution(found, by)),
@@ -66,7 +70,7 @@ def values_of(found: Comparison, key: str) -> list[str]:
 
 
 def parity(found: Comparison, by: str | None, unit: str, *, most_marks: int = MOST_MARKS) -> str:
-    """Predicted over measured values on logarithmic axes, a colour for each value of the label `by`."""
+    """Predicted over measured or reported values on logarithmic axes, a colour for each value of the label `by`."""
     figure, axes = drawing(height=4.2)
     rows = _sample(found, most_marks)
     size = 28 if len(rows) <= FEW_MARKS else 11
@@ -85,7 +89,10 @@ def parity(found: Comparison, by: str | None, unit: str, *, most_marks: int = MO
     for factor in (1.1, 1.0 / 1.1):
         axes.plot(ends, ends * factor, color=INK, linewidth=0.6, linestyle="--", alpha=0.6)
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
-    axes.set(xlabel=f"measured ({unit})", ylabel=f"predicted ({unit})")
+    if ends[0] >= SMALLEST_WRITTEN:
+        decades(axes)
+        decades(axes, "y")
+    axes.set(xlabel=f"{SHOWN[unit][-1]} ({unit})", ylabel=f"predicted ({unit})")
     axes.set_axisbelow(True)
     if by is not None:
         legend_above(axes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simulator.report.files import write_json, write_text
 from simulator.report.sections import Answer, KeyFigure, Section, sectioned_page
 from simulator.report.validation.figures import colours, parity, telling_keys, validation_figures, values_of
-from simulator.report.validation.rows import error_cells, group_rows, skipped_rows, worst_rows
+from simulator.report.validation.rows import SHOWN, error_cells, group_rows, skipped_rows, worst_rows
 
 if TYPE_CHECKING:
     from simulator.calibrate.errors import Comparison
@@ -92,8 +92,8 @@ def sources_section(sources: Mapping[str, str]) -> Section:
     )
 
 
-def validation_answer(found: Comparison) -> Answer:
-    """The head of the page: errors of all rows, and what they mean."""
+def validation_answer(found: Comparison, unit: str = "seconds") -> Answer:
+    """The head of the page: errors of all rows, and what they mean; values are in `unit`."""
     overall, left_out = found.overall(), sum(found.skipped.values())
     without = f"{left_out:,} left out" if left_out else ""
     if not overall["n"]:
@@ -109,8 +109,8 @@ def validation_answer(found: Comparison) -> Answer:
         figures.insert(4, KeyFigure("In the 90 % interval", f"{overall['coverage_90']:.0%}", between="claimed: 90 %"))
     way = "high" if overall["bias"] > 0 else "low"
     said = (
-        f"Half of the predictions are within {overall['median_ape']:.1%} of what was measured and nine of ten within "
-        f"{overall['p90_ape']:.1%}; on average they are {abs(overall['bias']):.1%} too {way}."
+        f"Half of the predictions are within {overall['median_ape']:.1%} of what was {SHOWN[unit][-1]} and nine of ten "
+        f"within {overall['p90_ape']:.1%}; on average they are {abs(overall['bias']):.1%} too {way}."
     )
     return Answer(figures, [said])
 

@@ -52,7 +52,7 @@ def published_page(found: Predictions, names: Sequence[str] = ()) -> str:
             ),
             Section("To run this again", code=" ".join(["simulator validate scenarios", *names, "--out out/"])),
         ],
-        validation_answer(comparison),
+        validation_answer(comparison, "ratio"),
     )
 
 
@@ -65,5 +65,5 @@ def _row(name: str, row: Mapping[str, float | None]) -> dict[str, str]:
         "system": f"{system:,.4g}",
         "predicted ratio": f"{predicted:.2f}",
         "reported": f"{reported:.2f}" if reported else "",
-        "error": f"{predicted / reported - 1:+.0%}" if reported else "",
+        "error": f"{predicted / reported - 1:+z.0%}" if reported else "",
     }
