@@ -15,6 +15,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
+from types import FrameType
 from typing import Any
 
 from simulator.errors import InputError, unknown_name
@@ -137,8 +138,32 @@ def _in_rounds(tasks: Sequence[Task], workers: int) -> Iterator[str]:
 def _local() -> Iterator[None]:
     from joblib import parallel_config
 
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    with _quiet_once_interrupted(), parallel_config(backend="loky", inner_max_num_threads=1):
         yield
+
+
+@contextmanager
+def _quiet_once_interrupted() -> Iterator[None]:
+    """After Ctrl-C, say nothing of threads that fail because the processes that they looked after have been ended."""
+    sees = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN
+    if not sees:
+        yield
+        return
+    interrupted = threading.Event()
+    handler, hook = signal.getsignal(signal.SIGINT), threading.excepthook
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    threading.excepthook = lambda failure: None if interrupted.is_set() else hook(failure)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if not interrupted.is_set():
+            threading.excepthook = hook
 
 
 @contextmanager
