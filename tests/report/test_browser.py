@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,11 @@ def _page_of_charts(folder: Path) -> Path:
 
 # What charts write, with where it begins and ends, as pixels do not tell a cut word from a whole one.
 _TEXTS_KEPT = """<script>
-const write = CanvasRenderingContext2D.prototype.fillText;
+const write = CanvasRenderingContext2D.prototype.fillText, wipe = CanvasRenderingContext2D.prototype.clearRect;
+CanvasRenderingContext2D.prototype.clearRect = function () {
+  this.canvas.texts = [];
+  wipe.apply(this, arguments);
+};
 CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
   const wide = this.measureText(text).width, left = this.textAlign === "right" ? x - wide : x;
   (this.canvas.texts ??= []).push([text, left, left + wide, y - 8 * devicePixelRatio]);
@@ -188,3 +193,21 @@ def test_all_that_is_clicked_is_reached_by_keys(report: Path) -> None:
         page.keyboard.press("Enter")
         assert head.get_attribute("aria-sort") in ("ascending", "descending")
         assert page.locator(".scroll:not([tabindex])").count() == 0
+
+
+def test_ticks_leave_room_for_each_other_on_a_phone(tmp_path: Path) -> None:
+    figure, axes = drawing()
+    axes.plot([500.0, 60_000.0], [0.0, 1.0])
+    decades(axes)
+    path = tmp_path / "narrow.html"
+    text = sectioned_page("Narrow", "", [Section("Charts", figures=[("chart", "", svg(figure, axes))])])
+    path.write_text(_TEXTS_KEPT + text)
+    with opened(path, viewport={"width": 390, "height": 800}) as page:
+        check_drawn(page)
+        written = page.evaluate(
+            "document.querySelector('canvas').texts.filter(([t]) => parseFloat(t.replaceAll(',', '')) >= 100)"
+        )
+        last = {text: (left, right) for text, left, right, _ in written}
+        places = sorted(last.values())
+        assert len(places) >= 2
+        assert all(right < left for (_, right), (left, _) in pairwise(places))

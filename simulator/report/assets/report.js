@@ -51,13 +51,15 @@
     })];
   }
 
-  // Ticks of a logarithmic axis: powers of ten, and their halves and fifths where there are few.
-  function decades(_, __, low, high) {
+  // Ticks of a logarithmic axis: powers of ten, and their halves and fifths where there are few and there is room.
+  function decades(plot, axis, low, high) {
     const found = [];
     const steps = Math.log10(high / low) > 3 ? [1] : Math.log10(high / low) > 1 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
     for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
       for (const step of steps) found.push(step * 10 ** power);
-    return found.filter((tick) => tick >= low && tick <= high);
+    const shown = found.filter((tick) => tick >= low && tick <= high);
+    const powers = shown.filter((tick) => Number.isInteger(Math.round(Math.log10(tick) * 1e9) / 1e9));
+    return axis === 0 && shown.length * 48 > plot.width - 70 && powers.length > 1 ? powers : shown;
   }
 
   function axisOf(axis, side) {
