@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 class Microcontroller:
     """`mac_cycles` of one core for a multiply-add by format, `depthwise_cycles` where inputs serve one result channel.
 
-    `result_cycles` are spent on each result of a product (requantise, bounds, loop), `element_cycles` on each of any
-    other kernel, `call_cycles` on each call. `flash` bytes hold the model and give `flash_bandwidth` bytes a second
-    after wait states; weights are read once for every `reuse` rows. `cores` share the rows of a kernel.
+    `result_cycles` are spent on each result of a product (requantise, bounds, loop), `element_cycles` on each number
+    that any other kernel goes through, `call_cycles` on each call. `flash` bytes hold the model and give
+    `flash_bandwidth` bytes a second after wait states; weights are read once for every `reuse` rows. `cores` share the
+    rows of a kernel.
     """
 
     mac_cycles: dict[str, float]
@@ -47,8 +48,11 @@ class Microcontroller:
         name = format_on(self.mac_cycles, work.format) or work.format
         usual = self.mac_cycles[name]
         each = np.where(np.asarray(work.depthwise) > 0, self.depthwise_cycles.get(name, usual), usual)
-        results = self.result_cycles if work.products else self.element_cycles
-        spent = (work.macs * each + work.results * results) / self._busy(work.results)
+        if work.products:
+            spent = work.macs * each + work.results * self.result_cycles
+        else:
+            spent = np.maximum(work.results, work.elements) * self.element_cycles
+        spent = spent / self._busy(work.results)
         rows: Size = sum((p.m for p in work.products), 0.0)
         again = np.where(np.asarray(work.weights) > self.flash_cache, np.ceil(rows / self.reuse), 1.0)
         flash = work.weights * np.maximum(again, 1.0) / self.flash_bandwidth

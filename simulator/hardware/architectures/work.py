@@ -50,7 +50,8 @@ class Product:
 class Work:
     """Products, FLOPs of other arithmetic, and bytes of weights, of inputs and of results, in one arithmetic format.
 
-    `results` are the numbers written; `depthwise` is 1 where each input channel makes its own results, else 0.
+    `results` are the numbers written, `elements` those that other arithmetic than products goes through (pooling reads
+    more of them than it writes); `depthwise` is 1 where each input channel makes its own results, else 0.
     """
 
     products: tuple[Product, ...]
@@ -61,6 +62,7 @@ class Work:
     results: Size
     format: str
     depthwise: Size = 0.0
+    elements: Size = 0.0
 
     @property
     def macs(self) -> Size:
@@ -103,10 +105,11 @@ def _streamed(op: Elementwise | Gather | Aggregation | LowRank) -> Work:
     if isinstance(op, LowRank):
         return Work((), op.flops(), op.ranks * op.width * each, 0.0, moved, op.tokens, op.activation.compute)
     if isinstance(op, Elementwise):
-        results = op.elements * op.writes
+        results, elements = op.elements * op.writes, op.elements
     else:
-        results = (op.rows if isinstance(op, Gather) else op.vertices) * op.columns
-    return Work((), op.flops(), 0.0, moved - results * each, results * each, results, op.activation.compute)
+        results = elements = (op.rows if isinstance(op, Gather) else op.vertices) * op.columns
+    read, written = moved - results * each, results * each
+    return Work((), op.flops(), 0.0, read, written, results, op.activation.compute, elements=elements)
 
 
 def _gemm(op: Gemm) -> Work:
