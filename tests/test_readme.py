@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,7 @@ def test_policy_example_loses_no_exactness(monkeypatch: pytest.MonkeyPatch, tmp_
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (tmp_path / "mine.py").write_text(next(block for block in blocks if block.startswith("# mine.py")))
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     runs = [
         simulator.replay(
             ROOT / "traces" / "azure-like-conversation.csv.gz",
