@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 def serving(metrics: Callable[..., None] | None = None) -> Written:
     """A run that serves requests; `metrics` writes its metrics over time, where it kept them."""
-    from simulator.report.serving.page import report
-    from simulator.report.serving.timeline import write_timelines
-
-    return Written(report, _requests_and_calls, write_timelines, metrics)
+    return Written(_serving_page, _requests_and_calls, _serving_timelines, metrics)
 
 
 def comparison() -> Written:
@@ -60,6 +57,18 @@ def layout_plan() -> Written:
     from simulator.report.planning.layouts_page import training_plan_page
 
     return Written(training_plan_page, _best_layout, figures="plan.json")
+
+
+def _serving_page(result: Result) -> str:
+    from simulator.report.serving.page import report
+
+    return report(result)
+
+
+def _serving_timelines(path: Path, result: Result) -> None:
+    from simulator.report.serving.timeline import write_timelines
+
+    write_timelines(path, result)
 
 
 def _requests_and_calls(folder: Path, result: Result) -> None:
