@@ -42,6 +42,11 @@ def visible(instance: Instance) -> dict[str, str]:
     return {name: ",".join(map(str, instance.devices))} if name else {}
 
 
+# Who stops the script stops what it has started; a shell keeps Ctrl-C from what runs beside it.
+STOP = ("started=", "trap 'kill $started 2>/dev/null; wait' INT TERM")
+NOTED = 'started="$started $!"'
+
+
 def script(comments: Iterable[str], commands: Sequence[Command], router: Command | None) -> str:
     """A shell script: with several servers, the part of that whose number is in SERVER, the router on the first."""
     count = 1 + max(command.server for command in commands)
@@ -50,9 +55,10 @@ def script(comments: Iterable[str], commands: Sequence[Command], router: Command
         lines.append(
             f"# Put the addresses in place of server-0 to server-{count - 1}, and run on each: SERVER=n sh FILE"
         )
+    lines += STOP
     for server in range(count):
-        own = [f"{command.line} &" for command in commands if command.server == server]
+        own = [line for c in commands if c.server == server for line in (f"{c.line} &", NOTED)]
         if server == 0 and router is not None:
-            own += ["# the router; it waits until the servers are there", f"{router.line} &"]
+            own += ["# the router; it waits until the servers are there", f"{router.line} &", NOTED]
         lines += own if count == 1 else [f'if [ "${{SERVER:-0}}" = {server} ]; then', *own, "fi"]
     return "\n".join([*lines, "wait", ""])

@@ -1,9 +1,12 @@
 """What is set in a scenario is stated by an export, where argparse and YAML find it, or named as left out."""
 
 import argparse
+import os
 import re
 import shlex
+import signal
 import subprocess
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -208,6 +211,27 @@ def test_a_script_starts_every_command_on_its_server(target, tmp_path):
     # the prefill replica has a process on each of two servers; the router is beside the first
     assert counts == [2, 1, 2, 1]
     assert "--nnodes 2 --node-rank 1" in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_a_script_stops_its_servers(number, tmp_path):
+    for program in ("vllm", "vllm-router"):
+        stand_in = tmp_path / program
+        stand_in.write_text(f'#!/bin/sh\necho $$ >> "{tmp_path}/log"\nexec sleep 60\n')
+        stand_in.chmod(0o755)
+    (tmp_path / "vllm.sh").write_text(*export(of(replicas=2), "vllm").files.values())
+    log = tmp_path / "log"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    with subprocess.Popen(["sh", str(tmp_path / "vllm.sh")], env=environment, start_new_session=True) as shell:
+        until = time.monotonic() + 20
+        while not log.exists() or len(log.read_text().splitlines()) < 3:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        shell.send_signal(number)  # to the shell alone
+        shell.wait(timeout=20)
+    for process in log.read_text().split():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(process), 0)
 
 
 def flags(scenario, target):
