@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from simulator.report.catalogue import kind_of
 from simulator.shipped import PLANS, SCENARIOS, SWEEPS, shipped
@@ -77,11 +76,6 @@ def _dtypes() -> Iterable[str]:
     from simulator.workloads.dtypes import DTYPES
 
     return DTYPES
-
-
-def _files(folder: Path) -> Iterable[str]:
-    """YAML files by their paths below a folder, without the suffix."""
-    return (path.relative_to(folder).with_suffix("").as_posix() for path in sorted(folder.rglob("*.yaml")))
 
 
 _NAMES: dict[str, Callable[[], Iterable[str]]] = {
